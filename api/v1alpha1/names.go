@@ -1,0 +1,71 @@
+package v1alpha1
+
+import "strings"
+
+// Names that objects on a cluster carry. They are API: admission policies, selectors and users' own tooling read them.
+const (
+	// PlatformName is the name of the one Platform object.
+	PlatformName = "platform"
+	// SystemNamespace is where Bulkhead itself runs and keeps its records.
+	SystemNamespace = "bulkhead-system"
+
+	// LabelManagedBy with the value ManagedBy marks every object that Bulkhead renders. The guardrail policy protects
+	// what carries it; Bulkhead prunes nothing that does not.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// ManagedBy is the value of LabelManagedBy, and the field manager of every write by Bulkhead.
+	ManagedBy = "bulkhead"
+	// LabelTenant holds the tenant's name, on every object that exists for one tenant.
+	LabelTenant = "bulkhead.dev/tenant"
+	// LabelSpace holds the Space's name, on every object that exists for one Space.
+	LabelSpace = "bulkhead.dev/space"
+	// LabelPattern holds the decided pattern (Soft or SoftAffinity) on a Space's namespace. Its presence is what the
+	// admission policies of this package's controls select namespaces by.
+	LabelPattern = "bulkhead.dev/pattern"
+	// LabelRuntimeClass, on a Space's namespace, names the RuntimeClass that its pods must use (control runtime).
+	LabelRuntimeClass = "bulkhead.dev/runtime-class"
+	// LabelToken with the value TokenAllowed, on a Space's namespace, lets its pods mount a service account token.
+	LabelToken = "bulkhead.dev/token"
+	// TokenAllowed is the value of LabelToken for workloads whose apiAccess is OwnNamespaces.
+	TokenAllowed = "allowed"
+	// AnnotationIngressHosts, on a Space's namespace, is the comma-separated list of the tenant's ingress hosts.
+	AnnotationIngressHosts = "bulkhead.dev/ingress-hosts"
+	// WaiverPrefix plus a control's id is the label on a Space's namespace that suspends this control there; its
+	// value is the Waiver's name.
+	WaiverPrefix = "waiver.bulkhead.dev/"
+	// AnnotationChangedBy is set by the API server (a mutating admission policy) on a managed object that somebody
+	// other than Bulkhead changed: the user's name.
+	AnnotationChangedBy = "bulkhead.dev/changed-by"
+
+	// LabelNodeTenant is the node label of a dedicated node group: the tenant's name. Its prefix is one that the
+	// NodeRestriction admission plugin keeps kubelets from writing.
+	LabelNodeTenant = "node-restriction.kubernetes.io/bulkhead-tenant"
+	// TaintNodeTenant is the key of the NoSchedule taint on a dedicated node group: the value is the tenant's name.
+	TaintNodeTenant = "bulkhead.dev/tenant"
+
+	// Finalizer keeps a Tenant or a Space until everything that exists for it is gone.
+	Finalizer = "bulkhead.dev/offboarding"
+)
+
+// HomeNamespace is the namespace in which a tenant's owners create its Spaces. It holds nothing else.
+func HomeNamespace(tenant string) string { return "tenant-" + tenant }
+
+// TenantOfHome is the inverse of HomeNamespace; false when the namespace has not the form of a home namespace.
+func TenantOfHome(namespace string) (string, bool) { return strings.CutPrefix(namespace, "tenant-") }
+
+// SpaceNamespace is the namespace that a Space becomes. No name of a tenant or a Space holds two hyphens in a row, so
+// the mapping is one-to-one over the whole fleet, and no home namespace (one hyphen) can collide with it.
+func SpaceNamespace(tenant, space string) string { return tenant + "--" + space }
+
+// Names of the cluster-wide objects through which rights are given. Bulkhead may bind these roles, and no others.
+const (
+	// RoleOwner is the ClusterRole bound to a tenant's owners in each of its Spaces' namespaces.
+	RoleOwner = "bulkhead:space-owner"
+	// RoleHome is the ClusterRole bound to a tenant's owners in its home namespace.
+	RoleHome = "bulkhead:home-owner"
+	// ResourceGuardrails with the verb VerbChange, in this API group, is what a user must be granted to change what
+	// Bulkhead manages. The resource exists in RBAC only: admission policies ask the authorizer for it, so the right
+	// is given and seen where all other rights are.
+	ResourceGuardrails = "guardrails"
+	// VerbChange is the verb on ResourceGuardrails.
+	VerbChange = "change"
+)

@@ -1,0 +1,255 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Platform is the organisation-wide policy of this cluster. There is one, named "platform".
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,categories=bulkhead
+// +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'platform'",message="there is one Platform on a cluster, and its name is platform"
+type Platform struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   PlatformSpec   `json:"spec"`
+	Status PlatformStatus `json:"status,omitempty"`
+}
+
+// PlatformSpec is what the platform team allows. Every list is an allow-list: what is not on it is refused.
+type PlatformSpec struct {
+	// Environment that this cluster serves. Production and NonProduction never share a cluster: a workload of the other
+	// environment is decided, and waits for a cluster of its own environment.
+	// +required
+	Environment Environment `json:"environment"`
+
+	// Registries that images may come from (control images): a host with an optional path, such as
+	// registry.example.com/team. An image is allowed when it starts with one of them and a slash.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=253
+	Registries []string `json:"registries,omitempty"`
+
+	// StorageClasses that tenants may claim from (control storage). Their reclaim policy must be Delete.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	StorageClasses []string `json:"storageClasses,omitempty"`
+
+	// PriorityClasses that tenants' pods may name (control priority). A pod that names none is always allowed.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	PriorityClasses []string `json:"priorityClasses,omitempty"`
+
+	// SchedulerNames that tenants' pods may name (control scheduling).
+	// +optional
+	// +listType=set
+	// +kubebuilder:default={"default-scheduler"}
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=63
+	SchedulerNames []string `json:"schedulerNames,omitempty"`
+
+	// SandboxRuntimes are the RuntimeClasses that give a pod a kernel of its own (gVisor, Kata), the preferred one
+	// first (control runtime). Where there is none, decisions say so as a residual risk.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=63
+	SandboxRuntimes []string `json:"sandboxRuntimes,omitempty"`
+
+	// Network says what the cluster's network looks like and what of it tenants may reach.
+	// +required
+	Network PlatformNetwork `json:"network"`
+
+	// Services are endpoints of the platform itself that a Space's flows may name: an ingress controller, a bus, the
+	// monitoring.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Services []PlatformService `json:"services,omitempty"`
+
+	// Flows between tenants that the platform allows. A flow also needs both owners' declarations on their Spaces.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=1024
+	Flows []TenantFlow `json:"flows,omitempty"`
+
+	// NodeGroups are groups of nodes that may be dedicated to one tenant each (control node-affinity). Bulkhead assigns
+	// a free group to a tenant that needs one, labels and taints its nodes, and records the assignment in the status.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=1024
+	NodeGroups []NodeGroup `json:"nodeGroups,omitempty"`
+
+	// TenantResources are custom resources, namespaced ones, that owners may use inside their Spaces.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	TenantResources []TenantResource `json:"tenantResources,omitempty"`
+
+	// ProofFreshness is how old a proof may be before it counts as Unknown.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="proofFreshness must lie between 30s and 24h"
+	ProofFreshness metav1.Duration `json:"proofFreshness,omitempty"`
+}
+
+// PlatformNetwork describes the cluster's network.
+type PlatformNetwork struct {
+	// PodCIDRs are the ranges of pod addresses.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="every podCIDR must be a CIDR such as 10.244.0.0/16"
+	PodCIDRs []string `json:"podCIDRs"`
+	// ServiceCIDRs are the ranges of cluster IPs.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="every serviceCIDR must be a CIDR such as 10.96.0.0/12"
+	ServiceCIDRs []string `json:"serviceCIDRs"`
+	// ExternalCIDRs are ranges outside the cluster that a Space's flows may name. The metadata address and link-local
+	// ranges, pod and service ranges are cut out of them in every rendered policy, whatever is written here.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="every externalCIDR must be a CIDR such as 203.0.113.0/24"
+	ExternalCIDRs []string `json:"externalCIDRs,omitempty"`
+	// DNS is where the cluster's DNS answers. It is the only destination that is open by default.
+	// +optional
+	// +kubebuilder:default={}
+	DNS DNSService `json:"dns,omitempty"`
+}
+
+// DNSService locates the pods of the cluster's DNS.
+type DNSService struct {
+	// Namespace of the DNS pods.
+	// +optional
+	// +kubebuilder:default="kube-system"
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+	// PodLabels that select the DNS pods.
+	// +optional
+	// +kubebuilder:default={"k8s-app":"kube-dns"}
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=8
+	PodLabels map[string]string `json:"podLabels,omitempty"`
+}
+
+// PlatformService is an endpoint that the platform team offers to tenants, or that reaches into them.
+type PlatformService struct {
+	// Name by which flows refer to it.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// Namespace of its pods.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// PodLabels that select its pods.
+	// +required
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=8
+	PodLabels map[string]string `json:"podLabels"`
+}
+
+// TenantFlow allows flows from any Space of one tenant to any Space of another.
+type TenantFlow struct {
+	// From is the tenant that opens connections.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=28
+	From string `json:"from"`
+	// To is the tenant that accepts them.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=28
+	To string `json:"to"`
+}
+
+// NodeGroup is a set of nodes that is given to one tenant as a whole.
+type NodeGroup struct {
+	// Name of the group.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// NodeLabels that select the group's nodes, as the provider sets them. Groups must not overlap.
+	// +required
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=8
+	NodeLabels map[string]string `json:"nodeLabels"`
+	// Tenant to keep the group for. Without it, the group goes to the first tenant that needs one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=28
+	Tenant string `json:"tenant,omitempty"`
+}
+
+// TenantResource is a set of namespaced custom resources.
+type TenantResource struct {
+	// Group of the API. Never a group of Kubernetes itself or of Bulkhead.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=253
+	Group string `json:"group"`
+	// Resources by plural name.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=63
+	Resources []string `json:"resources"`
+}
+
+// PlatformStatus is what Bulkhead observed and assigned.
+type PlatformStatus struct {
+	// Conditions: Ready, Enforced.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// NodeGroups assigned so far. An assignment stays until the tenant needs no group any more.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	NodeGroups []NodeGroupStatus `json:"nodeGroups,omitempty"`
+}
+
+// NodeGroupStatus records to whom a node group belongs.
+type NodeGroupStatus struct {
+	// Name of the group.
+	Name string `json:"name"`
+	// Tenant that has it; empty when the group is free.
+	// +optional
+	Tenant string `json:"tenant,omitempty"`
+	// Nodes that the group's labels select now.
+	// +optional
+	Nodes int32 `json:"nodes"`
+}
+
+// PlatformList is a list of Platforms; it holds at most one.
+//
+// +kubebuilder:object:root=true
+type PlatformList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Platform `json:"items"`
+}

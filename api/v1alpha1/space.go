@@ -1,0 +1,159 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// Space is a tenant's wish for a namespace. Its owner writes it into the tenant's home namespace, alone.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,shortName=sp,categories=bulkhead
+// +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.status.namespace`
+// +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.spec.workload`
+// +kubebuilder:printcolumn:name="Pattern",type=string,JSONPath=`.status.pattern`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && size(self.metadata.name) <= 32",message="a space's name has at most 32 lower-case letters, digits and single hyphens, and neither starts nor ends with a hyphen"
+type Space struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   SpaceSpec   `json:"spec"`
+	Status SpaceStatus `json:"status,omitempty"`
+}
+
+// SpaceSpec is what the owner asks for.
+type SpaceSpec struct {
+	// Workload of the tenant that runs in this Space: its decision applies. It cannot be changed: make another Space.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Space's workload cannot be changed: create another Space and move"
+	Workload string `json:"workload"`
+
+	// Quota is the share of the tenant's quota that this Space wants. Resources that are not named get an even part of
+	// what the other Spaces leave.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Quota corev1.ResourceList `json:"quota,omitempty"`
+
+	// Internal says whether pods of this Space reach each other: Open, or Closed, where the owner's own
+	// NetworkPolicies open what is needed.
+	// +optional
+	// +kubebuilder:default=Open
+	// +kubebuilder:validation:Enum=Open;Closed
+	Internal string `json:"internal,omitempty"`
+
+	// To lists what pods of this Space may open connections to, beyond DNS.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	To []Flow `json:"to,omitempty"`
+
+	// From lists who may open connections to pods of this Space. A flow between two Spaces of one tenant needs only
+	// the To of its source; from another tenant both sides must declare it and the Platform must allow it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	From []Flow `json:"from,omitempty"`
+}
+
+// Flow names one peer, and optionally the ports and the pods concerned.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.space) ? 1 : 0) + (has(self.service) ? 1 : 0) + (has(self.cidr) ? 1 : 0) == 1",message="a flow names exactly one of space, service and cidr"
+// +kubebuilder:validation:XValidation:rule="!has(self.tenant) || has(self.space)",message="tenant needs space: a flow to another tenant names one of its Spaces"
+type Flow struct {
+	// Tenant of the peer Space; empty means one's own.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=28
+	Tenant string `json:"tenant,omitempty"`
+	// Space that is the peer.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Space string `json:"space,omitempty"`
+	// Service of the platform that is the peer, by its name in the Platform.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Service string `json:"service,omitempty"`
+	// CIDR outside the cluster that is the peer; it must lie within the Platform's externalCIDRs.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="cidr must be a CIDR such as 203.0.113.0/24"
+	CIDR string `json:"cidr,omitempty"`
+	// Ports of the destination. Empty means every port.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Ports []FlowPort `json:"ports,omitempty"`
+	// Pods of this Space that the flow is for, by labels. Empty means all.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=8
+	Pods map[string]string `json:"pods,omitempty"`
+}
+
+// FlowPort is a port or a range of ports.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.endPort) || (type(self.port) == int && self.endPort >= self.port)",message="endPort needs a numeric port that is not greater"
+type FlowPort struct {
+	// Protocol: TCP, UDP or SCTP.
+	// +optional
+	// +kubebuilder:default=TCP
+	// +kubebuilder:validation:Enum=TCP;UDP;SCTP
+	Protocol corev1.Protocol `json:"protocol,omitempty"`
+	// Port by number, or by the name of a container port.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? (self >= 1 && self <= 65535) : (size(self) >= 1 && size(self) <= 15)",message="port is a number from 1 to 65535, or a name of at most 15 characters"
+	Port intstr.IntOrString `json:"port"`
+	// EndPort of a range that starts at a numeric port.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	EndPort *int32 `json:"endPort,omitempty"`
+}
+
+// SpaceStatus is Bulkhead's answer.
+type SpaceStatus struct {
+	// Conditions: Decided, Placed, Enforced, Proven, Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Namespace that the Space became; empty while it waits.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// Pattern decided for its workload.
+	// +optional
+	Pattern string `json:"pattern,omitempty"`
+	// Quota granted now.
+	// +optional
+	Quota corev1.ResourceList `json:"quota,omitempty"`
+	// Flows declared here that are not open, each with why.
+	// +optional
+	// +listType=atomic
+	FlowsClosed []string `json:"flowsClosed,omitempty"`
+	// Waivers in force in this Space, by control.
+	// +optional
+	// +listType=set
+	Waivers []string `json:"waivers,omitempty"`
+	// Remaining names what still exists while the Space is being removed.
+	// +optional
+	// +listType=atomic
+	Remaining []string `json:"remaining,omitempty"`
+}
+
+// SpaceList is a list of Spaces.
+//
+// +kubebuilder:object:root=true
+type SpaceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Space `json:"items"`
+}

@@ -1,0 +1,299 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Tenant is somebody whom the platform serves, described in business terms. Bulkhead decides from it how each of its
+// workloads must be isolated.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=tn,categories=bulkhead
+// +kubebuilder:printcolumn:name="Pattern",type=string,JSONPath=`.status.patterns`
+// +kubebuilder:printcolumn:name="Spaces",type=string,JSONPath=`.status.spaces`
+// +kubebuilder:printcolumn:name="Proven",type=string,JSONPath=`.status.conditions[?(@.type=="Proven")].status`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && size(self.metadata.name) <= 28",message="a tenant's name has at most 28 lower-case letters, digits and single hyphens, and neither starts nor ends with a hyphen"
+type Tenant struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   TenantSpec   `json:"spec"`
+	Status TenantStatus `json:"status,omitempty"`
+}
+
+// TenantSpec is the tenant's profile. The platform team writes it.
+type TenantSpec struct {
+	// Owners have the tenant's rights: they create Spaces and own what is in them, and nothing outside.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Owners []Owner `json:"owners"`
+
+	// Boundary says whether the tenant stands Inside or Outside of the organisation's security policy.
+	// +required
+	Boundary Boundary `json:"boundary"`
+
+	// Declared is leadership's own word on trust. It can only make the decision stricter.
+	// +optional
+	Declared Declared `json:"declared,omitempty"`
+
+	// DedicatedHosts is true when a contract or a licence demands nodes of the tenant's own.
+	// +optional
+	DedicatedHosts bool `json:"dedicatedHosts,omitempty"`
+
+	// Unit is the organisational unit that the tenant belongs to.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Unit string `json:"unit,omitempty"`
+
+	// Residency is where the tenant's data must stay, such as a country or a region.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Residency string `json:"residency,omitempty"`
+
+	// Transport is what the tenant's traffic needs: None, Encrypted, or Identity (mutual, by workload).
+	// +optional
+	Transport Transport `json:"transport,omitempty"`
+
+	// Quota of the tenant as a whole, split over its Spaces by a ledger whose sum never exceeds it. Keys are those of
+	// a ResourceQuota (requests.cpu, limits.memory, pods, count/widgets.example.com, ...). services.nodeports is
+	// always 0, and services.loadbalancers is 0 unless given here.
+	// +required
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=64
+	Quota corev1.ResourceList `json:"quota"`
+
+	// IngressHosts that the tenant's Ingresses may serve: an exact host, or *.example.com for the names directly below it.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=253
+	IngressHosts []string `json:"ingressHosts,omitempty"`
+
+	// Workloads of the tenant. Each is decided by itself; a tenant may mix patterns.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Workloads []Workload `json:"workloads"`
+
+	// Protected refuses the deletion of the tenant and of its Spaces until it is set to false.
+	// +optional
+	Protected bool `json:"protected,omitempty"`
+}
+
+// Owner is a user, a group or a service account.
+//
+// +kubebuilder:validation:XValidation:rule="(self.kind == 'ServiceAccount') == (has(self.__namespace__) && size(self.__namespace__) > 0)",message="namespace is required for a ServiceAccount, and for nothing else"
+// +kubebuilder:validation:XValidation:rule="!self.name.startsWith('system:')",message="an owner must not be one of Kubernetes' own users or groups (system:...)"
+type Owner struct {
+	// Kind is User, Group or ServiceAccount.
+	// +required
+	// +kubebuilder:validation:Enum=User;Group;ServiceAccount
+	Kind string `json:"kind"`
+	// Name as the API server authenticates it, in printable ASCII without spaces.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	Name string `json:"name"`
+	// Namespace of a ServiceAccount.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// Workload is a part of the tenant's software with one set of traits.
+type Workload struct {
+	// Name by which Spaces and Waivers refer to it.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// Code: who wrote what runs. Arbitrary means that others hand it in at run time.
+	// +required
+	Code Code `json:"code"`
+	// Environment of the workload.
+	// +required
+	Environment Environment `json:"environment"`
+	// HostAccess that the workload needs; None unless declared, and admission keeps it to that.
+	// +optional
+	// +kubebuilder:default=None
+	HostAccess HostAccess `json:"hostAccess,omitempty"`
+	// APIAccess to Kubernetes that the workload's own pods need; None unless declared.
+	// +optional
+	// +kubebuilder:default=None
+	APIAccess APIAccess `json:"apiAccess,omitempty"`
+	// ClusterScoped is true when the workload brings its own CRDs, webhooks or operators.
+	// +optional
+	ClusterScoped bool `json:"clusterScoped,omitempty"`
+	// Performance: Guaranteed means that a noisy neighbour cannot be accepted.
+	// +optional
+	// +kubebuilder:default=Shared
+	Performance Performance `json:"performance,omitempty"`
+	// Upgrades: Own means that the tenant sets the pace of its nodes' upgrades.
+	// +optional
+	// +kubebuilder:default=Platform
+	Upgrades Upgrades `json:"upgrades,omitempty"`
+	// Lifetime: Ephemeral means one run after which nothing stays.
+	// +optional
+	// +kubebuilder:default=Permanent
+	Lifetime Lifetime `json:"lifetime,omitempty"`
+	// Demand that the workload expects, in ResourceQuota keys; used to place it.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Demand corev1.ResourceList `json:"demand,omitempty"`
+}
+
+// Boundary of the organisation's security policy.
+// +kubebuilder:validation:Enum=Inside;Outside
+type Boundary string
+
+// Declared is leadership's word on trust.
+// +kubebuilder:validation:Enum=Trusted;Untrusted
+type Declared string
+
+// Transport requirement.
+// +kubebuilder:validation:Enum=None;Encrypted;Identity
+type Transport string
+
+// Code says who wrote what runs.
+// +kubebuilder:validation:Enum=Audited;ThirdParty;Arbitrary
+type Code string
+
+// Environment is Production or NonProduction.
+// +kubebuilder:validation:Enum=Production;NonProduction
+type Environment string
+
+// HostAccess that a workload needs.
+// +kubebuilder:validation:Enum=None;Privileged
+type HostAccess string
+
+// APIAccess that a workload's pods need.
+// +kubebuilder:validation:Enum=None;OwnNamespaces;ClusterWide
+type APIAccess string
+
+// Performance that a workload needs.
+// +kubebuilder:validation:Enum=Shared;Guaranteed
+type Performance string
+
+// Upgrades says whose pace of upgrades a workload follows.
+// +kubebuilder:validation:Enum=Platform;Own
+type Upgrades string
+
+// Lifetime of a workload.
+// +kubebuilder:validation:Enum=Permanent;Ephemeral
+type Lifetime string
+
+// TenantStatus is Bulkhead's answer.
+type TenantStatus struct {
+	// Conditions: Decided, Placed, Enforced, Proven, Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Decisions, one per workload, sorted by its name.
+	// +optional
+	// +listType=map
+	// +listMapKey=workload
+	Decisions []WorkloadDecision `json:"decisions,omitempty"`
+	// Patterns decided, each once, the strictest first: for the printed column.
+	// +optional
+	Patterns string `json:"patterns,omitempty"`
+	// Spaces as "ready/all".
+	// +optional
+	Spaces string `json:"spaces,omitempty"`
+	// NodeGroup dedicated to the tenant, when a workload needs one.
+	// +optional
+	NodeGroup string `json:"nodeGroup,omitempty"`
+	// Ledger of the tenant's quota: what each Space holds. Its sum never exceeds spec.quota.
+	// +optional
+	// +listType=map
+	// +listMapKey=space
+	Ledger []LedgerEntry `json:"ledger,omitempty"`
+	// Waivers in force for this tenant, as control/workload.
+	// +optional
+	// +listType=set
+	Waivers []string `json:"waivers,omitempty"`
+	// Proof is the latest answer of the API server to the questions of the Proven condition.
+	// +optional
+	Proof *Proof `json:"proof,omitempty"`
+	// Remaining names what still exists while the tenant is being removed.
+	// +optional
+	// +listType=atomic
+	Remaining []string `json:"remaining,omitempty"`
+}
+
+// WorkloadDecision is the recorded decision for one workload.
+type WorkloadDecision struct {
+	// Workload by name.
+	Workload string `json:"workload"`
+	// Pattern: Soft, SoftAffinity or Hard.
+	Pattern string `json:"pattern"`
+	// RuntimeClass that its pods must use; empty for the cluster's default.
+	// +optional
+	RuntimeClass string `json:"runtimeClass,omitempty"`
+	// Reasons, as "rule: facts: because".
+	// +optional
+	// +listType=atomic
+	Reasons []string `json:"reasons,omitempty"`
+	// Risks that the pattern leaves, as "id: text".
+	// +optional
+	// +listType=atomic
+	Risks []string `json:"risks,omitempty"`
+	// Flips: smallest changes of declared facts that would give a cheaper pattern.
+	// +optional
+	// +listType=atomic
+	Flips []string `json:"flips,omitempty"`
+	// InputHash of what was decided upon. A decision whose input has changed is stale.
+	InputHash string `json:"inputHash"`
+}
+
+// LedgerEntry is what one Space holds of its tenant's quota.
+type LedgerEntry struct {
+	// Space by name.
+	Space string `json:"space"`
+	// Held amounts: the larger of what the Space's ResourceQuota grants and what its namespace uses.
+	Held corev1.ResourceList `json:"held"`
+}
+
+// Verdict of a proof. Unknown is never reported as Isolated.
+// +kubebuilder:validation:Enum=Isolated;Exposed;Unknown
+type Verdict string
+
+// The three voices of a proof.
+const (
+	Isolated Verdict = "Isolated"
+	Exposed  Verdict = "Exposed"
+	Unknown  Verdict = "Unknown"
+)
+
+// Proof is what the API server itself answered when asked as the tenant's own identities.
+type Proof struct {
+	// Verdict over all questions: Exposed if any is, else Unknown if any is, else Isolated.
+	Verdict Verdict `json:"verdict"`
+	// Time at which the last question was answered.
+	Time metav1.Time `json:"time"`
+	// Asked counts the questions that were asked.
+	Asked int32 `json:"asked"`
+	// Findings are the questions whose answer was not Isolated, as "control: subject: detail".
+	// +optional
+	// +listType=atomic
+	Findings []string `json:"findings,omitempty"`
+}
+
+// TenantList is a list of Tenants.
+//
+// +kubebuilder:object:root=true
+type TenantList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Tenant `json:"items"`
+}

@@ -1,0 +1,80 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Waiver is an exception to one control for one workload, until it expires. The security team writes it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=wv,categories=bulkhead
+// +kubebuilder:printcolumn:name="Control",type=string,JSONPath=`.spec.control`
+// +kubebuilder:printcolumn:name="Tenant",type=string,JSONPath=`.spec.tenant`
+// +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.spec.workload`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expires`
+// +kubebuilder:printcolumn:name="Active",type=string,JSONPath=`.status.conditions[?(@.type=="Active")].status`
+// +kubebuilder:printcolumn:name="Approver",type=string,JSONPath=`.spec.approver`,priority=1
+type Waiver struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   WaiverSpec   `json:"spec"`
+	Status WaiverStatus `json:"status,omitempty"`
+}
+
+// WaiverSpec cannot be changed: a longer or wider exception is another Waiver.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Waiver cannot be changed: delete it, or write another one"
+type WaiverSpec struct {
+	// Control that is suspended. Controls that keep tenants apart (rbac-own, network-default, guardrail, quota, ...)
+	// cannot be waived. Waiving pod-security lowers the level from restricted to baseline, never to privileged.
+	// +required
+	// +kubebuilder:validation:Enum=images;pod-security;priority;runtime;scheduling;service-expose;storage;token
+	Control string `json:"control"`
+	// Tenant concerned.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=28
+	Tenant string `json:"tenant"`
+	// Workload of the tenant concerned.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Workload string `json:"workload"`
+	// Reason, for whoever reads the report.
+	// +required
+	// +kubebuilder:validation:MinLength=10
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason"`
+	// Approver is who answers for it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Approver string `json:"approver"`
+	// Expires is when the exception ends by itself.
+	// +required
+	Expires metav1.Time `json:"expires"`
+}
+
+// WaiverStatus is Bulkhead's answer.
+type WaiverStatus struct {
+	// Conditions: Active.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Namespaces in which the control is suspended now.
+	// +optional
+	// +listType=set
+	Namespaces []string `json:"namespaces,omitempty"`
+}
+
+// WaiverList is a list of Waivers.
+//
+// +kubebuilder:object:root=true
+type WaiverList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Waiver `json:"items"`
+}

@@ -1,0 +1,45 @@
+// Package desired renders what must exist on a cluster for a Platform, a Tenant and a Space. It is pure: it reads
+// values and returns values, and every object it returns is complete, with all that the API server would default
+// written out, so that a live object is right exactly when it equals the rendered one (labels and annotations that
+// others added aside).
+package desired
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/decision"
+)
+
+// Object is a rendered object with its TypeMeta set. It is the same set of methods as controller-runtime's
+// client.Object, which this package does not import.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// SpaceInput is everything that the objects of one Space depend on.
+type SpaceInput struct {
+	Platform *v1alpha1.Platform
+	Tenant   *v1alpha1.Tenant
+	Space    *v1alpha1.Space
+	// Decision for the Space's workload; Soft or SoftAffinity.
+	Decision decision.TenancyDecision
+	// Quota granted by the tenant's ledger.
+	Quota corev1.ResourceList
+	// Peers are the Spaces, of this tenant and of others, that this Space's flows name or that name it, to see what
+	// both sides declare.
+	Peers []*v1alpha1.Space
+	// Waivers in force for the Space's workload: control id to the Waiver's name.
+	Waivers map[string]string
+}
+
+// ClosedFlow is a flow that a Space declares and that is not opened, with the reason in words.
+type ClosedFlow struct {
+	// Field is its path in the Space, such as spec.to[1].
+	Field string
+	// Why it stays closed, and what would open it.
+	Why string
+}

@@ -1,0 +1,113 @@
+// Package testcluster gives tests a real API server: etcd, kube-apiserver and, on demand, kube-controller-manager out
+// of bin/k8s (made by kube/build.sh), through controller-runtime's envtest.
+package testcluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/bulkhead-dev/bulkhead/api/crds"
+)
+
+// Cluster is a running control plane. Stop it when done.
+type Cluster struct {
+	// Config reaches it as system:masters, without client-side rate limiting.
+	Config *rest.Config
+	// Kubeconfig is the path of a file with the same rights.
+	Kubeconfig string
+
+	env      *envtest.Environment
+	dir      string
+	managers []*exec.Cmd
+}
+
+// Start runs etcd and an API server with Bulkhead's CRDs installed. Use it once per test package, from TestMain:
+// a start takes seconds. Tests keep apart by using tenants of their own.
+func Start() (*Cluster, error) {
+	definitions, err := crds.All()
+	if err != nil {
+		return nil, err
+	}
+	assets := os.Getenv("KUBEBUILDER_ASSETS")
+	if assets == "" {
+		assets = filepath.Join(root(), "bin", "k8s")
+	}
+	if _, err := os.Stat(filepath.Join(assets, "kube-apiserver")); err != nil {
+		return nil, fmt.Errorf("tests need Kubernetes binaries: run `make kube` first: %w", err)
+	}
+	env := &envtest.Environment{
+		BinaryAssetsDirectory:    assets,
+		ControlPlaneStartTimeout: time.Minute,
+		ControlPlaneStopTimeout:  30 * time.Second,
+		CRDs:                     make([]*apiextensionsv1.CustomResourceDefinition, 0, len(definitions)),
+	}
+	env.CRDs = append(env.CRDs, definitions...)
+	args := env.ControlPlane.GetAPIServer().Configure()
+	args.Set("authorization-mode", "Node,RBAC")
+	args.Append("enable-admission-plugins", "NodeRestriction")
+	args.Disable("disable-admission-plugins") // envtest turns ServiceAccount off; tenants' pods need it real
+	config, err := env.Start()
+	if err != nil {
+		return nil, fmt.Errorf("start etcd and kube-apiserver from %s: %w", assets, err)
+	}
+	config.QPS = -1
+	dir, err := os.MkdirTemp("", "bulkhead-test-")
+	if err != nil {
+		return nil, fmt.Errorf("make folder for kubeconfig: %w", err)
+	}
+	c := &Cluster{Config: config, Kubeconfig: filepath.Join(dir, "admin.kubeconfig"), env: env, dir: dir}
+	if err := os.WriteFile(c.Kubeconfig, env.KubeConfig, 0o600); err != nil {
+		return nil, fmt.Errorf("write kubeconfig: %w", err)
+	}
+	return c, nil
+}
+
+// StartControllerManager runs kube-controller-manager: quota, namespace deletion, garbage collection, service
+// accounts, workload controllers. It ends with ctx or with Stop.
+func (c *Cluster) StartControllerManager(ctx context.Context) error {
+	certs := c.env.ControlPlane.GetAPIServer().CertDir
+	cmd := exec.CommandContext(ctx, filepath.Join(c.env.BinaryAssetsDirectory, "kube-controller-manager"),
+		"--kubeconfig="+c.Kubeconfig,
+		"--leader-elect=false",
+		"--secure-port=0",
+		"--kube-api-qps=1000", "--kube-api-burst=2000",
+		"--service-account-private-key-file="+filepath.Join(certs, "sa-signer.key"),
+	)
+	log, err := os.Create(filepath.Join(c.dir, "kube-controller-manager.log"))
+	if err != nil {
+		return fmt.Errorf("create log of kube-controller-manager: %w", err)
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start kube-controller-manager: %w", err)
+	}
+	c.managers = append(c.managers, cmd)
+	return nil
+}
+
+// Stop ends every process and removes the files.
+func (c *Cluster) Stop() error {
+	for _, cmd := range c.managers {
+		_ = cmd.Process.Kill() // already ended is fine
+		_ = cmd.Wait()         // killed is what we asked for
+	}
+	if err := c.env.Stop(); err != nil {
+		return fmt.Errorf("stop the test control plane: %w", err)
+	}
+	return os.RemoveAll(c.dir)
+}
+
+// root is the repository's folder, found from this file's place in it.
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
