@@ -40,14 +40,14 @@ func Tenancy(in TenancyInput) (TenancyDecision, error) {
 	if err != nil {
 		return TenancyDecision{}, err
 	}
-	top := strictest(&t)
+	top := tenancyRules.strictest(&t)
 	reasons, sandbox := reasonsFor(&t, top)
 	d := TenancyDecision{
 		Pattern:   top.Pattern,
 		Sandboxed: sandbox && top.Pattern != PatternHard,
 		Ephemeral: t[factLifetime] == string(LifetimeEphemeral) && top.Pattern == PatternHard,
 		Reasons:   reasons,
-		Flips:     flipsFor(&t, top.Pattern),
+		Flips:     tenancyRules.flips(&t),
 		InputHash: inputHash(&t, in.Platform.SandboxRuntimes),
 	}
 	if d.Sandboxed && len(in.Platform.SandboxRuntimes) > 0 {

@@ -5,23 +5,23 @@ import (
 	"slices"
 )
 
-// flipsFor lists all minimal sets of changes that give a pattern weaker than top.
+// flips lists all minimal sets of changes that give a weaker pattern.
 //
-// Every rule that demands top must be defeated, and a rule is defeated by moving
-// one fact of its conditions to another value. Only weaker values are tried: the
-// rules are monotone (a test holds it), so a change to a stricter value never
-// helps and no minimal set has one. Facts that none of the rules which now demand
-// top reads are left alone. The search therefore visits only combinations that
-// defeat rules, about a dozen at worst, and the worst input has four flips: no
-// bound on the list is needed.
-func flipsFor(t *traits, top Pattern) []Flip {
-	if top == PatternSoft {
+// Every rule that demands the present pattern must be defeated, and a rule is
+// defeated by moving one fact of its conditions to another value. Only weaker
+// values are tried: the rules are monotone (a test holds it), so a change to a
+// stricter value never helps and no minimal set has one. Facts that no rule which
+// now fires reads are left alone. The search therefore visits only combinations
+// that defeat rules, about a dozen at worst, and the worst input has four flips:
+// no bound on the list is needed.
+func (rules ruleTable) flips(t *traits) []Flip {
+	s := flipSearch{rules: rules, from: t, top: rules.strictest(t).Pattern}
+	if s.top == PatternSoft {
 		return nil
 	}
-	s := flipSearch{from: t, top: top}
-	for i := range tenancyRules {
-		if r := &tenancyRules[i]; r.Pattern == top && r.holds(t) {
-			for _, c := range r.when {
+	for i := range rules {
+		if rules[i].holds(t) {
+			for _, c := range rules[i].when {
 				s.movable[c.fact] = true
 			}
 		}
@@ -30,22 +30,23 @@ func flipsFor(t *traits, top Pattern) []Flip {
 	slices.SortFunc(s.found, s.compare)
 	flips := make([]Flip, len(s.found))
 	for i := range s.found {
-		flips[i] = Flip{s.changes(&s.found[i]), strictest(&s.found[i]).Pattern}
+		flips[i] = Flip{s.changes(&s.found[i]), rules.strictest(&s.found[i]).Pattern}
 	}
 	return flips
 }
 
 // flipSearch collects the traits that result from flips.
 type flipSearch struct {
+	rules   ruleTable
 	from    *traits
 	top     Pattern
 	movable [factCount]bool
 	found   []traits
 }
 
-// defeat moves facts of the strictest rule of t, until no rule demands top.
+// defeat moves facts of the strictest rule of t, until no rule demands the present pattern.
 func (s *flipSearch) defeat(t traits) {
-	rule := strictest(&t)
+	rule := s.rules.strictest(&t)
 	if s.top.Stricter(rule.Pattern) {
 		if s.minimal(t) && !slices.Contains(s.found, t) {
 			s.found = append(s.found, t)
@@ -53,7 +54,7 @@ func (s *flipSearch) defeat(t traits) {
 		return
 	}
 	for _, c := range rule.when {
-		if !s.movable[c.fact] || t[c.fact] != s.from[c.fact] {
+		if !s.movable[c.fact] {
 			continue
 		}
 		for _, value := range tenancyFacts[c.fact].weaker(t[c.fact]) {
@@ -74,7 +75,7 @@ func (s *flipSearch) minimal(t traits) bool {
 		}
 		undone := t
 		undone[id] = s.from[id]
-		if s.top.Stricter(strictest(&undone).Pattern) {
+		if s.top.Stricter(s.rules.strictest(&undone).Pattern) {
 			return false
 		}
 	}

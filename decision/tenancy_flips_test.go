@@ -30,7 +30,7 @@ func TestFlipsEqualBruteForce(t *testing.T) {
 		most = max(most, len(got))
 	})
 	if most != 4 {
-		t.Errorf("the worst input has %d flips; the comment at flipsFor says 4", most)
+		t.Errorf("the worst input has %d flips; the comment at ruleTable.flips says 4", most)
 	}
 }
 

@@ -59,11 +59,22 @@ type Rule struct {
 	when []condition
 }
 
-// tenancyRules is the whole decision. It is ordered by pattern, strictest first,
-// then by id, so that the first rule that holds sets the pattern and the rules
-// that hold are already in the order of the reasons. It is never written after
-// its initialisation.
-var tenancyRules = []Rule{
+// ruleTable is ordered by pattern, strictest first, then by id, so that the first
+// rule that holds sets the pattern and the rules that hold are already in the
+// order of the reasons. It contains a rule without conditions, which always holds.
+type ruleTable []Rule
+
+// strictest returns the rule that sets the pattern.
+func (rules ruleTable) strictest(t *traits) *Rule {
+	i := 0
+	for !rules[i].holds(t) {
+		i++
+	}
+	return &rules[i]
+}
+
+// tenancyRules is the whole decision. It is never written after its initialisation.
+var tenancyRules = ruleTable{
 	{"T1", "code Arbitrary", PatternHard, false,
 		"an escape from the shared kernel reaches other tenants",
 		[]condition{{factCode, "Arbitrary"}}},
@@ -105,7 +116,7 @@ var tenancyRules = []Rule{
 // Rules returns the rules in the order in which reasons are listed: T1 to T11,
 // which set the pattern, then S1, which only asks for a sandbox. The slice is the
 // caller's to change.
-func Rules() []Rule { return slices.Clone(tenancyRules) }
+func Rules() []Rule { return slices.Clone([]Rule(tenancyRules)) }
 
 // When reports whether the rule fires for the input, and on which facts. It does
 // not fire for an input that Tenancy refuses.
@@ -115,7 +126,7 @@ func (r Rule) When(in TenancyInput) ([]Fact, bool) {
 		return nil, false
 	}
 	if len(r.when) == 0 {
-		return nil, r.ID == strictest(&t).ID
+		return nil, r.ID == tenancyRules.strictest(&t).ID
 	}
 	if !r.holds(&t) {
 		return nil, false
@@ -143,14 +154,4 @@ func (r *Rule) holds(t *traits) bool {
 		}
 	}
 	return true
-}
-
-// strictest returns the rule that sets the pattern: the first that holds. T11
-// always holds, so there is one.
-func strictest(t *traits) *Rule {
-	i := 0
-	for !tenancyRules[i].holds(t) {
-		i++
-	}
-	return &tenancyRules[i]
 }
