@@ -124,12 +124,19 @@ func (c *cluster) start(name string, args ...string) *process {
 		_ = cmd.Wait()
 	}()
 	c.t.Cleanup(func() {
-		p.stop()
+		p.crash()
 		if c.t.Failed() {
 			c.t.Logf("%s, last lines:\n%s", name, tail(logPath))
 		}
 	})
 	return p
+}
+
+// crash ends the process at once: nothing of a test's cluster is worth saving, and
+// an API server that is asked nicely waits a minute for the watches of others.
+func (p *process) crash() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
 }
 
 // stop asks the process to end and returns how long that took.
@@ -138,10 +145,9 @@ func (p *process) stop() time.Duration {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(deadline):
 		p.t.Errorf("%s did not end on SIGTERM", p.name)
-		_ = p.cmd.Process.Kill()
-		<-p.done
+		p.crash()
 	}
 	return time.Since(began)
 }

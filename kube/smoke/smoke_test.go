@@ -103,7 +103,7 @@ func TestCluster(t *testing.T) {
 	checkPod(t, c, "before")
 	checkJob(t, c)
 
-	apiServer.stop()
+	apiServer.crash()
 	c.startAPIServer()
 	c.eventually("API server ready again", c.ready)
 	checkPod(t, c, "after")
