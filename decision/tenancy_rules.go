@@ -120,7 +120,7 @@ func Rules() []Rule { return slices.Clone([]Rule(tenancyRules)) }
 
 // When reports whether the rule fires for the input, and on which facts. It does
 // not fire for an input that Tenancy refuses.
-func (r Rule) When(in TenancyInput) ([]Fact, bool) {
+func (r *Rule) When(in TenancyInput) ([]Fact, bool) {
 	t, err := normalise(&in)
 	if err != nil {
 		return nil, false

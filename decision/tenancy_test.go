@@ -312,7 +312,7 @@ func TestDefaultsAreHarmless(t *testing.T) {
 // Promise: the hash differs between any two different inputs of the whole space.
 func TestHashTellsInputsApart(t *testing.T) {
 	seen := map[string]bool{}
-	cases := append(runtimeCases, []string{"gvisor", "kata"}, []string{"kata gvisor"},
+	cases := append(slices.Clone(runtimeCases), []string{"gvisor", "kata"}, []string{"kata gvisor"},
 		[]string{`kata","gvisor`}, []string{"kata\"\nplatform.sandboxRuntime=\"gvisor"})
 	count := 0
 	eachPoint(func(p point) {
