@@ -1,0 +1,151 @@
+// Package cli is the command line of bulkhead, one file per sub-command.
+//
+// Each command is made by a function `func newXxxCommand(streams IOStreams) *cobra.Command` that stands in the list
+// of commands below. Results go to IOStreams.Out; progress and errors to IOStreams.Err. A command's RunE returns nil
+// for a positive answer, answered(exitNo) or answered(exitUnknown) for the others once it has printed why, and any
+// other error for what kept it from answering.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of every command.
+const (
+	// exitOK is a positive answer, or work done.
+	exitOK = 0
+	// exitNo is a negative answer: exposed, unhealthy, not as it should be.
+	exitNo = 1
+	// exitUnknown is for what could not be decided; it is never reported as safe.
+	exitUnknown = 2
+	// exitUsage is for wrong use, bad input and failed input or output: there is no answer.
+	exitUsage = 3
+)
+
+// commands is the list of sub-commands, in the order of a user's first day.
+func commands() []func(IOStreams) *cobra.Command {
+	return []func(IOStreams) *cobra.Command{}
+}
+
+// IOStreams is where a command reads and writes.
+type IOStreams struct {
+	In io.Reader
+	// Out takes the answer.
+	Out io.Writer
+	// Err takes progress and errors.
+	Err io.Writer
+
+	// flags is filled when the command line is parsed; nil means neither -q nor -v.
+	flags *globalFlags
+}
+
+// globalFlags holds for every command.
+type globalFlags struct {
+	quiet   bool
+	verbose bool
+}
+
+// Quiet says that the user wants no progress.
+func (s IOStreams) Quiet() bool { return s.flags != nil && s.flags.quiet }
+
+// Verbose says that the user wants details.
+func (s IOStreams) Verbose() bool { return s.flags != nil && s.flags.verbose && !s.flags.quiet }
+
+// Progressf writes a line about what is going on to Err, unless -q was given. That nobody can read it is no reason to
+// stop the work, so an error in writing is of no consequence.
+func (s IOStreams) Progressf(format string, args ...any) {
+	if !s.Quiet() {
+		_, _ = fmt.Fprintf(s.Err, format+"\n", args...)
+	}
+}
+
+// Verbosef writes a line of detail to Err when -v was given.
+func (s IOStreams) Verbosef(format string, args ...any) {
+	if s.Verbose() {
+		_, _ = fmt.Fprintf(s.Err, format+"\n", args...)
+	}
+}
+
+// answered is an answer other than yes, which the command has already printed: it only sets the exit code.
+type answered int
+
+// Error is not shown to users; it satisfies the error interface.
+func (a answered) Error() string { return fmt.Sprintf("exit code %d", int(a)) }
+
+// Main runs the command line args (without the program's name) and returns its exit code. SIGINT and SIGTERM cancel
+// the command's context; a second signal ends the process at once.
+func Main(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	root := newRootCommand(IOStreams{In: in, Out: out, Err: errOut})
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var code answered
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		return int(code)
+	default:
+		_, _ = fmt.Fprintf(errOut, "bulkhead: %v\n", err)
+		return exitUsage
+	}
+}
+
+func newRootCommand(streams IOStreams) *cobra.Command {
+	streams.flags = &globalFlags{}
+	root := &cobra.Command{
+		Use:   "bulkhead",
+		Short: "Decide, enforce and prove the isolation of tenants on shared Kubernetes",
+		Long: "Bulkhead is a control plane for Kubernetes platforms that many tenants share: it decides from a business\n" +
+			"description how each tenant must be isolated, enforces that with what the API server honours by itself,\n" +
+			"and proves that it holds.",
+		Example: "  bulkhead up                            # a whole platform on this machine, in seconds\n" +
+			"  bulkhead decide -f examples/magazine   # decisions with reasons; needs no cluster",
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	root.PersistentFlags().BoolVarP(&streams.flags.quiet, "quiet", "q", false, "no progress, only the answer and errors")
+	root.PersistentFlags().BoolVarP(&streams.flags.verbose, "verbose", "v", false, "more detail on what is being done")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
+	})
+	for _, newCommand := range commands() {
+		root.AddCommand(newCommand(streams))
+	}
+	return root
+}
+
+// version is the module's version when it was installed by version, else the commit that it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return "commit " + setting.Value
+		}
+	}
+	return "development build"
+}
