@@ -60,9 +60,10 @@ func (o *kwokOptions) validate() error {
 }
 
 // endpoint splits the server address into what goes into the nodes' status.
+// Nodes need an address, so without a server it is the loopback one, with no port.
 func (o *kwokOptions) endpoint() (host string, port int, err error) {
 	if o.serverAddress == "" {
-		return "", 0, nil
+		return "127.0.0.1", 0, nil
 	}
 	host, portText, err := net.SplitHostPort(o.serverAddress)
 	if err != nil {
@@ -127,6 +128,7 @@ func simulate(ctx context.Context, opts kwokOptions) error {
 			return nil
 		}
 		session, cancel := context.WithCancel(ctx)
+		conf.CIDR = unusedPodCIDR(session, clients.typed)
 		if err := startController(session, conf); err != nil {
 			cancel()
 			return err

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -23,9 +26,6 @@ const (
 	// leaseHolder is the same for every start: a random one would wait for its
 	// predecessor's leases to expire before it did anything.
 	leaseHolder = "kwok"
-	// podCIDR is where pods on nodes without a CIDR of their own get their
-	// addresses. It keeps clear of the default service range 10.0.0.0/24.
-	podCIDR = "10.244.0.0/16"
 	// workers is how many nodes or pods change state at the same time.
 	workers = 4
 )
@@ -80,17 +80,40 @@ func controllerConfig(opts kwokOptions, c clients) (controllers.Config, error) {
 		ImpersonatingTypedClient:          c.kwok.ToImpersonatingTypedClient(),
 		TypedClient:                       c.typed,
 		ManageNodesWithAnnotationSelector: simulatedNodes,
-		CIDR:                              podCIDR,
 		NodeIP:                            host,
-		NodePort:                          port,
-		LocalStages:                       stages,
-		PodPlayStageParallelism:           workers,
-		NodePlayStageParallelism:          workers,
-		NodeLeaseParallelism:              workers,
-		PodsOnNodeSyncParallelism:         1,
-		NodeLeaseDurationSeconds:          opts.leaseSeconds,
-		ID:                                leaseHolder,
+		// KWOK's node stage wipes all addresses of a node that has only one of the
+		// two kinds, so every node gets the host's name as well, as a Hostname.
+		NodeName:                  host,
+		NodePort:                  port,
+		LocalStages:               stages,
+		PodPlayStageParallelism:   workers,
+		NodePlayStageParallelism:  workers,
+		NodeLeaseParallelism:      workers,
+		PodsOnNodeSyncParallelism: 1,
+		NodeLeaseDurationSeconds:  opts.leaseSeconds,
+		ID:                        leaseHolder,
 	}, nil
+}
+
+// unusedPodCIDR is the range for the addresses of new pods: KWOK starts to count
+// at its beginning, unaware of the pods that a predecessor gave addresses to.
+// The ranges keep clear of the default service range, 10.0.0.0/24.
+func unusedPodCIDR(ctx context.Context, client kubernetes.Interface) string {
+	const first, last = 128, 255
+	used := map[byte]bool{}
+	// Without the list, addresses may repeat, which is no reason not to simulate.
+	if pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{ResourceVersion: "0"}); err == nil {
+		for _, pod := range pods.Items {
+			if ip := net.ParseIP(pod.Status.PodIP).To4(); ip != nil && ip[0] == 10 {
+				used[ip[1]] = true
+			}
+		}
+	}
+	second := first
+	for second < last && used[byte(second)] {
+		second++
+	}
+	return fmt.Sprintf("10.%d.0.0/16", second)
 }
 
 // stages are KWOK's own life cycles: nodes become ready at once and stay so,

@@ -102,6 +102,7 @@ func TestCluster(t *testing.T) {
 	mustKubectl(t, c, simulatedNode, "create", "-f", "-")
 	checkPod(t, c, "before")
 	checkJob(t, c)
+	startPod(c, "old")
 
 	apiServer.crash()
 	c.startAPIServer()
@@ -110,6 +111,30 @@ func TestCluster(t *testing.T) {
 
 	if took := kwok.stop(); took > 2*time.Second {
 		t.Errorf("kwok took %v to end", took)
+	}
+	// A node that was given up must recover, with its addresses.
+	mustKubectl(t, c, "", "patch", "node", "simulated", "--subresource=status",
+		"-p", `{"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}`)
+	c.startKwok()
+	mustKubectl(t, c, "", "wait", "node/simulated", "--for=condition=Ready", "--timeout=60s")
+	checkPod(t, c, "restarted")
+	startPod(c, "new")
+	checkAddresses(t, c)
+}
+
+// checkAddresses wants no address twice, also across a restart of kwok.
+func checkAddresses(t *testing.T, c *cluster) {
+	t.Helper()
+	out := mustKubectl(t, c, "", "get", "pods", "-o", `jsonpath={range .items[*]}{.status.podIP}{"\n"}{end}`)
+	seen := map[string]bool{}
+	for _, ip := range strings.Fields(out) {
+		if seen[ip] {
+			t.Errorf("two pods have the address %s:\n%s", ip, out)
+		}
+		seen[ip] = true
+	}
+	if len(seen) < 2 {
+		t.Errorf("too few addresses to compare:\n%s", out)
 	}
 }
 
@@ -137,17 +162,22 @@ func checkVersion(t *testing.T, c *cluster) {
 // checkPod follows a pod from creation over its log to its end.
 func checkPod(t *testing.T, c *cluster, name string) {
 	t.Helper()
-	// The first pod waits for its namespace's service account, hence the retry.
-	c.eventually("pod created", func() error {
-		return fail(c.kubectl("", "run", name, "--image=simulated"))
-	})
-	c.eventually("pod running", c.pod(name, "Running"))
+	startPod(c, name)
 	logs := mustKubectl(t, c, "", "logs", name)
 	if want := "simulated pod: no process runs here"; logs != want {
 		t.Errorf("logs are %q, want %q", logs, want)
 	}
 	mustKubectl(t, c, "", "delete", "pod", name, "--wait=false")
 	c.eventually("pod gone", c.pod(name, ""))
+}
+
+func startPod(c *cluster, name string) {
+	c.t.Helper()
+	// The first pod waits for its namespace's service account, hence the retry.
+	c.eventually("pod created", func() error {
+		return fail(c.kubectl("", "run", name, "--image=simulated"))
+	})
+	c.eventually("pod running", c.pod(name, "Running"))
 }
 
 func checkJob(t *testing.T, c *cluster) {
