@@ -1,0 +1,237 @@
+// Package install puts Bulkhead itself onto a cluster and takes it off again: definitions, namespace, rights,
+// cluster-wide guardrails, and the Deployment that runs the controller. It looks at the cluster first (preflight) and
+// never touches what a tenant runs.
+package install
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+)
+
+// Options say what to install.
+type Options struct {
+	// Image of the controller. Empty means that no Deployment is written: the controller runs elsewhere, such as
+	// `bulkhead run --kubeconfig` or as a child process of `bulkhead up`.
+	Image string
+}
+
+// Action is what a write did to an object.
+type Action string
+
+// The actions. Unchanged means that the object was right already, and that its resourceVersion stayed.
+const (
+	Created   Action = "created"
+	Changed   Action = "changed"
+	Unchanged Action = "unchanged"
+	Removed   Action = "removed"
+	Orphaned  Action = "orphaned"
+	Kept      Action = "kept"
+	Waiting   Action = "waiting"
+)
+
+// Event tells of one step, as it happens.
+type Event struct {
+	// Phase is one of the phases of Render, or of Uninstall.
+	Phase string `json:"phase"`
+	// Action taken.
+	Action Action `json:"action"`
+	// Object as "Kind name" or "Kind namespace/name".
+	Object string `json:"object"`
+	// Detail in words, where there is something to say.
+	Detail string `json:"detail,omitempty"`
+}
+
+// Progress receives every Event, in order. It may be nil.
+type Progress func(Event)
+
+func (p Progress) tell(phase string, action Action, object, detail string) {
+	if p != nil {
+		p(Event{phase, action, object, detail})
+	}
+}
+
+// Apply writes what Render renders, in its order, by server-side apply as field manager bulkhead. It can be repeated,
+// and interrupted at any point and repeated: every step is an idempotent write. The first refusal ends it with an
+// error that names the object.
+//
+// The cluster-wide guardrails are rendered for the Platform that the cluster has, so that a second install never
+// loosens what the controller wrote. Where there is none yet, they are rendered for none, which allows nothing: a
+// Space that somebody could make in the first second is already guarded.
+func Apply(ctx context.Context, config *rest.Config, options Options, progress Progress) error {
+	c, err := newClient(config)
+	if err != nil {
+		return err
+	}
+	platform, err := findPlatform(ctx, c)
+	if err != nil {
+		return err
+	}
+	phases, err := Render(options, platform)
+	if err != nil {
+		return err
+	}
+	for _, phase := range phases {
+		for _, object := range phase.Objects {
+			action, err := applyObject(ctx, c, object)
+			if err != nil {
+				return fmt.Errorf("write %s: %w", Name(object), err)
+			}
+			progress.tell(phase.Name, action, Name(object), "")
+		}
+		if phase.Name != PhaseDefinitions {
+			continue
+		}
+		if err := waitEstablished(ctx, c, phase.Objects, progress); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findPlatform returns the cluster's Platform, or nil where there is none, or no definition of it yet.
+func findPlatform(ctx context.Context, c client.Client) (*v1alpha1.Platform, error) {
+	platform := &v1alpha1.Platform{}
+	err := c.Get(ctx, client.ObjectKey{Name: v1alpha1.PlatformName}, platform)
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		return nil, nil //nolint:nilnil // no Platform is an answer, not a failure
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Platform %s: %w", v1alpha1.PlatformName, err)
+	}
+	return platform, nil
+}
+
+// applyObject writes one object and says what that did to it.
+func applyObject(ctx context.Context, c client.Client, object desired.Object) (Action, error) {
+	content, err := content(object)
+	if err != nil {
+		return "", err
+	}
+	before := &metav1.PartialObjectMetadata{}
+	before.SetGroupVersionKind(content.GroupVersionKind())
+	err = c.Get(ctx, client.ObjectKeyFromObject(content), before)
+	if client.IgnoreNotFound(err) != nil {
+		return "", fmt.Errorf("read it first: %w", err)
+	}
+	existed := err == nil
+	apply := client.ApplyConfigurationFromUnstructured(content)
+	if err := c.Apply(ctx, apply, client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership); err != nil {
+		return "", err
+	}
+	switch {
+	case !existed:
+		return Created, nil
+	case before.ResourceVersion == content.GetResourceVersion():
+		return Unchanged, nil
+	}
+	return Changed, nil
+}
+
+// content is the object as server-side apply wants it: without status, and without the nulls that typed objects
+// have for what is not set, which would claim those fields.
+func content(object desired.Object) (*unstructured.Unstructured, error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, fmt.Errorf("convert %s: %w", Name(object), err)
+	}
+	delete(fields, "status")
+	dropNulls(fields)
+	return &unstructured.Unstructured{Object: fields}, nil
+}
+
+func dropNulls(fields map[string]any) {
+	for key, value := range fields {
+		switch v := value.(type) {
+		case nil:
+			delete(fields, key)
+		case map[string]any:
+			dropNulls(v)
+		case []any:
+			for _, item := range v {
+				if m, ok := item.(map[string]any); ok {
+					dropNulls(m)
+				}
+			}
+		}
+	}
+}
+
+// waitEstablished returns when the API server serves every definition: nothing of their kinds can be read or written
+// before.
+func waitEstablished(ctx context.Context, c client.Client, definitions []desired.Object, progress Progress) error {
+	for _, object := range definitions {
+		pending, told := "", false
+		err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+			crd := &apiextensionsv1.CustomResourceDefinition{}
+			if err := c.Get(ctx, client.ObjectKeyFromObject(object), crd); err != nil {
+				return false, err
+			}
+			pending = notEstablished(crd)
+			if pending != "" && !told {
+				progress.tell(PhaseDefinitions, Waiting, Name(object), "until the API server serves it")
+				told = true
+			}
+			return pending == "", nil
+		})
+		if err != nil {
+			return fmt.Errorf("wait until %s is served (%s): %w", Name(object), pending, err)
+		}
+	}
+	return nil
+}
+
+// notEstablished says what keeps a definition from being served; empty when nothing does.
+func notEstablished(crd *apiextensionsv1.CustomResourceDefinition) string {
+	for _, condition := range crd.Status.Conditions {
+		switch {
+		case condition.Type == apiextensionsv1.Terminating && condition.Status == apiextensionsv1.ConditionTrue:
+			return "being deleted: " + condition.Message
+		case condition.Type == apiextensionsv1.NamesAccepted && condition.Status == apiextensionsv1.ConditionFalse:
+			return "its names are taken: " + condition.Message
+		case condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue:
+			return ""
+		}
+	}
+	return "not established yet"
+}
+
+// Name is an object as a person reads it: "Kind name" or "Kind namespace/name".
+func Name(object client.Object) string {
+	kind := object.GetObjectKind().GroupVersionKind().Kind
+	if object.GetNamespace() == "" {
+		return kind + " " + object.GetName()
+	}
+	return kind + " " + object.GetNamespace() + "/" + object.GetName()
+}
+
+// newClient has the types of Kubernetes, of definitions and of Bulkhead, and no cache.
+func newClient(config *rest.Config) (client.Client, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("register API types: %w", err)
+		}
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,160 @@
+package install
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/bulkhead-dev/bulkhead/api/crds"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+)
+
+// The phases of an installation, in their order. Rights come after what they are for, and the controller last: it
+// never runs where something that it needs is missing.
+const (
+	// PhaseDefinitions writes the CustomResourceDefinitions and waits until they are served.
+	PhaseDefinitions = "definitions"
+	// PhaseGuardrails writes the cluster-wide admission policies, roles for tenants and API fairness levels. They
+	// enforce from then on, with or without the controller.
+	PhaseGuardrails = "guardrails"
+	// PhaseSystem writes Bulkhead's own namespace, identity and rights.
+	PhaseSystem = "system"
+	// PhaseController writes the Deployment and what keeps it available.
+	PhaseController = "controller"
+)
+
+// Names of Bulkhead's own objects.
+const (
+	// ServiceAccountName is the controller's identity, in the namespace v1alpha1.SystemNamespace.
+	ServiceAccountName = "bulkhead"
+	// DeploymentName is the controller's Deployment.
+	DeploymentName = "bulkhead"
+	// ControllerRole is the ClusterRole, and its binding, that hold the controller's rights.
+	ControllerRole = "bulkhead:controller"
+	// LeaderRole is the Role, and its binding, for the controller's leader election.
+	LeaderRole = "bulkhead:leader-election"
+	// AnnotationAllowDeletion with the value "true" on a definition lets somebody who may change guardrails delete it.
+	AnnotationAllowDeletion = "bulkhead.dev/allow-deletion"
+)
+
+// Phase is a group of objects that are written together, in their order.
+type Phase struct {
+	Name    string
+	Objects []desired.Object
+}
+
+// Render returns everything that must be on a cluster for Bulkhead itself, in the order in which it must be written.
+// platform is the cluster's Platform, or nil where there is none: the guardrails of the two are rendered by the same
+// function that the controller uses, so install and controller never fight.
+func Render(options Options, platform *v1alpha1.Platform) ([]Phase, error) {
+	definitions, err := renderDefinitions()
+	if err != nil {
+		return nil, err
+	}
+	guardrails, err := renderGuardrails(platform)
+	if err != nil {
+		return nil, err
+	}
+	phases := []Phase{
+		{PhaseDefinitions, definitions},
+		{PhaseGuardrails, guardrails},
+		{PhaseSystem, renderSystem()},
+	}
+	if options.Image != "" {
+		phases = append(phases, Phase{PhaseController, renderController(options)})
+	}
+	return phases, nil
+}
+
+func renderDefinitions() ([]desired.Object, error) {
+	all, err := crds.All()
+	if err != nil {
+		return nil, err
+	}
+	objects := make([]desired.Object, 0, len(all))
+	for _, crd := range all {
+		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+		if crd.Labels == nil {
+			crd.Labels = map[string]string{}
+		}
+		for key, value := range ownLabels() {
+			crd.Labels[key] = value
+		}
+		objects = append(objects, crd)
+	}
+	return objects, nil
+}
+
+func renderSystem() []desired.Object {
+	subject := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.SystemNamespace, Name: ServiceAccountName}}
+	namespace := &corev1.Namespace{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace, Labels: ownLabels()},
+	}
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		namespace.Labels["pod-security.kubernetes.io/"+mode] = "restricted"
+		namespace.Labels["pod-security.kubernetes.io/"+mode+"-version"] = "latest"
+	}
+	return []desired.Object{
+		namespace,
+		&corev1.ServiceAccount{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+			ObjectMeta: inSystem(ServiceAccountName),
+		},
+		&rbacv1.ClusterRole{
+			TypeMeta:   rbacType("ClusterRole"),
+			ObjectMeta: metav1.ObjectMeta{Name: ControllerRole, Labels: ownLabels()},
+			Rules:      PolicyRules(),
+		},
+		&rbacv1.ClusterRoleBinding{
+			TypeMeta:   rbacType("ClusterRoleBinding"),
+			ObjectMeta: metav1.ObjectMeta{Name: ControllerRole, Labels: ownLabels()},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: ControllerRole},
+			Subjects:   subject,
+		},
+		&rbacv1.Role{
+			TypeMeta:   rbacType("Role"),
+			ObjectMeta: inSystem(LeaderRole),
+			Rules: []rbacv1.PolicyRule{
+				{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create", "get", "update"}},
+				{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
+			},
+		},
+		&rbacv1.RoleBinding{
+			TypeMeta:   rbacType("RoleBinding"),
+			ObjectMeta: inSystem(LeaderRole),
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: LeaderRole},
+			Subjects:   subject,
+		},
+	}
+}
+
+func rbacType(kind string) metav1.TypeMeta {
+	return metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: kind}
+}
+
+// inSystem is the metadata of an object in Bulkhead's own namespace.
+func inSystem(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name, Labels: ownLabels()}
+}
+
+// ownLabels are on every object of Bulkhead itself. A map of its own each time: callers add to it.
+func ownLabels() map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name": "bulkhead",
+		v1alpha1.LabelManagedBy:  v1alpha1.ManagedBy,
+	}
+}
+
+// renderGuardrails is a step of its own, as its objects come from package desired.
+func renderGuardrails(platform *v1alpha1.Platform) ([]desired.Object, error) {
+	objects, err := clusterObjects(platform)
+	if err != nil {
+		return nil, fmt.Errorf("render the cluster-wide guardrails: %w", err)
+	}
+	return objects, nil
+}
