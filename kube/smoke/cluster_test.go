@@ -115,6 +115,7 @@ func (c *cluster) start(name string, args ...string) *process {
 	defer logFile.Close()
 	cmd := exec.Command(c.binary, append([]string{name}, args...)...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.Env = append(os.Environ(), "TMPDIR="+c.dir)
 	if err := cmd.Start(); err != nil {
 		c.t.Fatalf("start %s: %v", name, err)
 	}
