@@ -27,16 +27,26 @@ type SpaceInput struct {
 	Space    *v1alpha1.Space
 	// Decision for the Space's workload; Soft or SoftAffinity.
 	Decision decision.TenancyDecision
-	// Quota granted by the tenant's ledger.
+	// Quota granted by the tenant's ledger: a Grant's Hard. Its keys are those of TenantQuota.
 	Quota corev1.ResourceList
 	// Peers are the Spaces, of this tenant and of others, that this Space's flows name or that name it, to see what
-	// both sides declare.
+	// both sides declare. Spaces that are concerned in neither way do no harm.
 	Peers []*v1alpha1.Space
-	// Waivers in force for the Space's workload: control id to the Waiver's name.
-	Waivers map[string]string
+	// Waivers in force for the Space's workload.
+	Waivers []ActiveWaiver
 }
 
-// ClosedFlow is a flow that a Space declares and that is not opened, with the reason in words.
+// ActiveWaiver is a Waiver that is in force.
+type ActiveWaiver struct {
+	// Control that is suspended, by its id.
+	Control string
+	// Name of the Waiver.
+	Name string
+	// Expires is when it ends.
+	Expires metav1.Time
+}
+
+// ClosedFlow is a flow that a Space declares and that is not opened, or only in part, with the reason in words.
 type ClosedFlow struct {
 	// Field is its path in the Space, such as spec.to[1].
 	Field string

@@ -1,0 +1,5 @@
+package desired
+
+const ControlPodSecurity = "pod-security"
+
+func waivable(string) bool { return true }
