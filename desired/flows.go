@@ -8,7 +8,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
@@ -214,7 +214,7 @@ func (d direction) opposite() direction {
 // policy that holds it, which may be another tenant's, from being accepted.
 func malformed(f *v1alpha1.Flow) string {
 	for key, value := range f.Pods {
-		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(value)) > 0 {
+		if len(utilvalidation.IsQualifiedName(key)) > 0 || len(utilvalidation.IsValidLabelValue(value)) > 0 {
 			return fmt.Sprintf("pods has %q, which is not a label; write a label such as app: web", key+": "+value)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
@@ -42,7 +42,7 @@ func portsOf(ports []v1alpha1.FlowPort) portSet {
 		p := &ports[i]
 		protocol := cmp.Or(p.Protocol, corev1.ProtocolTCP)
 		if p.Port.Type == intstr.String {
-			if p.EndPort == nil && len(validation.IsValidPortName(p.Port.StrVal)) == 0 {
+			if p.EndPort == nil && len(utilvalidation.IsValidPortName(p.Port.StrVal)) == 0 {
 				s.names = append(s.names, portName{protocol, p.Port.StrVal})
 			}
 			continue
