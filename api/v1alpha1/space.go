@@ -101,6 +101,7 @@ type Flow struct {
 
 // FlowPort is a port or a range of ports.
 //
+// +kubebuilder:validation:XValidation:rule="type(self.port) == int ? (self.port >= 1 && self.port <= 65535) : self.port != ''",message="port is a number from 1 to 65535, or the name of a container port"
 // +kubebuilder:validation:XValidation:rule="!has(self.endPort) || (type(self.port) == int && self.endPort >= self.port)",message="endPort needs a numeric port that is not greater"
 type FlowPort struct {
 	// Protocol: TCP, UDP or SCTP.
@@ -110,7 +111,6 @@ type FlowPort struct {
 	Protocol corev1.Protocol `json:"protocol,omitempty"`
 	// Port by number, or by the name of a container port.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? (self >= 1 && self <= 65535) : (size(self) >= 1 && size(self) <= 15)",message="port is a number from 1 to 65535, or a name of at most 15 characters"
 	Port intstr.IntOrString `json:"port"`
 	// EndPort of a range that starts at a numeric port.
 	// +optional
@@ -129,6 +129,9 @@ type SpaceStatus struct {
 	// Namespace that the Space became; empty while it waits.
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
+	// Revision identifies what is enforced in the namespace: a hash of every object rendered for it but the quota.
+	// +optional
+	Revision string `json:"revision,omitempty"`
 	// Pattern decided for its workload.
 	// +optional
 	Pattern string `json:"pattern,omitempty"`

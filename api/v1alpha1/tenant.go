@@ -283,6 +283,11 @@ type Proof struct {
 	Time metav1.Time `json:"time"`
 	// Asked counts the questions that were asked.
 	Asked int32 `json:"asked"`
+	// Covers says what the questions were about: "tenant/" with the Tenant's and the Platform's generation, and for
+	// each Space its name, a slash and its status.revision. What is not here has not been proven.
+	// +optional
+	// +listType=set
+	Covers []string `json:"covers,omitempty"`
 	// Findings are the questions whose answer was not Isolated, as "control: subject: detail".
 	// +optional
 	// +listType=atomic

@@ -367,6 +367,11 @@ func (in *PlatformStatus) DeepCopy() *PlatformStatus {
 func (in *Proof) DeepCopyInto(out *Proof) {
 	*out = *in
 	in.Time.DeepCopyInto(&out.Time)
+	if in.Covers != nil {
+		in, out := &in.Covers, &out.Covers
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Findings != nil {
 		in, out := &in.Findings, &out.Findings
 		*out = make([]string, len(*in))
