@@ -1,0 +1,127 @@
+package apply
+
+import (
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Action is what was done about one object.
+type Action string
+
+// The actions.
+const (
+	// Unchanged: the live object is as rendered; nothing was written.
+	Unchanged Action = "Unchanged"
+	// Created: the object was not there before.
+	Created Action = "Created"
+	// Updated: the rendering changed, and the object with it.
+	Updated Action = "Updated"
+	// Repaired: somebody else changed the object, and it is as rendered again.
+	Repaired Action = "Repaired"
+	// Restored: somebody else deleted the object, and it is back.
+	Restored Action = "Restored"
+	// Deleted: the object is no longer wanted.
+	Deleted Action = "Deleted"
+)
+
+// Change says what was done to one object, and why.
+type Change struct {
+	Action Action
+	// Kind, Namespace and Name of the object; Namespace is empty for a cluster-scoped one.
+	Kind, Namespace, Name string
+	// Fields that differed from the rendering, as paths, for Updated and Repaired.
+	Fields []string
+	// By is who made the difference, as well as the object tells: the user's name that the API server noted, or else
+	// the last field manager that is not Bulkhead. It is empty for Restored: a deleted object tells nothing, only the
+	// API server's audit log does.
+	By string
+}
+
+// Tampered tells whether the change undid what somebody else did.
+func (c *Change) Tampered() bool { return c.Action == Repaired || c.Action == Restored }
+
+// Object is kind and full name, for messages.
+func (c *Change) Object() string {
+	if c.Namespace == "" {
+		return c.Kind + " " + c.Name
+	}
+	return c.Kind + " " + c.Namespace + "/" + c.Name
+}
+
+// String says who did what and what was done about it, for an Event.
+func (c *Change) String() string {
+	switch c.Action {
+	case Repaired:
+		by := c.By
+		if by == "" {
+			by = "somebody"
+		}
+		return fmt.Sprintf("%s changed %s of %s: repaired", by, strings.Join(c.Fields, ", "), c.Object())
+	case Restored:
+		return fmt.Sprintf("%s was deleted, by whom is in the API server's audit log: restored", c.Object())
+	case Updated:
+		return fmt.Sprintf("%s updated: %s", c.Object(), strings.Join(c.Fields, ", "))
+	default:
+		return c.Object() + " " + strings.ToLower(string(c.Action))
+	}
+}
+
+// ForeignError says that an object of the wanted name exists and is not Bulkhead's. It is never taken over.
+type ForeignError struct {
+	Kind, Namespace, Name string
+	// Missing is the label that would show it to be Bulkhead's, as key=value.
+	Missing string
+}
+
+// Error says what is there, why it is left alone and what to do.
+func (e *ForeignError) Error() string {
+	name := e.Name
+	if e.Namespace != "" {
+		name = e.Namespace + "/" + e.Name
+	}
+	return fmt.Sprintf("%s %s exists without the label %s, so it is not Bulkhead's and is not adopted: "+
+		"remove or rename it, or choose another name", e.Kind, name, e.Missing)
+}
+
+// TerminatingError says that an object is being deleted, so nothing can be written until it is gone.
+type TerminatingError struct {
+	Kind, Namespace, Name string
+	// Finalizers that hold it.
+	Finalizers []string
+}
+
+// Error says what is being waited for.
+func (e *TerminatingError) Error() string {
+	name := e.Name
+	if e.Namespace != "" {
+		name = e.Namespace + "/" + e.Name
+	}
+	text := fmt.Sprintf("%s %s is being deleted", e.Kind, name)
+	if len(e.Finalizers) > 0 {
+		text += ", held by " + strings.Join(e.Finalizers, ", ")
+	}
+	return text + ": it is written again when it is gone"
+}
+
+// NotAsRenderedError says that the API server took an object and answered with a different one: something on the
+// cluster (an admission webhook or policy) rewrites it, so the control that it stands for is not in force as rendered.
+type NotAsRenderedError struct {
+	Kind, Namespace, Name string
+	Fields                []string
+}
+
+// Error names the fields and the likely cause.
+func (e *NotAsRenderedError) Error() string {
+	name := e.Name
+	if e.Namespace != "" {
+		name = e.Namespace + "/" + e.Name
+	}
+	return fmt.Sprintf("%s %s differs from what was written in %s: an admission webhook or policy of this cluster rewrites it; "+
+		"exempt objects labelled app.kubernetes.io/managed-by=bulkhead from it", e.Kind, name, strings.Join(e.Fields, ", "))
+}
+
+func failed(operation string, kind string, obj client.Object, err error) error {
+	return fmt.Errorf("%s %s %s: %w", operation, kind, client.ObjectKeyFromObject(obj), err)
+}
