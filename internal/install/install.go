@@ -73,11 +73,11 @@ func (p Progress) tell(phase string, action Action, object, detail string) {
 // loosens what the controller wrote. Where there is none yet, they are rendered for none, which allows nothing: a
 // Space that somebody could make in the first second is already guarded.
 func Apply(ctx context.Context, config *rest.Config, options Options, progress Progress) error {
-	c, err := newClient(config)
+	c, err := NewClient(config)
 	if err != nil {
 		return err
 	}
-	platform, err := findPlatform(ctx, c)
+	platform, err := FindPlatform(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -103,8 +103,8 @@ func Apply(ctx context.Context, config *rest.Config, options Options, progress P
 	return nil
 }
 
-// findPlatform returns the cluster's Platform, or nil where there is none, or no definition of it yet.
-func findPlatform(ctx context.Context, c client.Client) (*v1alpha1.Platform, error) {
+// FindPlatform returns the cluster's Platform, or nil where there is none, or no definition of it yet.
+func FindPlatform(ctx context.Context, c client.Client) (*v1alpha1.Platform, error) {
 	platform := &v1alpha1.Platform{}
 	err := c.Get(ctx, client.ObjectKey{Name: v1alpha1.PlatformName}, platform)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
@@ -118,7 +118,7 @@ func findPlatform(ctx context.Context, c client.Client) (*v1alpha1.Platform, err
 
 // applyObject writes one object and says what that did to it.
 func applyObject(ctx context.Context, c client.Client, object desired.Object) (Action, error) {
-	content, err := content(object)
+	content, err := Content(object)
 	if err != nil {
 		return "", err
 	}
@@ -142,9 +142,9 @@ func applyObject(ctx context.Context, c client.Client, object desired.Object) (A
 	return Changed, nil
 }
 
-// content is the object as server-side apply wants it: without status, and without the nulls that typed objects
+// Content is the object as server-side apply wants it: without status, and without the nulls that typed objects
 // have for what is not set, which would claim those fields.
-func content(object desired.Object) (*unstructured.Unstructured, error) {
+func Content(object desired.Object) (*unstructured.Unstructured, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, fmt.Errorf("convert %s: %w", Name(object), err)
@@ -181,7 +181,7 @@ func waitEstablished(ctx context.Context, c client.Client, definitions []desired
 			if err := c.Get(ctx, client.ObjectKeyFromObject(object), crd); err != nil {
 				return false, err
 			}
-			pending = notEstablished(crd)
+			pending = NotEstablished(crd)
 			if pending != "" && !told {
 				progress.tell(PhaseDefinitions, Waiting, Name(object), "until the API server serves it")
 				told = true
@@ -195,8 +195,8 @@ func waitEstablished(ctx context.Context, c client.Client, definitions []desired
 	return nil
 }
 
-// notEstablished says what keeps a definition from being served; empty when nothing does.
-func notEstablished(crd *apiextensionsv1.CustomResourceDefinition) string {
+// NotEstablished says what keeps a definition from being served; empty when nothing does.
+func NotEstablished(crd *apiextensionsv1.CustomResourceDefinition) string {
 	for _, condition := range crd.Status.Conditions {
 		switch {
 		case condition.Type == apiextensionsv1.Terminating && condition.Status == apiextensionsv1.ConditionTrue:
@@ -219,8 +219,8 @@ func Name(object client.Object) string {
 	return kind + " " + object.GetNamespace() + "/" + object.GetName()
 }
 
-// newClient has the types of Kubernetes, of definitions and of Bulkhead, and no cache.
-func newClient(config *rest.Config) (client.Client, error) {
+// NewClient has the types of Kubernetes, of definitions and of Bulkhead, and no cache.
+func NewClient(config *rest.Config) (client.Client, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme,

@@ -1,8 +1,6 @@
 package install
 
 import (
-	"fmt"
-
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,6 +35,8 @@ const (
 	ControllerRole = "bulkhead:controller"
 	// LeaderRole is the Role, and its binding, for the controller's leader election.
 	LeaderRole = "bulkhead:leader-election"
+	// LeaseName is the lease that the leading controller holds, in the namespace v1alpha1.SystemNamespace.
+	LeaseName = "bulkhead"
 	// AnnotationAllowDeletion with the value "true" on a definition lets somebody who may change guardrails delete it.
 	AnnotationAllowDeletion = "bulkhead.dev/allow-deletion"
 )
@@ -55,13 +55,12 @@ func Render(options Options, platform *v1alpha1.Platform) ([]Phase, error) {
 	if err != nil {
 		return nil, err
 	}
-	guardrails, err := renderGuardrails(platform)
-	if err != nil {
-		return nil, err
+	if platform == nil {
+		platform = &v1alpha1.Platform{} // every list of a Platform is an allow-list, so the empty one is the strictest
 	}
 	phases := []Phase{
 		{PhaseDefinitions, definitions},
-		{PhaseGuardrails, guardrails},
+		{PhaseGuardrails, desired.Cluster(platform)},
 		{PhaseSystem, renderSystem()},
 	}
 	if options.Image != "" {
@@ -148,13 +147,4 @@ func ownLabels() map[string]string {
 		"app.kubernetes.io/name": "bulkhead",
 		v1alpha1.LabelManagedBy:  v1alpha1.ManagedBy,
 	}
-}
-
-// renderGuardrails is a step of its own, as its objects come from package desired.
-func renderGuardrails(platform *v1alpha1.Platform) ([]desired.Object, error) {
-	objects, err := clusterObjects(platform)
-	if err != nil {
-		return nil, fmt.Errorf("render the cluster-wide guardrails: %w", err)
-	}
-	return objects, nil
 }

@@ -4,7 +4,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
 )
 
 // Right is one rule of the controller's ClusterRole, with why it is needed.
@@ -38,5 +37,3 @@ func PolicyRules() []rbacv1.PolicyRule {
 	}
 	return rules
 }
-
-func clusterObjects(*v1alpha1.Platform) ([]desired.Object, error) { return nil, nil }

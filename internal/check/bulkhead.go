@@ -1,0 +1,251 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/install"
+)
+
+func bulkheadChecks() []Check {
+	return []Check{
+		{
+			Code: "BHC201", Group: GroupBulkhead, Title: "Definitions", run: checkDefinitions,
+			Why: "Tenants, Spaces, Waivers and the Platform are custom resources. A definition that is missing, older than this program or being deleted loses fields or objects.",
+			Fix: "Run `bulkhead install`, which writes the definitions of this version and deletes none.",
+		},
+		{
+			Code: "BHC202", Group: GroupBulkhead, Title: "Guardrails", run: checkGuardrails,
+			Controls: []string{"guardrail"},
+			Why:      "The cluster-wide admission policies, roles and fairness levels are what refuses, with or without a controller. Each must be in place and equal to what this version renders for the Platform.",
+			Fix:      "A running controller repairs them within seconds; without one, run `bulkhead install`.",
+		},
+		{
+			Code: "BHC203", Group: GroupBulkhead, Title: "Bulkhead's own objects", run: checkOwn,
+			Why: "The namespace, identity and rights of the controller, and what keeps it available.",
+			Fix: "Run `bulkhead install` again with the same --image.",
+		},
+		{
+			Code: "BHC204", Group: GroupBulkhead, Title: "Controller's pods", run: checkDeployment,
+			Why: "Enforcement does not need the controller; new Spaces, repair, expiry of waivers and fresh proof do.",
+			Fix: "See `kubectl -n bulkhead-system describe deployment,pods`.",
+		},
+		{
+			Code: "BHC205", Group: GroupBulkhead, Title: "Controller's lease", run: checkLease,
+			Why: "The leading controller renews a lease every few seconds. An old one means that nobody reconciles: what is enforced stays, but nothing new is, and proofs go stale.",
+			Fix: "See `kubectl -n bulkhead-system logs deployment/bulkhead`, or start `bulkhead run`.",
+		},
+		{
+			Code: "BHC206", Group: GroupBulkhead, Title: "Platform", run: checkPlatform,
+			Why: "Without a Platform nothing is allowed, and no Space gets a namespace.",
+			Fix: "Declare one: see docs/api.md#platform and examples/.",
+		},
+	}
+}
+
+// checkDefinitions wants each definition established and as this version has it.
+func checkDefinitions(ctx context.Context, s *session) ([]Finding, error) {
+	objects, err := s.phase(ctx, install.PhaseDefinitions)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := s.compareAll(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
+	for _, object := range objects {
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		err := s.client.Get(ctx, client.ObjectKeyFromObject(object), crd)
+		if apierrors.IsNotFound(err) {
+			continue // compareAll has said so
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", install.Name(object), err)
+		}
+		if pending := install.NotEstablished(crd); pending != "" {
+			findings = append(findings, about(object, Problem, "%s", pending))
+		}
+	}
+	return orAllEqual(findings, len(objects), "served, as this version has them"), nil
+}
+
+func checkGuardrails(ctx context.Context, s *session) ([]Finding, error) {
+	objects, err := s.phase(ctx, install.PhaseGuardrails)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := s.compareAll(ctx, objects)
+	return orAllEqual(findings, len(objects), "in place and equal to what this version renders"), err
+}
+
+func checkOwn(ctx context.Context, s *session) ([]Finding, error) {
+	phases := []string{install.PhaseSystem}
+	deployment, err := s.deployment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if deployment != nil {
+		phases = append(phases, install.PhaseController)
+		if containers := deployment.Spec.Template.Spec.Containers; len(containers) > 0 {
+			s.Options.Image = containers[0].Image // whichever was installed is right
+		}
+	}
+	var objects []desired.Object
+	for _, phase := range phases {
+		more, err := s.phase(ctx, phase)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, more...)
+	}
+	findings, err := s.compareAll(ctx, objects)
+	return orAllEqual(findings, len(objects), "in place and as this version renders them"), err
+}
+
+func checkDeployment(ctx context.Context, s *session) ([]Finding, error) {
+	deployment, err := s.deployment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if deployment == nil {
+		return one(Note, "no Deployment here: the controller runs elsewhere, or not at all (see its lease)")
+	}
+	if waits := install.Unready(deployment); waits != "" {
+		return one(Problem, "%s", waits)
+	}
+	return one(OK, "%d of %d ready", deployment.Status.ReadyReplicas, deployment.Status.Replicas)
+}
+
+// deployment is the controller's, nil where there is none.
+func (s *session) deployment(ctx context.Context) (*appsv1.Deployment, error) {
+	deployment := &appsv1.Deployment{}
+	err := s.client.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: install.DeploymentName}, deployment)
+	if apierrors.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // nil is the answer "there is none"
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the controller's Deployment: %w", err)
+	}
+	return deployment, nil
+}
+
+// checkLease wants the lease held, and renewed within its duration.
+func checkLease(ctx context.Context, s *session) ([]Finding, error) {
+	lease := &coordinationv1.Lease{}
+	err := s.client.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: install.LeaseName}, lease)
+	if apierrors.IsNotFound(err) {
+		return one(Problem, "there is none: no controller has ever run with leader election")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the controller's lease: %w", err)
+	}
+	spec := lease.Spec
+	if spec.HolderIdentity == nil || *spec.HolderIdentity == "" {
+		return one(Problem, "nobody holds it: the controller has ended")
+	}
+	if spec.RenewTime == nil || spec.LeaseDurationSeconds == nil {
+		return one(Unknown, "held by %s, without the time of its renewal", *spec.HolderIdentity)
+	}
+	age := s.now.Sub(spec.RenewTime.Time)
+	if limit := time.Duration(*spec.LeaseDurationSeconds)*time.Second + s.Skew; age > limit {
+		return one(Problem, "held by %s, which renewed it %s ago", *spec.HolderIdentity, round(age))
+	}
+	return one(OK, "held by %s, renewed %s ago", *spec.HolderIdentity, round(max(age, 0)))
+}
+
+func checkPlatform(ctx context.Context, s *session) ([]Finding, error) {
+	platform, err := install.FindPlatform(ctx, s.client)
+	if err != nil {
+		return nil, err
+	}
+	if platform == nil {
+		return one(Problem, "none is declared")
+	}
+	ready := meta.FindStatusCondition(platform.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil || ready.ObservedGeneration != platform.Generation:
+		return one(Unknown, "its latest change has not been looked at by a controller")
+	case ready.Status != "True":
+		return one(Problem, "%s: %s", ready.Reason, ready.Message)
+	}
+	return one(OK, "serves %s, ready", platform.Spec.Environment)
+}
+
+// phase renders one phase of the installation.
+func (s *session) phase(ctx context.Context, name string) ([]desired.Object, error) {
+	platform, err := install.FindPlatform(ctx, s.client)
+	if err != nil {
+		return nil, err
+	}
+	phases, err := install.Render(s.Options, platform)
+	if err != nil {
+		return nil, err
+	}
+	for _, phase := range phases {
+		if phase.Name == name {
+			return phase.Objects, nil
+		}
+	}
+	return nil, errors.New("this installation has no phase " + name)
+}
+
+// compareAll returns a finding for every object that is missing or differs from its rendering.
+func (s *session) compareAll(ctx context.Context, objects []desired.Object) ([]Finding, error) {
+	var findings []Finding
+	for _, object := range objects {
+		want, err := install.Content(object)
+		if err != nil {
+			return nil, err
+		}
+		live := &unstructured.Unstructured{}
+		live.SetGroupVersionKind(want.GroupVersionKind())
+		err = s.client.Get(ctx, client.ObjectKeyFromObject(object), live)
+		switch {
+		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+			findings = append(findings, about(object, Problem, "missing"))
+		case err != nil:
+			return nil, fmt.Errorf("read %s: %w", install.Name(object), err)
+		case live.GetDeletionTimestamp() != nil:
+			findings = append(findings, about(object, Problem, "being deleted"))
+		default:
+			if differs := differences(want.Object, live.Object); len(differs) > 0 {
+				findings = append(findings, about(object, Problem, "differs at %s", strings.Join(differs, ", ")))
+			}
+		}
+	}
+	return findings, nil
+}
+
+func about(object desired.Object, state State, detail string, args ...any) Finding {
+	f := found(state, detail, args...)
+	f.Subject = install.Name(object)
+	return f
+}
+
+// orAllEqual is one line for what is as it should be, where there is nothing to say about single objects.
+func orAllEqual(findings []Finding, count int, praise string) []Finding {
+	if len(findings) > 0 {
+		return findings
+	}
+	return []Finding{found(OK, "%d objects %s", count, praise)}
+}
+
+func round(d time.Duration) time.Duration {
+	if d < time.Minute {
+		return d.Round(time.Second)
+	}
+	return d.Round(time.Minute)
+}

@@ -1,0 +1,202 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+func tenantChecks() []Check {
+	return []Check{
+		{
+			Code: "BHC301", Group: GroupTenants, Title: "Tenants", run: checkTenants,
+			Why: "Ready means decided, placed, enforced and proven. A workload that waits for a dedicated cluster is told as a note: waiting is what keeps it from others.",
+			Fix: "See `bulkhead describe TENANT`.",
+		},
+		{
+			Code: "BHC302", Group: GroupTenants, Title: "Spaces", run: checkSpaces,
+			Why: "Every Space has its namespace with every guardrail in it, or says what it waits for.",
+			Fix: "See `bulkhead describe TENANT`.",
+		},
+		{
+			Code: "BHC303", Group: GroupTenants, Title: "Proofs", run: checkProofs,
+			Why: "A proof says what the API server answered to the tenant's own identities. One that is older than the Platform's proofFreshness says nothing about now, so it counts as Unknown.",
+			Fix: "If every proof is stale, the controller does not run (BHC205). An Exposed finding names the control; see `bulkhead explain CONTROL`.",
+		},
+		{
+			Code: "BHC304", Group: GroupTenants, Title: "Quota ledgers", run: checkLedgers,
+			Controls: []string{"quota"},
+			Why:      "What a tenant's Spaces hold together never exceeds what the tenant was given, unless its quota was lowered below what is in use.",
+			Fix:      "See status.ledger of the Tenant. Raise its quota, or have it use less.",
+		},
+	}
+}
+
+// waiting are reasons for which something is not Ready although nothing is wrong with this cluster.
+var waiting = map[string]bool{
+	v1alpha1.ReasonNeedsDedicatedCluster: true,
+	v1alpha1.ReasonNeedsOtherEnvironment: true,
+}
+
+func checkTenants(ctx context.Context, s *session) ([]Finding, error) {
+	tenants := &v1alpha1.TenantList{}
+	if err := s.client.List(ctx, tenants); err != nil {
+		return nil, fmt.Errorf("list Tenants: %w", err)
+	}
+	var findings []Finding
+	for i := range tenants.Items {
+		t := &tenants.Items[i]
+		if f, fine := readiness(&t.ObjectMeta, t.Status.Conditions); !fine {
+			f.Subject = "Tenant " + t.Name
+			findings = append(findings, f)
+		}
+	}
+	return withCount(findings, len(tenants.Items), "Ready"), nil
+}
+
+func checkSpaces(ctx context.Context, s *session) ([]Finding, error) {
+	spaces := &v1alpha1.SpaceList{}
+	if err := s.client.List(ctx, spaces); err != nil {
+		return nil, fmt.Errorf("list Spaces: %w", err)
+	}
+	var findings []Finding
+	for i := range spaces.Items {
+		space := &spaces.Items[i]
+		if f, fine := readiness(&space.ObjectMeta, space.Status.Conditions); !fine {
+			f.Subject = "Space " + space.Namespace + "/" + space.Name
+			findings = append(findings, f)
+		}
+	}
+	return withCount(findings, len(spaces.Items), "Ready"), nil
+}
+
+// readiness judges the condition Ready; fine means that there is nothing to tell.
+func readiness(object *metav1.ObjectMeta, conditions []metav1.Condition) (f Finding, fine bool) {
+	if object.DeletionTimestamp != nil {
+		return found(Note, "being removed since %s", object.DeletionTimestamp.UTC().Format("2006-01-02 15:04:05Z")), false
+	}
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil:
+		return found(Unknown, "not looked at by a controller yet"), false
+	case ready.ObservedGeneration != object.Generation:
+		return found(Unknown, "its latest change has not been looked at by a controller"), false
+	case ready.Status == metav1.ConditionTrue:
+		return f, true
+	}
+	reason, message, state := ready.Reason, ready.Message, Problem
+	placed := meta.FindStatusCondition(conditions, v1alpha1.ConditionPlaced)
+	switch {
+	case placed != nil && placed.Status != metav1.ConditionTrue && waiting[placed.Reason]:
+		reason, message, state = placed.Reason, placed.Message, Note
+	case ready.Status == metav1.ConditionUnknown:
+		state = Unknown
+	}
+	return found(state, "%s: %s", reason, message), false
+}
+
+// withCount puts one line for those that are fine before the lines for the others.
+func withCount(findings []Finding, all int, praise string) []Finding {
+	fine := all - len(findings)
+	if all == 0 {
+		return []Finding{found(Note, "there are none")}
+	}
+	if fine == 0 {
+		return findings
+	}
+	return append([]Finding{found(OK, "%d of %d %s", fine, all, praise)}, findings...)
+}
+
+func checkProofs(ctx context.Context, s *session) ([]Finding, error) {
+	tenants := &v1alpha1.TenantList{}
+	if err := s.client.List(ctx, tenants); err != nil {
+		return nil, fmt.Errorf("list Tenants: %w", err)
+	}
+	var findings []Finding
+	judged := 0
+	for i := range tenants.Items {
+		t := &tenants.Items[i]
+		if t.Status.Proof == nil && strings.HasSuffix(t.Status.Spaces, "/0") {
+			continue // it has no Space: there is nothing to prove
+		}
+		judged++
+		if f := s.proof(t); f.State != OK {
+			f.Subject = "Tenant " + t.Name
+			findings = append(findings, f)
+		}
+	}
+	return withCount(findings, judged, "fresh and Isolated"), nil
+}
+
+func (s *session) proof(t *v1alpha1.Tenant) Finding {
+	condition := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionProven)
+	proof := t.Status.Proof
+	if proof == nil {
+		if condition != nil {
+			return found(Unknown, "no proof yet: %s: %s", condition.Reason, condition.Message)
+		}
+		return found(Unknown, "no proof yet")
+	}
+	age := s.now.Sub(proof.Time.Time)
+	switch {
+	case proof.Verdict == v1alpha1.Exposed:
+		return found(Problem, "Exposed: %s", strings.Join(proof.Findings, "; "))
+	case age > s.freshness+s.Skew:
+		return found(Unknown, "stale: the last proof is %s old, and may be %s", round(age), s.freshness)
+	case proof.Verdict != v1alpha1.Isolated:
+		return found(Unknown, "%s: %s", proof.Verdict, strings.Join(proof.Findings, "; "))
+	case condition != nil && condition.Status != metav1.ConditionTrue:
+		return found(Unknown, "%s: %s", condition.Reason, condition.Message)
+	}
+	return found(OK, "")
+}
+
+func checkLedgers(ctx context.Context, s *session) ([]Finding, error) {
+	tenants := &v1alpha1.TenantList{}
+	if err := s.client.List(ctx, tenants); err != nil {
+		return nil, fmt.Errorf("list Tenants: %w", err)
+	}
+	var findings []Finding
+	for i := range tenants.Items {
+		t := &tenants.Items[i]
+		if over := overdrawn(t); len(over) > 0 {
+			f := found(Problem, "its Spaces hold more than its quota: %s", strings.Join(over, ", "))
+			f.Subject = "Tenant " + t.Name
+			findings = append(findings, f)
+		}
+	}
+	return withCount(findings, len(tenants.Items), "within their quota"), nil
+}
+
+// overdrawn lists resources of which the ledger's entries add up to more than the tenant's quota.
+func overdrawn(t *v1alpha1.Tenant) []string {
+	sums := map[corev1.ResourceName]resource.Quantity{}
+	for _, entry := range t.Status.Ledger {
+		for name, amount := range entry.Held {
+			sum := sums[name]
+			sum.Add(amount)
+			sums[name] = sum
+		}
+	}
+	var over []string
+	for _, name := range sortedNames(t.Spec.Quota) {
+		sum, limit := sums[name], t.Spec.Quota[name]
+		if sum.Cmp(limit) > 0 {
+			over = append(over, fmt.Sprintf("%s %s of %s", name, sum.String(), limit.String()))
+		}
+	}
+	return over
+}
+
+func sortedNames(list corev1.ResourceList) []corev1.ResourceName {
+	return slices.Sorted(maps.Keys(list))
+}
