@@ -29,9 +29,13 @@ const (
 	TokenAllowed = "allowed"
 	// AnnotationIngressHosts, on a Space's namespace, is the comma-separated list of the tenant's ingress hosts.
 	AnnotationIngressHosts = "bulkhead.dev/ingress-hosts"
-	// WaiverPrefix plus a control's id is the label on a Space's namespace that suspends this control there; its
-	// value is the Waiver's name.
+	// WaiverPrefix plus a control's id is a label and an annotation on a Space's namespace where a Waiver suspends this
+	// control. The label's value is the Waiver's name, for people; the annotation's is its expiry (RFC 3339), by which
+	// admission policies go: an expired waiver ends by itself, whether or not Bulkhead runs.
 	WaiverPrefix = "waiver.bulkhead.dev/"
+	// AnnotationProtected with the value "true", on a tenant's home namespace, says that the Tenant is protected: an
+	// admission policy refuses the deletion of its Spaces.
+	AnnotationProtected = "bulkhead.dev/protected"
 	// AnnotationChangedBy is set by the API server (a mutating admission policy) on a managed object that somebody
 	// other than Bulkhead changed: the user's name.
 	AnnotationChangedBy = "bulkhead.dev/changed-by"

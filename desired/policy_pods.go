@@ -1,0 +1,106 @@
+package desired
+
+import (
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// images (control images): every container and every image volume comes from an allowed registry, and pods pull always,
+// so that an image on a shared node's disk is never used without its registry agreeing.
+func images(s *v1alpha1.PlatformSpec) validation {
+	prefixes := registryPrefixes(s.Registries)
+	return validation{
+		name: "images", control: "images",
+		about: "Images of containers and image volumes come from the Platform's registries and are pulled always.",
+		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
+		variables: containerVariables(waived("images"),
+			let("registries", celList(prefixes)),
+			let("foreign", `variables.containers.filter(c,
+ !variables.registries.exists(r, c.?image.orValue('').startsWith(r)) &&
+ !variables.oldContainers.exists(o, o.name == c.name && o.?image == c.?image))`),
+			let("foreignVolumes", `variables.pod.?volumes.orValue([]).filter(v, has(v.image) &&
+ !variables.registries.exists(r, v.image.?reference.orValue('').startsWith(r)) &&
+ !(v in variables.old.?volumes.orValue([])))`),
+			let("stale", `object.kind != 'Pod' ? [] : variables.containers.filter(c,
+ c.?imagePullPolicy.orValue('') != 'Always' && !variables.oldContainers.exists(o, o.name == c.name))`),
+			let("staleVolumes", `object.kind != 'Pod' ? [] : variables.pod.?volumes.orValue([]).filter(v, has(v.image) &&
+ v.image.?pullPolicy.orValue('') != 'Always' && !(v in variables.old.?volumes.orValue([])))`),
+		),
+		checks: []check{{
+			expression: "size(variables.foreign) == 0 || variables.waived",
+			message: `variables.foreign.map(c, 'image "' + c.?image.orValue('') + '" of container "' + c.name + '"').join(', ') + ` +
+				celString(" comes from no allowed registry; "+oneOf("registries", prefixes)),
+			fallback: "an image comes from no allowed registry; " + oneOf("registries", prefixes),
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "size(variables.foreignVolumes) == 0 || variables.waived",
+			message: `variables.foreignVolumes.map(v, 'image "' + v.image.?reference.orValue('') + '" of volume "' + v.name + '"').join(', ') + ` +
+				celString(" comes from no allowed registry; "+oneOf("registries", prefixes)),
+			fallback: "an image volume comes from no allowed registry; " + oneOf("registries", prefixes),
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "size(variables.stale) == 0 || variables.waived",
+			message: `variables.stale.map(c, 'container "' + c.name + '"').join(', ') + ` +
+				celString(" must have imagePullPolicy: Always; set it, or leave it out"),
+			fallback: "every container must have imagePullPolicy: Always; set it, or leave it out",
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "size(variables.staleVolumes) == 0 || variables.waived",
+			message: `variables.staleVolumes.map(v, 'image volume "' + v.name + '"').join(', ') + ` +
+				celString(" must have pullPolicy: Always; set it, or leave it out"),
+			fallback: "every image volume must have pullPolicy: Always; set it, or leave it out",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// registryPrefixes ends every registry in exactly one slash: registry.example.com is no prefix of
+// registry.example.com.evil.org/image.
+func registryPrefixes(registries []string) []string {
+	var prefixes []string
+	for _, r := range registries {
+		if r = strings.TrimRight(r, "/"); r != "" {
+			prefixes = append(prefixes, r+"/")
+		}
+	}
+	slices.Sort(prefixes)
+	return slices.Compact(prefixes)
+}
+
+// pullAlways sets what images demands, on pods only: templates stay as people wrote them.
+func pullAlways() mutation {
+	return mutation{
+		name: "images-pull", control: "images",
+		about: "Pods pull their images always.",
+		match: match{
+			rules: []admissionv1.NamedRuleWithOperations{
+				on("", []string{"pods"}, onCreate), on("", []string{"pods/ephemeralcontainers"}, onUpdate),
+			},
+			namespaces: inSpaces(),
+		},
+		variables: []admissionv1.Variable{
+			let("known", "oldObject == null ? [] : dyn(oldObject).spec.?ephemeralContainers.orValue([]).map(c, c.name)"),
+		},
+		patch: notWaived("images") + ` ?
+ (request.?subResource.orValue('') == '' ? ` + pullPatch("containers", "imagePullPolicy") + ` +
+ ` + pullPatch("initContainers", "imagePullPolicy") + ` +
+ ` + pullPatch("volumes", "image/pullPolicy") + ` : []) +
+ ` + pullPatch("ephemeralContainers", "imagePullPolicy") + ` : []`,
+	}
+}
+
+// pullPatch sets the pull policy of the elements of a list.
+func pullPatch(list, field string) string {
+	only := "e.?imagePullPolicy.orValue('') != 'Always' && !(e.name in variables.known)"
+	if list == "volumes" {
+		only = "has(e.image) && e.image.?pullPolicy.orValue('') != 'Always'"
+	}
+	return strings.NewReplacer("LIST", list, "FIELD", field, "ONLY", only).Replace(
+		`dyn(object).spec.?LIST.orValue([]).transformList(i, e, ONLY,
+ JSONPatch{op: 'add', path: '/spec/LIST/' + string(i) + '/FIELD', value: 'Always'})`)
+}
