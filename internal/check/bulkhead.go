@@ -221,7 +221,7 @@ func (s *session) compareAll(ctx context.Context, objects []desired.Object) ([]F
 		case live.GetDeletionTimestamp() != nil:
 			findings = append(findings, about(object, Problem, "being deleted"))
 		default:
-			if differs := differences(want.Object, live.Object); len(differs) > 0 {
+			if differs := install.Differences(want.Object, live.Object); len(differs) > 0 {
 				findings = append(findings, about(object, Problem, "differs at %s", strings.Join(differs, ", ")))
 			}
 		}

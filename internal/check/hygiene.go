@@ -19,7 +19,7 @@ func hygieneChecks() []Check {
 		{
 			Code: "BHC401", Group: GroupHygiene, Title: "Orphans", run: checkOrphans,
 			Why: "A namespace with Bulkhead's labels whose Tenant or Space is gone keeps its guardrails, but nobody looks after it. Bulkhead never deletes one that it was not asked to delete.",
-			Fix: "Declare the Tenant or Space again and it is taken back with what runs in it; or delete the namespace as a platform admin.",
+			Fix: "Declare the Tenant or Space again and it is taken back with what runs in it; delete that, and the namespace goes with it.",
 		},
 		{
 			Code: "BHC402", Group: GroupHygiene, Title: "Waivers", run: checkWaivers,

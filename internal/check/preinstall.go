@@ -27,7 +27,7 @@ func installChecks() []Check {
 		{
 			Code: "BHC122", Group: GroupInstall, Title: "Names are free", Required: true, run: checkNames,
 			Why: "What somebody else made under a name that Bulkhead uses is never taken over silently.",
-			Fix: "Delete or rename the object. If it is to become Bulkhead's, label it " + v1alpha1.LabelManagedBy + "=" + v1alpha1.ManagedBy + ".",
+			Fix: "Delete or rename the object. If it is to become Bulkhead's, give it the label that is named beside it.",
 		},
 	}
 }
@@ -110,10 +110,11 @@ func checkNames(ctx context.Context, s *session) ([]Finding, error) {
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
 		case err != nil:
 			return nil, fmt.Errorf("look for %s: %w", install.Name(object), err)
-		case isOurs(live):
+		case isOurs(object, live):
 			ours++
 		default:
-			taken = append(taken, install.Name(object))
+			taken = append(taken, fmt.Sprintf("%s (no label %s=%s)", install.Name(object),
+				v1alpha1.LabelManagedBy, object.GetLabels()[v1alpha1.LabelManagedBy]))
 		}
 	}
 	switch {
@@ -127,9 +128,9 @@ func checkNames(ctx context.Context, s *session) ([]Finding, error) {
 }
 
 // isOurs is true for what carries our label, and for definitions of our API group: its name is ours.
-func isOurs(object *metav1.PartialObjectMetadata) bool {
-	return object.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy ||
-		object.Kind == "CustomResourceDefinition" && strings.HasSuffix(object.Name, "."+v1alpha1.GroupVersion.Group)
+func isOurs(want desired.Object, live *metav1.PartialObjectMetadata) bool {
+	return live.Labels[v1alpha1.LabelManagedBy] == want.GetLabels()[v1alpha1.LabelManagedBy] ||
+		live.Kind == "CustomResourceDefinition" && strings.HasSuffix(live.Name, "."+v1alpha1.GroupVersion.Group)
 }
 
 // rendered is every object of the installation.

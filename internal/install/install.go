@@ -122,13 +122,17 @@ func applyObject(ctx context.Context, c client.Client, object desired.Object) (A
 	if err != nil {
 		return "", err
 	}
-	before := &metav1.PartialObjectMetadata{}
+	before := &unstructured.Unstructured{}
 	before.SetGroupVersionKind(content.GroupVersionKind())
 	err = c.Get(ctx, client.ObjectKeyFromObject(content), before)
 	if client.IgnoreNotFound(err) != nil {
 		return "", fmt.Errorf("read it first: %w", err)
 	}
 	existed := err == nil
+	// What is right already is not written: a write by the person who installs would be put down as a change by them.
+	if existed && ownedFields(before) && len(Differences(content.Object, before.Object)) == 0 {
+		return Unchanged, nil
+	}
 	apply := client.ApplyConfigurationFromUnstructured(content)
 	if err := c.Apply(ctx, apply, client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership); err != nil {
 		return "", err
@@ -136,10 +140,20 @@ func applyObject(ctx context.Context, c client.Client, object desired.Object) (A
 	switch {
 	case !existed:
 		return Created, nil
-	case before.ResourceVersion == content.GetResourceVersion():
+	case before.GetResourceVersion() == content.GetResourceVersion():
 		return Unchanged, nil
 	}
 	return Changed, nil
+}
+
+// ownedFields is true when an earlier installation, or the controller, has applied the object.
+func ownedFields(object *unstructured.Unstructured) bool {
+	for _, entry := range object.GetManagedFields() {
+		if entry.Manager == v1alpha1.ManagedBy && entry.Operation == metav1.ManagedFieldsOperationApply {
+			return true
+		}
+	}
+	return false
 }
 
 // Content is the object as server-side apply wants it: without status, and without the nulls that typed objects

@@ -37,8 +37,9 @@ const (
 	LeaderRole = "bulkhead:leader-election"
 	// LeaseName is the lease that the leading controller holds, in the namespace v1alpha1.SystemNamespace.
 	LeaseName = "bulkhead"
-	// AnnotationAllowDeletion with the value "true" on a definition lets somebody who may change guardrails delete it.
-	AnnotationAllowDeletion = "bulkhead.dev/allow-deletion"
+	// ManagedBy is the value of the label v1alpha1.LabelManagedBy on the objects of an installation. It differs from
+	// that of the objects that the controller renders, which prunes what carries its own value and is not rendered.
+	ManagedBy = "bulkhead-install"
 )
 
 // Phase is a group of objects that are written together, in their order.
@@ -141,10 +142,10 @@ func inSystem(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name, Labels: ownLabels()}
 }
 
-// ownLabels are on every object of Bulkhead itself. A map of its own each time: callers add to it.
+// ownLabels are on every object of an installation but the guardrails, which are the controller's to keep. A map of its own each time: callers add to it.
 func ownLabels() map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name": "bulkhead",
-		v1alpha1.LabelManagedBy:  v1alpha1.ManagedBy,
+		v1alpha1.LabelManagedBy:  ManagedBy,
 	}
 }

@@ -1,4 +1,4 @@
-package check
+package install
 
 import (
 	"fmt"
@@ -12,9 +12,9 @@ import (
 // maxDifferences are named of one object: more help nobody.
 const maxDifferences = 3
 
-// differences returns the paths at which live is not what want says. Fields that want does not have are not judged,
+// Differences returns the paths at which live is not what want says. Fields that want does not have are not judged,
 // as the API server and others fill them in; lists are compared as a whole in length and item by item.
-func differences(want, live map[string]any) []string {
+func Differences(want, live map[string]any) []string {
 	var paths []string
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		paths = append(paths, differ(key, want[key], live[key])...)

@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// clusterFlags say which cluster a command speaks to, as kubectl's flags of the same names do.
+type clusterFlags struct {
+	kubeconfig string
+	context    string
+}
+
+func addClusterFlags(cmd *cobra.Command) *clusterFlags {
+	f := &clusterFlags{}
+	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or inside a cluster the pod's own identity)")
+	cmd.Flags().StringVar(&f.context, "context", "", "context of the kubeconfig to use (default: its current one)")
+	return f
+}
+
+// config is how to reach the cluster. Its errors say where it was looked for.
+func (f *clusterFlags) config() (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = f.kubeconfig
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: f.context}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	if err != nil {
+		if clientcmd.IsEmptyConfig(err) {
+			return nil, fmt.Errorf("no cluster to speak to: there is no kubeconfig in %v: name one with --kubeconfig, or start a cluster with `bulkhead up`", rules.GetLoadingPrecedence())
+		}
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	config.UserAgent = "bulkhead/" + version()
+	config.QPS = -1 // the API server's priority and fairness is what limits us
+	if config.Timeout == 0 {
+		config.Timeout = 30 * time.Second // a server that accepts and never answers is a fault, not a wait
+	}
+	return config, nil
+}
