@@ -1,0 +1,268 @@
+package space
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/report"
+)
+
+// awaitFoundations lets no new namespace come to be before the cluster-wide policies and the tenant's own objects are
+// in force. A namespace that exists is served whatever becomes of them: its guardrails must be kept in place.
+func (r *Reconciler) awaitFoundations(_ context.Context, p *pass) error {
+	if p.namespace != nil {
+		return nil
+	}
+	if c := condition(p.platform.Status.Conditions, v1alpha1.ConditionEnforced); c == nil || c.Status != "True" {
+		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for the Platform to be Enforced")
+	}
+	if c := condition(p.tenant.Status.Conditions, v1alpha1.ConditionEnforced); c == nil || c.Status != "True" {
+		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for tenant %s to be Enforced", p.owner)
+	}
+	return nil
+}
+
+// render asks for the objects with the quota that was granted, and parts what fences the owners in from what lets
+// them in.
+func (r *Reconciler) render(p *pass) error {
+	objects, closed := desired.Space(desired.SpaceInput{
+		Platform: p.platform, Tenant: p.tenant, Space: p.space, Decision: p.decision,
+		Quota: p.grant.Hard, Peers: p.peers, Waivers: p.waivers,
+	})
+	if len(objects) == 0 {
+		return fmt.Errorf("space %s/%s, pattern %s: %w", p.space.Namespace, p.space.Name, p.decision.Pattern, errNoObjects)
+	}
+	p.fence, p.rights, p.closed = nil, nil, closed
+	for _, object := range objects {
+		if _, ok := object.(*rbacv1.RoleBinding); ok {
+			p.rights = append(p.rights, object)
+		} else {
+			p.fence = append(p.fence, object)
+		}
+	}
+	return nil
+}
+
+// makeNamespace writes the namespace with every label that admission reads, in one write.
+func (r *Reconciler) makeNamespace(ctx context.Context, p *pass) error {
+	if err := r.activeWaivers(ctx, p); err != nil {
+		return err
+	}
+	if err := r.peerSpaces(ctx, p); err != nil {
+		return err
+	}
+	if err := r.render(p); err != nil {
+		return err
+	}
+	if p.namespace != nil && !p.namespace.DeletionTimestamp.IsZero() {
+		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+			"namespace %s is being deleted, and not by Bulkhead: it is made again when it is gone", p.namespace.Name).LookAgain(awhile)
+	}
+	for _, object := range p.fence {
+		if _, ok := object.(*corev1.Namespace); ok {
+			if err := r.ensure(ctx, p, object); err != nil {
+				return err
+			}
+		}
+	}
+	p.space.Status.Namespace = p.namespaceName()
+	p.space.Status.Waivers = waiverNames(p.waivers)
+	return nil
+}
+
+func waiverNames(waivers []desired.ActiveWaiver) []string {
+	names := make([]string, 0, len(waivers))
+	for _, w := range waivers {
+		names = append(names, w.Control+"/"+w.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// raiseFence writes everything that bounds the owners. The quota has been written where it was claimed.
+func (r *Reconciler) raiseFence(ctx context.Context, p *pass) error {
+	for _, object := range p.fence {
+		switch object.(type) {
+		case *corev1.Namespace, *corev1.ResourceQuota:
+			continue
+		}
+		if err := r.ensure(ctx, p, object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) ensure(ctx context.Context, p *pass, object client.Object) error {
+	change, err := r.Apply.Ensure(ctx, object)
+	if err == nil {
+		p.changes = append(p.changes, change)
+	}
+	return err
+}
+
+// removeObsolete deletes what was rendered for this Space once and is not any more: policies of flows that closed.
+func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
+	keep := make([]client.Object, 0, len(p.fence)+len(p.rights))
+	for _, object := range slices.Concat(p.fence, p.rights) {
+		keep = append(keep, object)
+	}
+	changes, err := r.Apply.Prune(ctx, &apply.Scope{
+		Kinds:     namespacedKinds(),
+		Namespace: p.namespaceName(),
+	}, keep)
+	p.changes = append(p.changes, changes...)
+	return err
+}
+
+func namespacedKinds() []apply.Kind {
+	return slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool { return !k.Namespaced })
+}
+
+// awhile is when to look again although a watch should tell: a watch that was missed must not cost a Space.
+const awhile = 5 * time.Second
+
+// awaitQuota waits until the API server enforces the quota: admission reads status.hard, which a controller fills in.
+func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
+	if admitted, err := r.ownersAdmitted(ctx, p); admitted || err != nil {
+		return err // a change of a quota that binds already: the old bound holds until the new one does
+	}
+	quota := &corev1.ResourceQuota{}
+	key := client.ObjectKey{Namespace: p.namespaceName(), Name: desired.QuotaName}
+	if err := r.Client.Get(ctx, key, quota); client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	if p.namespace != nil && !quota.CreationTimestamp.Before(&p.namespace.CreationTimestamp) &&
+		len(quota.Spec.Hard) > 0 && equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
+		return nil
+	}
+	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+		"waits for the API server to enforce the quota of namespace %s", p.namespaceName()).LookAgain(awhile)
+}
+
+// ownersAdmitted tells whether the owners have their rights in this very namespace already.
+func (r *Reconciler) ownersAdmitted(ctx context.Context, p *pass) (bool, error) {
+	binding := &rbacv1.RoleBinding{}
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: desired.OwnersName}, binding)
+	if err != nil || p.namespace == nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return !binding.CreationTimestamp.Before(&p.namespace.CreationTimestamp), nil
+}
+
+// awaitFairness waits until what runs in the namespace counts as the tenant when it calls the API server.
+func (r *Reconciler) awaitFairness(ctx context.Context, p *pass) error {
+	if admitted, err := r.ownersAdmitted(ctx, p); admitted || err != nil {
+		return err
+	}
+	schema := &flowcontrolv1.FlowSchema{}
+	if err := r.Client.Get(ctx, client.ObjectKey{Name: desired.FlowSchemaName(p.owner)}, schema); client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	if slices.Contains(spaceNamespaces(schema), p.namespaceName()) {
+		return nil
+	}
+	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+		"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), desired.FlowSchemaName(p.owner)).LookAgain(awhile)
+}
+
+// spaceNamespaces are the namespaces whose service accounts a FlowSchema names as a whole.
+func spaceNamespaces(schema *flowcontrolv1.FlowSchema) []string {
+	var names []string
+	for _, rule := range schema.Spec.Rules {
+		for _, s := range rule.Subjects {
+			if s.ServiceAccount != nil && s.ServiceAccount.Name == flowcontrolv1.NameAll {
+				names = append(names, s.ServiceAccount.Namespace)
+			}
+		}
+	}
+	return names
+}
+
+// admitOwners gives the owners their rights: the last write, with every guardrail in force.
+func (r *Reconciler) admitOwners(ctx context.Context, p *pass) error {
+	for _, object := range p.rights {
+		if err := r.ensure(ctx, p, object); err != nil {
+			return err
+		}
+	}
+	p.space.Status.Revision = revision(slices.Concat(p.fence, p.rights))
+	p.space.Status.FlowsClosed = nil
+	for _, flow := range p.closed {
+		p.space.Status.FlowsClosed = append(p.space.Status.FlowsClosed, flow.Field+": "+flow.Why)
+	}
+	return nil
+}
+
+// revision identifies what is enforced. The quota is left out: it moves with the siblings', and no proof is about it.
+func revision(objects []desired.Object) string {
+	hash := fnv.New64a()
+	for _, object := range objects {
+		if _, ok := object.(*corev1.ResourceQuota); !ok {
+			_ = json.NewEncoder(hash).Encode(object) // what cannot be encoded could not be applied either
+		}
+	}
+	return fmt.Sprintf("%016x", hash.Sum64())
+}
+
+// checkShortages tells of a quota that leaves the Space nothing of something.
+func (r *Reconciler) checkShortages(_ context.Context, p *pass) error {
+	var nothing, less []string
+	for _, s := range p.grant.Shortages {
+		text := fmt.Sprintf("%s: %s of %s (%s)", s.Resource, s.Granted.String(), s.Wanted.String(), s.Why)
+		if s.Granted.IsZero() {
+			nothing = append(nothing, text)
+		} else {
+			less = append(less, text)
+		}
+	}
+	if len(nothing) > 0 {
+		p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonQuotaExhausted,
+			"the namespace is fenced, but the tenant's quota leaves nothing of %v", nothing))
+	}
+	if len(less) > 0 {
+		p.messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("every guardrail is in place; the tenant's quota leaves less than asked of %v", less)
+	}
+	return nil
+}
+
+// checkProof reads the tenant's latest proof: it counts for this Space when it was about just what is enforced now.
+func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
+	proof := p.tenant.Status.Proof
+	pending := report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofPending, "the API server has not been asked since the last change")
+	pending.Unknown = true
+	if proof == nil || !slices.Contains(proof.Covers, p.space.Name+"/"+p.space.Status.Revision) {
+		return pending
+	}
+	left := p.platform.Spec.ProofFreshness.Duration - r.Clock.Since(proof.Time.Time)
+	if left <= 0 {
+		stale := report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofStale, "the last proof is of %s, older than %s: unknown is never safe",
+			proof.Time.UTC().Format(time.RFC3339), p.platform.Spec.ProofFreshness.Duration)
+		stale.Unknown = true
+		return stale
+	}
+	p.lookAgain(left)
+	switch proof.Verdict {
+	case v1alpha1.Isolated:
+		return nil
+	case v1alpha1.Exposed:
+		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
+	default:
+		failed := report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofFailed, "%v", proof.Findings)
+		failed.Unknown = true
+		return failed
+	}
+}

@@ -1,0 +1,148 @@
+package space
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/report"
+)
+
+// definitionName is the CustomResourceDefinition of Spaces.
+const definitionName = "spaces.bulkhead.dev"
+
+// offboard removes what exists for a Space whose deletion was asked for, and lets the Space go when nothing is left.
+// It answers false when the Space is to be served on, because its tenant is protected.
+//
+// A Space that goes only because its definition or its home namespace does was not asked to be deleted: it is let go
+// and nothing is removed. A re-installed CRD, or a slip with a namespace, must not cost a tenant its workloads.
+func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err error) {
+	if !controllerutil.ContainsFinalizer(p.space, v1alpha1.Finalizer) {
+		return true, nil
+	}
+	swept, err := r.sweptAway(ctx, p)
+	if err != nil {
+		return true, err
+	}
+	if swept != "" {
+		r.Report.Eventf(p.owner, p.space, corev1.EventTypeWarning, v1alpha1.ReasonDefinitionRemoved, "Offboard",
+			"Space %s goes because %s: nothing of it is removed, and namespace %s stays", p.space.Name, swept, p.namespaceName())
+		return true, r.letGo(ctx, p)
+	}
+	tenant := &v1alpha1.Tenant{}
+	err = r.Client.Get(ctx, client.ObjectKey{Name: p.owner}, tenant)
+	if client.IgnoreNotFound(err) != nil {
+		return true, err
+	}
+	if err == nil && tenant.Spec.Protected {
+		p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
+			"deletion was asked for, but tenant %s is protected: set its spec.protected to false to let it happen", p.owner))
+		return false, nil
+	}
+	left, err := r.removeNamespace(ctx, p)
+	if err != nil || len(left) > 0 {
+		return true, r.remaining(ctx, p, left, err)
+	}
+	if err := r.releaseQuota(ctx, p, tenant); err != nil {
+		return true, err
+	}
+	return true, r.letGo(ctx, p)
+}
+
+// sweptAway says what else is being removed and takes the Space along; empty when its own deletion was asked for. It
+// asks the API server itself, and an error is not taken for an answer.
+func (r *Reconciler) sweptAway(ctx context.Context, p *pass) (string, error) {
+	for _, container := range []struct {
+		object client.Object
+		name   string
+		what   string
+	}{
+		{&apiextensionsv1.CustomResourceDefinition{}, definitionName, "the definition of Spaces"},
+		{&corev1.Namespace{}, p.space.Namespace, "its home namespace"},
+	} {
+		err := r.Live.Get(ctx, client.ObjectKey{Name: container.name}, container.object)
+		switch {
+		case apierrors.IsNotFound(err):
+			return container.what + " is gone", nil
+		case err != nil:
+			return "", fmt.Errorf("find out whether %s is being removed: %w", container.what, err)
+		case !container.object.GetDeletionTimestamp().IsZero():
+			return container.what + " is being removed", nil
+		}
+	}
+	return "", nil
+}
+
+// removeNamespace deletes the Space's namespace and says what is left of it. A namespace that is not this Space's is
+// none of its business.
+func (r *Reconciler) removeNamespace(ctx context.Context, p *pass) ([]string, error) {
+	namespace, err := r.ownNamespace(ctx, r.Live, p)
+	if err != nil || namespace == nil {
+		return nil, err
+	}
+	if namespace.DeletionTimestamp.IsZero() {
+		if err := r.Apply.Delete(ctx, namespace); err != nil {
+			return nil, err
+		}
+		return []string{"Namespace " + namespace.Name}, nil
+	}
+	return whatRemains(namespace), nil
+}
+
+// whatRemains is what the namespace's own conditions say is still in it, or holds it.
+func whatRemains(namespace *corev1.Namespace) []string {
+	left := []string{"Namespace " + namespace.Name}
+	for _, c := range namespace.Status.Conditions {
+		switch c.Type {
+		case corev1.NamespaceContentRemaining, corev1.NamespaceFinalizersRemaining,
+			corev1.NamespaceDeletionContentFailure, corev1.NamespaceDeletionDiscoveryFailure, corev1.NamespaceDeletionGVParsingFailure:
+			if c.Status == corev1.ConditionTrue {
+				left = append(left, namespace.Name+": "+c.Message)
+			}
+		}
+	}
+	slices.Sort(left[1:])
+	return left
+}
+
+// remaining writes into the status what is left, and looks again: not every step of a deletion is seen by a watch.
+func (r *Reconciler) remaining(ctx context.Context, p *pass, left []string, err error) error {
+	p.space.Status.Remaining = left
+	p.lookAgain(awhile)
+	message := fmt.Sprintf("being removed; what is left: %v", left)
+	if err != nil {
+		message = "being removed; " + err.Error()
+	}
+	hold := report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonDeleting, "%s", message)
+	conditions := checklist.Conditions(&report.Outcome{Holds: []*report.Wait{hold}}, p.space.Generation, r.Clock.Now())
+	ready := conditions[len(conditions)-1:] // what the others say stays true until there is nothing to say it of
+	report.Merge(&p.space.Status.Conditions, ready)
+	if failed := r.Report.Status(ctx, p.owner, p.before, p.space, p.before.Status.Conditions, ready); failed != nil {
+		return client.IgnoreNotFound(failed)
+	}
+	return err
+}
+
+// releaseQuota gives back what the ledger held for the Space, now that its namespace is gone.
+func (r *Reconciler) releaseQuota(ctx context.Context, p *pass, tenant *v1alpha1.Tenant) error {
+	p.platform, p.tenant = &v1alpha1.Platform{}, tenant
+	err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.PlatformName}, p.platform)
+	if client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	if err != nil || tenant.Name == "" || !p.inLedger(p.space.Name) {
+		return nil // nobody splits a quota now; a ledger entry without a namespace is dropped by the next who does
+	}
+	lock := r.ledgers.of(p.owner)
+	lock.Lock()
+	defer lock.Unlock()
+	_, err = r.divide(ctx, p, r.Live)
+	return client.IgnoreNotFound(err)
+}
