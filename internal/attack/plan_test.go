@@ -1,0 +1,258 @@
+package attack
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func testWorld() *world {
+	w := &world{
+		platform: &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{Registries: []string{"registry.example.com"}}},
+		tenant: &v1alpha1.Tenant{
+			ObjectMeta: metav1.ObjectMeta{Name: "acme", UID: "u"},
+			Spec: v1alpha1.TenantSpec{
+				Owners:    []v1alpha1.Owner{{Kind: "User", Name: "jane"}},
+				Workloads: []v1alpha1.Workload{{Name: "web"}},
+			},
+			Status: v1alpha1.TenantStatus{Decisions: []v1alpha1.WorkloadDecision{{Workload: "web", Pattern: "Soft"}}},
+		},
+		foreign: []string{"other--web"},
+	}
+	w.spaces = []v1alpha1.Space{testSpace("web")}
+	return w
+}
+
+func testSpace(name string) v1alpha1.Space {
+	return v1alpha1.Space{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "tenant-acme", Generation: 1},
+		Spec:       v1alpha1.SpaceSpec{Workload: "web"},
+		Status: v1alpha1.SpaceStatus{
+			Namespace: "acme--" + name, Pattern: "Soft",
+			Quota: corev1.ResourceList{corev1.ResourceLimitsCPU: resource.MustParse("2")},
+		},
+	}
+}
+
+// prove makes the world one whose previous proof was good.
+func (w *world) prove() {
+	w.tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Isolated, Covers: w.covers()}
+}
+
+// requests that a plan costs, its positive controls counted once each, as the prover asks them.
+func requests(tasks []task) int {
+	twins := map[string]bool{}
+	for _, t := range tasks {
+		twins[t.scene.Subject.String()+t.scene.Namespace()+t.attack.PositiveControl.Title] = true
+	}
+	return len(tasks) + len(twins) + 1 // the Platform
+}
+
+func mustPlan(t *testing.T, w *world, now time.Time, complete bool) []task {
+	t.Helper()
+	tasks, err := plan(w, now, complete)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tasks
+}
+
+// At a thousand tenants the proof must not dominate: a routine proof of one Space costs at most 27 requests.
+func TestRoutineProofIsCheap(t *testing.T) {
+	for name, owners := range map[string][]v1alpha1.Owner{
+		"user":           {{Kind: "User", Name: "jane"}},
+		"user and group": {{Kind: "User", Name: "jane"}, {Kind: "Group", Name: "devs"}},
+		"many of a kind": {{Kind: "Group", Name: "a"}, {Kind: "Group", Name: "b"}, {Kind: "Group", Name: "c"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			most := 27
+			if name == "user and group" {
+				most += 5 // a second kind of owner is asked about its rights
+			}
+			w := testWorld()
+			w.tenant.Spec.Owners = owners
+			for second := range 50 {
+				n := requests(mustPlan(t, w, time.Unix(int64(second), 0), false))
+				if n > most {
+					t.Errorf("%d requests", n)
+				}
+				w.prove()
+			}
+		})
+	}
+}
+
+// Every proof asks every one of the twelve questions, whatever the choice of the day.
+func TestEveryProofAsksEveryQuestion(t *testing.T) {
+	w := testWorld()
+	for second := range 200 {
+		asked := map[string]int{}
+		for _, task := range mustPlan(t, w, time.Unix(int64(second), 0), false) {
+			asked[task.attack.Control]++
+		}
+		for _, q := range Twelve() {
+			if asked[q.Forms[0].Control] == 0 {
+				t.Fatalf("at %d nobody asked %q", second, q.Asks)
+			}
+		}
+		w.prove()
+	}
+}
+
+// Over time, every form, owner, neighbour and Space gets its turn.
+func TestChoiceReachesEverything(t *testing.T) {
+	w := testWorld()
+	w.tenant.Spec.Owners = []v1alpha1.Owner{{Kind: "Group", Name: "a"}, {Kind: "Group", Name: "b"}, {Kind: "User", Name: "c"}}
+	w.foreign = []string{"other--web", "third--web"}
+	w.spaces = nil
+	for i := range 5 {
+		w.spaces = append(w.spaces, testSpace(fmt.Sprintf("s%d", i)))
+	}
+	w.tenant.Spec.Workloads = append(w.tenant.Spec.Workloads, v1alpha1.Workload{Name: "api", APIAccess: "OwnNamespaces"})
+	w.tenant.Status.Decisions = append(w.tenant.Status.Decisions, v1alpha1.WorkloadDecision{Workload: "api"})
+	w.spaces[4].Spec.Workload = "api"
+	w.prove()
+	seen := map[string]bool{}
+	for i := range 400 {
+		for _, task := range mustPlan(t, w, time.Unix(int64(i)*300, 0), false) { // proofs at a fixed interval
+			seen[task.attack.ID], seen[task.scene.Subject.String()], seen[task.scene.Namespace()], seen[task.scene.Foreign] = true, true, true, true
+		}
+	}
+	var want []string
+	for _, q := range Twelve() {
+		for _, a := range q.Forms {
+			want = append(want, a.ID)
+		}
+	}
+	want = append(want, "group a", "group b", "user c", "acme--s0", "acme--s4", "service account acme--s3/default", "other--web", "third--web")
+	for _, w := range want {
+		if !seen[w] {
+			t.Errorf("never asked: %s", w)
+		}
+	}
+}
+
+// A bad answer never goes away because the next proof happens not to ask: what was found wanting is asked in full.
+func TestSuspectControlsAreAskedInFull(t *testing.T) {
+	w := testWorld()
+	w.tenant.Spec.Owners = append(w.tenant.Spec.Owners, v1alpha1.Owner{Kind: "User", Name: "joe"})
+	w.spaces = []v1alpha1.Space{testSpace("a"), testSpace("b"), testSpace("c"), testSpace("d")}
+	w.tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Exposed, Covers: w.covers(), Findings: []string{
+		"rbac-enumerate: user joe: Exposed: x", "pod-security: user jane in acme--d: Unknown: y"}}
+	asked := map[string]bool{}
+	for _, task := range mustPlan(t, w, time.Unix(1, 0), false) {
+		asked[strings.Join([]string{task.attack.ID, task.scene.Subject.String(), task.scene.Namespace()}, " ")] = true
+	}
+	for _, a := range enumerate() {
+		for _, who := range []string{"user jane ", "user joe ", "service account acme--d/default acme--d"} {
+			if !asked[a.ID+" "+who] {
+				t.Errorf("not asked: %s as %s", a.ID, who)
+			}
+		}
+	}
+	for _, a := range podSecurity() {
+		for _, where := range []string{"acme--a", "acme--b", "acme--c", "acme--d"} {
+			if !asked[a.ID+" user jane "+where] && !asked[a.ID+" user joe "+where] {
+				t.Errorf("not asked: %s in %s", a.ID, where)
+			}
+		}
+	}
+}
+
+// A Space of which no proof covers what is enforced now is asked in every proof.
+func TestUnprovenSpacesAreAlwaysAsked(t *testing.T) {
+	w := testWorld()
+	w.spaces = []v1alpha1.Space{testSpace("a"), testSpace("b"), testSpace("c"), testSpace("changed")}
+	w.prove()
+	w.spaces[3].Status.Revision = "other"
+	w.spaces = append(w.spaces, testSpace("new"))
+	for second := range 20 {
+		var where []string
+		for _, task := range mustPlan(t, w, time.Unix(int64(second), 0), false) {
+			where = append(where, task.scene.Namespace())
+		}
+		for _, space := range []string{"acme--new", "acme--changed"} {
+			if !slices.Contains(where, space) {
+				t.Fatalf("at %d nobody asked in %s", second, space)
+			}
+		}
+	}
+}
+
+// Owners are asked about their rights even when the tenant has no Space.
+func TestTenantWithoutSpacesIsAskedAboutItsRights(t *testing.T) {
+	w := testWorld()
+	w.spaces = nil
+	asked := map[string]bool{}
+	for _, task := range mustPlan(t, w, time.Unix(0, 0), false) {
+		asked[task.attack.Control] = true
+	}
+	for _, control := range []string{"rbac-own", "rbac-enumerate"} {
+		if !asked[control] {
+			t.Errorf("%s was not asked", control)
+		}
+	}
+}
+
+// What depends on the decision or is waived is asked exactly where it is in force.
+func TestAttacksApplyWhereTheirControlIsInForce(t *testing.T) {
+	tests := map[string]struct {
+		change func(*world)
+		with   []string
+		out    []string
+	}{
+		"soft":       {func(*world) {}, []string{"token", "images", "node-affinity"}, []string{"runtime"}},
+		"sandboxed":  {func(w *world) { w.tenant.Status.Decisions[0].RuntimeClass = "gvisor" }, []string{"runtime"}, nil},
+		"api access": {func(w *world) { w.tenant.Spec.Workloads[0].APIAccess = "OwnNamespaces" }, []string{"token"}, nil},
+		"waived": {func(w *world) { w.spaces[0].Status.Waivers = []string{"images", "pod-security"} },
+			[]string{"pod-security", "priority"}, []string{"images"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := testWorld()
+			test.change(w)
+			asked := map[string]bool{}
+			for _, task := range mustPlan(t, w, time.Unix(0, 0), true) {
+				asked[task.attack.Control] = true
+			}
+			for _, control := range test.with {
+				if !asked[control] {
+					t.Errorf("%s was not asked", control)
+				}
+			}
+			for _, control := range test.out {
+				if asked[control] {
+					t.Errorf("%s was asked", control)
+				}
+			}
+		})
+	}
+}
+
+func TestOwnNamespacesAreNotForeign(t *testing.T) {
+	w := testWorld()
+	if got := foreignTo(w.tenant, []string{"acme--web", "tenant-acme", "", "acme-two--web"}); !slices.Equal(got, []string{"acme-two--web"}) {
+		t.Errorf("got %q", got)
+	}
+	if got := foreignTo(w.tenant, []string{"acme--web"}); !slices.Equal(got, []string{"kube-system"}) {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,87 @@
+package attack
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// Result is what came of one attack in one scene.
+type Result struct {
+	Attack  Attack
+	Scene   Scene
+	Verdict v1alpha1.Verdict
+	// Detail says what was seen; empty for Isolated.
+	Detail string
+}
+
+// Finding is the result in words, as "control: subject: detail".
+func (r Result) Finding() string {
+	subject := r.Scene.Subject.String()
+	if namespace := r.Scene.Namespace(); namespace != "" {
+		subject += " in " + namespace
+	}
+	return fmt.Sprintf("%s: %s: %s: %s", r.Attack.Control, subject, r.Verdict, r.Detail)
+}
+
+// judge compares the answers to the positive control and to the attempt with what the attack expects. A success of the
+// attempt is an exposure whatever else was seen; isolation takes both the harmless twin's success and the expected refusal.
+func judge(a *Attack, positive, attempt Answer) (v1alpha1.Verdict, string) {
+	switch {
+	case attempt.Allowed:
+		return v1alpha1.Exposed, fmt.Sprintf("%s; %s should have refused (attack %s)", a.Title, a.Refusal, a.ID)
+	case attempt.Problem != "":
+		return v1alpha1.Unknown, fmt.Sprintf("attack %s has no clear answer: %s", a.ID, attempt.Problem)
+	case !a.Refusal.matches(attempt.Refusal):
+		return v1alpha1.Unknown, fmt.Sprintf("attack %s was %s; that was not %s, of which nothing is known", a.ID, attempt, a.Refusal)
+	case !positive.Allowed && positive.Refusal.By != Quota:
+		return v1alpha1.Unknown, fmt.Sprintf("the positive control of attack %s failed (%s): %s", a.ID, a.PositiveControl.Title, positive)
+	}
+	// A positive control that only the tenant's own quota stops, the last of all admission, has passed every control
+	// before it: a tenant that has used up its quota is as well isolated as before.
+	return v1alpha1.Isolated, ""
+}
+
+// maxFindings bounds what a tenant's status holds.
+const maxFindings = 64
+
+// sum is the proof that the results give: Exposed if any is, else Unknown if any is or nothing was asked, else Isolated.
+// The time is the caller's to fill in.
+func sum(results []Result) v1alpha1.Proof {
+	proof := v1alpha1.Proof{Verdict: v1alpha1.Isolated, Asked: int32(len(results))} //nolint:gosec // bounded by what a tenant can own
+	if len(results) == 0 {
+		proof.Verdict = v1alpha1.Unknown
+		proof.Findings = []string{"proof: tenant: Unknown: there was nothing to ask: the tenant has no owner"}
+		return proof
+	}
+	bad := slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Verdict == v1alpha1.Isolated })
+	slices.SortStableFunc(bad, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(severity(b.Verdict), severity(a.Verdict)), cmp.Compare(a.Finding(), b.Finding()))
+	})
+	for i, r := range bad {
+		if severity(r.Verdict) > severity(proof.Verdict) {
+			proof.Verdict = r.Verdict
+		}
+		if i < maxFindings {
+			proof.Findings = append(proof.Findings, r.Finding())
+		}
+	}
+	if more := len(bad) - maxFindings; more > 0 {
+		proof.Findings = append(proof.Findings, fmt.Sprintf("proof: tenant: %s: %d more findings", proof.Verdict, more))
+	}
+	return proof
+}
+
+// severity orders verdicts; one that is none of the three is as bad as Unknown.
+func severity(v v1alpha1.Verdict) int {
+	switch v {
+	case v1alpha1.Isolated:
+		return 0
+	case v1alpha1.Exposed:
+		return 2
+	case v1alpha1.Unknown:
+	}
+	return 1
+}
