@@ -33,7 +33,11 @@ const (
 
 // commands is the list of sub-commands, in the order of a user's first day.
 func commands() []func(IOStreams) *cobra.Command {
-	return []func(IOStreams) *cobra.Command{}
+	return []func(IOStreams) *cobra.Command{
+		newInstallCommand,
+		newUninstallCommand,
+		newCheckCommand,
+	}
 }
 
 // IOStreams is where a command reads and writes.

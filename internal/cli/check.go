@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bulkhead-dev/bulkhead/internal/check"
+	"github.com/bulkhead-dev/bulkhead/internal/install"
+)
+
+// checkOptions are the flags of `bulkhead check`.
+type checkOptions struct {
+	IOStreams
+
+	cluster *clusterFlags
+	format  *format
+	rights  bool
+	accept  []string
+}
+
+func newCheckCommand(streams IOStreams) *cobra.Command {
+	o := &checkOptions{IOStreams: streams}
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say whether a cluster enforces, Bulkhead is healthy and every proof is fresh",
+		Long: "Looks at a cluster and answers: can it enforce, is Bulkhead healthy, are the tenants isolated, does anything\n" +
+			"stand around that should not. Every line has a stable code that `bulkhead explain` explains. It reads, asks\n" +
+			"the API server to review access and to dry-run, and changes nothing.\n\n" +
+			"What the API cannot tell is unknown, and unknown is not fine: when you have found out by other means, say so\n" +
+			"with --accept, and it no longer counts.\n\n" +
+			"Exit status: 0 fine, 1 a problem, 2 something unknown, 3 the cluster could not be asked.",
+		Example: "  bulkhead check\n" +
+			"  bulkhead check --accept BHC108 -o json   # in CI, NetworkPolicy having been tried with two pods\n" +
+			"  bulkhead check --rights                  # what Bulkhead's controller may do, and why",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context()) },
+	}
+	cmd.Flags().BoolVar(&o.rights, "rights", false, "print the rights that Bulkhead's controller needs, with why; needs no cluster")
+	cmd.Flags().StringSliceVar(&o.accept, "accept", nil, "codes of which an unknown answer is accepted")
+	_ = cmd.RegisterFlagCompletionFunc("accept", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return checkCodes(), cobra.ShellCompDirectiveNoFileComp // the flag was just made, so registering cannot fail
+	})
+	o.cluster = addClusterFlags(cmd)
+	o.format = addFormatFlag(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+// Run checks, prints and answers.
+func (o *checkOptions) Run(ctx context.Context) error {
+	if o.rights {
+		return o.writeRights()
+	}
+	for _, code := range o.accept {
+		if !slices.Contains(checkCodes(), code) {
+			return fmt.Errorf("--accept %s: there is no such check: choose among %s", code, strings.Join(checkCodes(), ", "))
+		}
+	}
+	config, err := o.cluster.config()
+	if err != nil {
+		return err
+	}
+	findings, err := check.Cluster{Config: config}.All(ctx)
+	if err != nil {
+		return err
+	}
+	counting := slices.DeleteFunc(slices.Clone(findings), func(f check.Finding) bool {
+		return f.State == check.Unknown && slices.Contains(o.accept, f.Code)
+	})
+	state := check.Worst(counting)
+	if err := o.write(findings, state); err != nil {
+		return err
+	}
+	switch state {
+	case check.Problem:
+		return answered(exitNo)
+	case check.Unknown:
+		return answered(exitUnknown)
+	case check.OK, check.Note:
+	}
+	return nil
+}
+
+func (o *checkOptions) write(findings []check.Finding, state check.State) error {
+	if o.format.value == formatJSON {
+		return writeJSON(o.Out, findingsReport{State: state, Findings: findings})
+	}
+	if err := writeFindings(o.Out, findings, o.accept); err != nil {
+		return err
+	}
+	hint := ""
+	if state != check.OK {
+		hint = " `bulkhead explain CODE` says more."
+	}
+	_, err := fmt.Fprintf(o.Out, "\n%s.%s\n", counted(findings), hint)
+	return err
+}
+
+func checkCodes() []string {
+	checks := check.Checks()
+	codes := make([]string, len(checks))
+	for i := range checks {
+		codes[i] = checks[i].Code
+	}
+	return codes
+}
+
+// rightLine is the JSON form of one rule.
+type rightLine struct {
+	Verbs     []string `json:"verbs"`
+	Groups    []string `json:"apiGroups,omitempty"`
+	Resources []string `json:"resources,omitempty"`
+	Names     []string `json:"resourceNames,omitempty"`
+	URLs      []string `json:"nonResourceURLs,omitempty"`
+	Why       string   `json:"why"`
+}
+
+func (o *checkOptions) writeRights() error {
+	rights := install.Rights()
+	lines, rows := make([]rightLine, len(rights)), make([][]string, len(rights))
+	for i, right := range rights {
+		r := right.Rule
+		lines[i] = rightLine{r.Verbs, r.APIGroups, r.Resources, r.ResourceNames, r.NonResourceURLs, right.Why}
+		what := resourcesOf(r.APIGroups, r.Resources)
+		if len(r.ResourceNames) > 0 {
+			what += " named " + strings.Join(r.ResourceNames, ", ")
+		}
+		rows[i] = []string{strings.Join(append(slices.Clone(r.NonResourceURLs), what), " "), strings.Join(r.Verbs, ","), right.Why}
+	}
+	if o.format.value == formatJSON {
+		return writeJSON(o.Out, lines)
+	}
+	for _, row := range rows {
+		if _, err := fmt.Fprintf(o.Out, "%s\n  %s\n  %s\n", wrapped(row[0], 0), row[1], wrapped("because: "+row[2], 2)); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(o.Out, "\nThese are the rules of ClusterRole %s. Installing needs, beyond them, the rights to write what is\n"+
+		"installed: `bulkhead install --preflight` asks for each.\n", install.ControllerRole)
+	return err
+}
+
+// resourcesOf names resources the way kubectl does: with their group where they have one.
+func resourcesOf(groups, resources []string) string {
+	var names []string
+	for _, group := range groups {
+		for _, resource := range resources {
+			if group != "" {
+				resource += "." + group
+			}
+			names = append(names, resource)
+		}
+	}
+	return strings.Join(names, ", ")
+}
