@@ -33,38 +33,33 @@ type PlatformSpec struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MaxLength=253
-	Registries []string `json:"registries,omitempty"`
+	Registries []Registry `json:"registries,omitempty"`
 
 	// StorageClasses that tenants may claim from (control storage). Their reclaim policy must be Delete.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MaxLength=63
-	StorageClasses []string `json:"storageClasses,omitempty"`
+	StorageClasses []Subdomain `json:"storageClasses,omitempty"`
 
 	// PriorityClasses that tenants' pods may name (control priority). A pod that names none is always allowed.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MaxLength=63
-	PriorityClasses []string `json:"priorityClasses,omitempty"`
+	PriorityClasses []PriorityClass `json:"priorityClasses,omitempty"`
 
 	// SchedulerNames that tenants' pods may name (control scheduling).
 	// +optional
 	// +listType=set
 	// +kubebuilder:default={"default-scheduler"}
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=63
-	SchedulerNames []string `json:"schedulerNames,omitempty"`
+	SchedulerNames []Subdomain `json:"schedulerNames,omitempty"`
 
 	// SandboxRuntimes are the RuntimeClasses that give a pod a kernel of its own (gVisor, Kata), the preferred one
 	// first (control runtime). Where there is none, decisions say so as a residual risk.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=63
-	SandboxRuntimes []string `json:"sandboxRuntimes,omitempty"`
+	SandboxRuntimes []Label `json:"sandboxRuntimes,omitempty"`
 
 	// Network says what the cluster's network looks like and what of it tenants may reach.
 	// +required
@@ -80,7 +75,9 @@ type PlatformSpec struct {
 
 	// Flows between tenants that the platform allows. A flow also needs both owners' declarations on their Spaces.
 	// +optional
-	// +listType=atomic
+	// +listType=map
+	// +listMapKey=from
+	// +listMapKey=to
 	// +kubebuilder:validation:MaxItems=1024
 	Flows []TenantFlow `json:"flows,omitempty"`
 
@@ -94,43 +91,43 @@ type PlatformSpec struct {
 
 	// TenantResources are custom resources, namespaced ones, that owners may use inside their Spaces.
 	// +optional
-	// +listType=atomic
+	// +listType=map
+	// +listMapKey=group
 	// +kubebuilder:validation:MaxItems=64
 	TenantResources []TenantResource `json:"tenantResources,omitempty"`
 
 	// ProofFreshness is how old a proof may be before it counts as Unknown.
 	// +optional
 	// +kubebuilder:default="10m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="proofFreshness must lie between 30s and 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}(h|m|s))+$') && duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="proofFreshness is a duration from 30s to 24h, such as 10m or 1h30m"
 	ProofFreshness metav1.Duration `json:"proofFreshness,omitempty"`
 }
 
 // PlatformNetwork describes the cluster's network.
+//
+// +kubebuilder:validation:XValidation:rule="self.podCIDRs.all(p, !isCIDR(p) || self.serviceCIDRs.all(s, !isCIDR(s) || !cidr(p).containsCIDR(s) && !cidr(s).containsCIDR(p)))",message="a podCIDR and a serviceCIDR overlap: an address is a pod's or a Service's, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.externalCIDRs) || self.externalCIDRs.all(e, !isCIDR(e) || self.podCIDRs.all(p, !isCIDR(p) || !cidr(p).containsCIDR(e)))",message="an externalCIDR lies within a podCIDR: it would open one tenant's pods to another; name the peer Space in a flow instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.externalCIDRs) || self.externalCIDRs.all(e, !isCIDR(e) || self.serviceCIDRs.all(s, !isCIDR(s) || !cidr(s).containsCIDR(e)))",message="an externalCIDR lies within a serviceCIDR: policies see the pods behind a Service, never its address"
+// +kubebuilder:validation:XValidation:rule="!has(self.externalCIDRs) || self.externalCIDRs.all(e, !isCIDR(e) || ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::1/128', 'fe80::/10', 'ff00::/8'].all(l, !cidr(l).containsCIDR(e)))",message="an externalCIDR is a loopback, link-local or multicast range: there are the node itself and the cloud's credentials"
 type PlatformNetwork struct {
 	// PodCIDRs are the ranges of pod addresses.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="every podCIDR must be a CIDR such as 10.244.0.0/16"
-	PodCIDRs []string `json:"podCIDRs"`
+	PodCIDRs []CIDR `json:"podCIDRs"`
 	// ServiceCIDRs are the ranges of cluster IPs.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="every serviceCIDR must be a CIDR such as 10.96.0.0/12"
-	ServiceCIDRs []string `json:"serviceCIDRs"`
+	ServiceCIDRs []CIDR `json:"serviceCIDRs"`
 	// ExternalCIDRs are ranges outside the cluster that a Space's flows may name. The metadata address and link-local
 	// ranges, pod and service ranges are cut out of them in every rendered policy, whatever is written here.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="every externalCIDR must be a CIDR such as 203.0.113.0/24"
-	ExternalCIDRs []string `json:"externalCIDRs,omitempty"`
+	ExternalCIDRs []CIDR `json:"externalCIDRs,omitempty"`
 	// DNS is where the cluster's DNS answers. It is the only destination that is open by default.
 	// +optional
 	// +kubebuilder:default={}
@@ -142,13 +139,14 @@ type DNSService struct {
 	// Namespace of the DNS pods.
 	// +optional
 	// +kubebuilder:default="kube-system"
-	// +kubebuilder:validation:MaxLength=63
-	Namespace string `json:"namespace,omitempty"`
+	Namespace Label `json:"namespace,omitempty"`
 	// PodLabels that select the DNS pods.
 	// +optional
 	// +kubebuilder:default={"k8s-app":"kube-dns"}
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="a label's key is a name of at most 63 letters, digits, hyphens, dots and underscores, with an optional DNS prefix such as example.com/"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 63)",message="a label's value has at most 63 characters"
 	PodLabels map[string]string `json:"podLabels,omitempty"`
 }
 
@@ -156,59 +154,55 @@ type DNSService struct {
 type PlatformService struct {
 	// Name by which flows refer to it.
 	// +required
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Name string `json:"name"`
+	Name Label `json:"name"`
 	// Namespace of its pods.
 	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Namespace string `json:"namespace"`
+	Namespace Label `json:"namespace"`
 	// PodLabels that select its pods.
 	// +required
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="a label's key is a name of at most 63 letters, digits, hyphens, dots and underscores, with an optional DNS prefix such as example.com/"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 63)",message="a label's value has at most 63 characters"
 	PodLabels map[string]string `json:"podLabels"`
 }
 
 // TenantFlow allows flows from any Space of one tenant to any Space of another.
+//
+// +kubebuilder:validation:XValidation:rule="self.from != self.to",message="from and to are the same tenant: flows among a tenant's own Spaces are declared on the Spaces and need nobody's leave"
 type TenantFlow struct {
 	// From is the tenant that opens connections.
 	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=28
-	From string `json:"from"`
+	From TenantName `json:"from"`
 	// To is the tenant that accepts them.
 	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=28
-	To string `json:"to"`
+	To TenantName `json:"to"`
 }
 
 // NodeGroup is a set of nodes that is given to one tenant as a whole.
 type NodeGroup struct {
 	// Name of the group.
 	// +required
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Name string `json:"name"`
+	Name Label `json:"name"`
 	// NodeLabels that select the group's nodes, as the provider sets them. Groups must not overlap.
 	// +required
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="a label's key is a name of at most 63 letters, digits, hyphens, dots and underscores, with an optional DNS prefix such as example.com/"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 63)",message="a label's value has at most 63 characters"
 	NodeLabels map[string]string `json:"nodeLabels"`
 	// Tenant to keep the group for. Without it, the group goes to the first tenant that needs one.
 	// +optional
-	// +kubebuilder:validation:MaxLength=28
-	Tenant string `json:"tenant,omitempty"`
+	Tenant TenantName `json:"tenant,omitempty"`
 }
 
 // TenantResource is a set of namespaced custom resources.
 type TenantResource struct {
 	// Group of the API. Never a group of Kubernetes itself or of Bulkhead.
 	// +required
-	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+$')",message="the group of a custom resource is a DNS name with a dot, such as example.com: groups without one are Kubernetes' own"
+	// +kubebuilder:validation:XValidation:rule="!(self == 'k8s.io' || self.endsWith('.k8s.io') || self == 'kubernetes.io' || self.endsWith('.kubernetes.io') || self == 'bulkhead.dev' || self.endsWith('.bulkhead.dev'))",message="groups of Kubernetes itself (*.k8s.io, *.kubernetes.io) and of Bulkhead are not for tenants: they change what keeps tenants apart"
 	Group string `json:"group"`
 	// Resources by plural name.
 	// +required
@@ -216,6 +210,7 @@ type TenantResource struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="a resource is the lower-case plural such as widgets: no wildcard, and no subresource"
 	Resources []string `json:"resources"`
 }
 

@@ -18,6 +18,8 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && size(self.metadata.name) <= 32",message="a space's name has at most 32 lower-case letters, digits and single hyphens, and neither starts nor ends with a hyphen"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.to) || self.spec.to.all(f, !has(f.space) || has(f.tenant) || f.space != self.metadata.name)",message="spec.to names the Space itself: what its own pods may do among themselves is spec.internal"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.from) || self.spec.from.all(f, !has(f.space) || has(f.tenant) || f.space != self.metadata.name)",message="spec.from names the Space itself: what its own pods may do among themselves is spec.internal"
 type Space struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -30,15 +32,18 @@ type Space struct {
 type SpaceSpec struct {
 	// Workload of the tenant that runs in this Space: its decision applies. It cannot be changed: make another Space.
 	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Space's workload cannot be changed: create another Space and move"
-	Workload string `json:"workload"`
+	Workload Label `json:"workload"`
 
 	// Quota is the share of the tenant's quota that this Space wants. Resources that are not named get an even part of
 	// what the other Spaces leave.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^((requests|limits)[.](cpu|memory|ephemeral-storage)|requests[.]storage|requests[.]hugepages-[1-9][0-9]*[KMGT]i|requests[.][a-z0-9][-a-z0-9.]*/[a-zA-Z0-9][-a-zA-Z0-9._]*|pods|configmaps|secrets|persistentvolumeclaims|replicationcontrollers|services|services[.](loadbalancers|nodeports)|count/[a-z][-a-z0-9]*([.][a-z0-9][-a-z0-9.]*)?|[a-z0-9][-a-z0-9.]*[.]storageclass[.]storage[.]k8s[.]io/(requests[.]storage|persistentvolumeclaims))$'))",message="a key is not one that a ResourceQuota counts by: write for example requests.cpu, requests.memory, limits.memory, requests.storage, pods, services.loadbalancers or count/jobs.batch"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !self[k].startsWith('-'))",message="an amount is negative: the least is 0"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || k.endsWith('.cpu') || !(self[k].endsWith('m') || self[k].endsWith('u') || self[k].endsWith('n')))",message="only CPU comes in thousandths: 100m of memory is a tenth of a byte; write 100Mi for mebibytes"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || size(self[k]) <= 16)",message="an amount has at most 16 characters, such as 16Gi: what exceeds every cluster is no limit"
+	// +kubebuilder:validation:XValidation:rule="!('services.nodeports' in self) || self['services.nodeports'] == 0 || self['services.nodeports'] == '0'",message="services.nodeports is always 0: a node port is open on every node, and tenants share nodes"
 	Quota corev1.ResourceList `json:"quota,omitempty"`
 
 	// Internal says whether pods of this Space reach each other: Open, or Closed, where the owner's own
@@ -69,25 +74,16 @@ type SpaceSpec struct {
 type Flow struct {
 	// Tenant of the peer Space; empty means one's own.
 	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=28
-	Tenant string `json:"tenant,omitempty"`
+	Tenant TenantName `json:"tenant,omitempty"`
 	// Space that is the peer.
 	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=32
-	Space string `json:"space,omitempty"`
+	Space SpaceName `json:"space,omitempty"`
 	// Service of the platform that is the peer, by its name in the Platform.
 	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Service string `json:"service,omitempty"`
+	Service Label `json:"service,omitempty"`
 	// CIDR outside the cluster that is the peer; it must lie within the Platform's externalCIDRs.
 	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="cidr must be a CIDR such as 203.0.113.0/24"
-	CIDR string `json:"cidr,omitempty"`
+	CIDR CIDR `json:"cidr,omitempty"`
 	// Ports of the destination. Empty means every port.
 	// +optional
 	// +listType=atomic
@@ -96,13 +92,15 @@ type Flow struct {
 	// Pods of this Space that the flow is for, by labels. Empty means all.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="a label's key is a name of at most 63 letters, digits, hyphens, dots and underscores, with an optional DNS prefix such as example.com/"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 63)",message="a label's value has at most 63 characters"
 	Pods map[string]string `json:"pods,omitempty"`
 }
 
 // FlowPort is a port or a range of ports.
 //
-// +kubebuilder:validation:XValidation:rule="type(self.port) == int ? (self.port >= 1 && self.port <= 65535) : self.port != ''",message="port is a number from 1 to 65535, or the name of a container port"
-// +kubebuilder:validation:XValidation:rule="!has(self.endPort) || (type(self.port) == int && self.endPort >= self.port)",message="endPort needs a numeric port that is not greater"
+// +kubebuilder:validation:XValidation:rule="type(self.port) == int ? self.port >= 1 && self.port <= 65535 : size(self.port) <= 15 && self.port.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && self.port.matches('[a-z]')",message="port is a number from 1 to 65535, or the name of a container port: at most 15 lower-case letters, digits and single hyphens, not only digits"
+// +kubebuilder:validation:XValidation:rule="!has(self.endPort) || (type(self.port) == int && self.endPort >= self.port)",message="endPort ends a range: it needs a numeric port, and is not smaller than it"
 type FlowPort struct {
 	// Protocol: TCP, UDP or SCTP.
 	// +optional
@@ -111,6 +109,8 @@ type FlowPort struct {
 	Protocol corev1.Protocol `json:"protocol,omitempty"`
 	// Port by number, or by the name of a container port.
 	// +required
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=15
 	Port intstr.IntOrString `json:"port"`
 	// EndPort of a range that starts at a numeric port.
 	// +optional

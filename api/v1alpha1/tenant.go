@@ -33,6 +33,7 @@ type TenantSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a == b))",message="an owner is listed twice"
 	Owners []Owner `json:"owners"`
 
 	// Boundary says whether the tenant stands Inside or Outside of the organisation's security policy.
@@ -49,13 +50,11 @@ type TenantSpec struct {
 
 	// Unit is the organisational unit that the tenant belongs to.
 	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	Unit string `json:"unit,omitempty"`
+	Unit Word `json:"unit,omitempty"`
 
 	// Residency is where the tenant's data must stay, such as a country or a region.
 	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	Residency string `json:"residency,omitempty"`
+	Residency Word `json:"residency,omitempty"`
 
 	// Transport is what the tenant's traffic needs: None, Encrypted, or Identity (mutual, by workload).
 	// +optional
@@ -67,6 +66,11 @@ type TenantSpec struct {
 	// +required
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^((requests|limits)[.](cpu|memory|ephemeral-storage)|requests[.]storage|requests[.]hugepages-[1-9][0-9]*[KMGT]i|requests[.][a-z0-9][-a-z0-9.]*/[a-zA-Z0-9][-a-zA-Z0-9._]*|pods|configmaps|secrets|persistentvolumeclaims|replicationcontrollers|services|services[.](loadbalancers|nodeports)|count/[a-z][-a-z0-9]*([.][a-z0-9][-a-z0-9.]*)?|[a-z0-9][-a-z0-9.]*[.]storageclass[.]storage[.]k8s[.]io/(requests[.]storage|persistentvolumeclaims))$'))",message="a key is not one that a ResourceQuota counts by: write for example requests.cpu, requests.memory, limits.memory, requests.storage, pods, services.loadbalancers or count/jobs.batch"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !self[k].startsWith('-'))",message="an amount is negative: the least is 0"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || k.endsWith('.cpu') || !(self[k].endsWith('m') || self[k].endsWith('u') || self[k].endsWith('n')))",message="only CPU comes in thousandths: 100m of memory is a tenth of a byte; write 100Mi for mebibytes"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || size(self[k]) <= 16)",message="an amount has at most 16 characters, such as 16Gi: what exceeds every cluster is no limit"
+	// +kubebuilder:validation:XValidation:rule="!('services.nodeports' in self) || self['services.nodeports'] == 0 || self['services.nodeports'] == '0'",message="services.nodeports is always 0: a node port is open on every node, and tenants share nodes"
 	Quota corev1.ResourceList `json:"quota"`
 
 	// IngressHosts that the tenant's Ingresses may serve: an exact host, or *.example.com for the names directly below it.
@@ -74,6 +78,7 @@ type TenantSpec struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([*][.])?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",message="an ingress host is a full DNS name in lower case, such as www.example.com, or *.example.com: no scheme, port, path or address, and no wildcard elsewhere"
 	IngressHosts []string `json:"ingressHosts,omitempty"`
 
 	// Workloads of the tenant. Each is decided by itself; a tenant may mix patterns.
@@ -92,31 +97,29 @@ type TenantSpec struct {
 // Owner is a user, a group or a service account.
 //
 // +kubebuilder:validation:XValidation:rule="(self.kind == 'ServiceAccount') == (has(self.__namespace__) && size(self.__namespace__) > 0)",message="namespace is required for a ServiceAccount, and for nothing else"
-// +kubebuilder:validation:XValidation:rule="!self.name.startsWith('system:')",message="an owner must not be one of Kubernetes' own users or groups (system:...)"
+// +kubebuilder:validation:XValidation:rule="!self.name.startsWith('system:')",message="an owner must not be one of Kubernetes' own users or groups (system:...); for a service account write kind: ServiceAccount with its namespace and name"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'ServiceAccount' || self.name.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="a ServiceAccount's name has lower-case letters, digits, hyphens and dots"
 type Owner struct {
 	// Kind is User, Group or ServiceAccount.
 	// +required
 	// +kubebuilder:validation:Enum=User;Group;ServiceAccount
 	Kind string `json:"kind"`
-	// Name as the API server authenticates it, in printable ASCII without spaces.
+	// Name as the API server authenticates it.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]([ -~]*[!-~])?$')",message="an owner's name is printable ASCII without spaces around it: letters that only look like others are refused"
 	Name string `json:"name"`
 	// Namespace of a ServiceAccount.
 	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	Namespace string `json:"namespace,omitempty"`
+	Namespace Label `json:"namespace,omitempty"`
 }
 
 // Workload is a part of the tenant's software with one set of traits.
 type Workload struct {
 	// Name by which Spaces and Waivers refer to it.
 	// +required
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Name string `json:"name"`
+	Name Label `json:"name"`
 	// Code: who wrote what runs. Arbitrary means that others hand it in at run time.
 	// +required
 	Code Code `json:"code"`
@@ -149,6 +152,11 @@ type Workload struct {
 	// Demand that the workload expects, in ResourceQuota keys; used to place it.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^((requests|limits)[.](cpu|memory|ephemeral-storage)|requests[.]storage|requests[.]hugepages-[1-9][0-9]*[KMGT]i|requests[.][a-z0-9][-a-z0-9.]*/[a-zA-Z0-9][-a-zA-Z0-9._]*|pods|configmaps|secrets|persistentvolumeclaims|replicationcontrollers|services|services[.](loadbalancers|nodeports)|count/[a-z][-a-z0-9]*([.][a-z0-9][-a-z0-9.]*)?|[a-z0-9][-a-z0-9.]*[.]storageclass[.]storage[.]k8s[.]io/(requests[.]storage|persistentvolumeclaims))$'))",message="a key is not one that a ResourceQuota counts by: write for example requests.cpu, requests.memory, limits.memory, requests.storage, pods, services.loadbalancers or count/jobs.batch"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !self[k].startsWith('-'))",message="an amount is negative: the least is 0"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || k.endsWith('.cpu') || !(self[k].endsWith('m') || self[k].endsWith('u') || self[k].endsWith('n')))",message="only CPU comes in thousandths: 100m of memory is a tenth of a byte; write 100Mi for mebibytes"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || size(self[k]) <= 16)",message="an amount has at most 16 characters, such as 16Gi: what exceeds every cluster is no limit"
+	// +kubebuilder:validation:XValidation:rule="!('services.nodeports' in self) || self['services.nodeports'] == 0 || self['services.nodeports'] == '0'",message="services.nodeports is always 0: a node port is open on every node, and tenants share nodes"
 	Demand corev1.ResourceList `json:"demand,omitempty"`
 }
 

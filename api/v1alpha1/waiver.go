@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expires`
 // +kubebuilder:printcolumn:name="Active",type=string,JSONPath=`.status.conditions[?(@.type=="Active")].status`
 // +kubebuilder:printcolumn:name="Approver",type=string,JSONPath=`.spec.approver`,priority=1
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$') && size(self.metadata.name) <= 63",message="a waiver's name has at most 63 lower-case letters, digits, hyphens and dots: it becomes a label's value"
 type Waiver struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -34,23 +35,21 @@ type WaiverSpec struct {
 	Control string `json:"control"`
 	// Tenant concerned.
 	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=28
-	Tenant string `json:"tenant"`
+	Tenant TenantName `json:"tenant"`
 	// Workload of the tenant concerned.
 	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Workload string `json:"workload"`
+	Workload Label `json:"workload"`
 	// Reason, for whoever reads the report.
 	// +required
 	// +kubebuilder:validation:MinLength=10
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="size(self.trim()) >= 10",message="the reason is for whoever reads the report: at least 10 characters that say something"
 	Reason string `json:"reason"`
 	// Approver is who answers for it.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]([ -~]*[!-~])?$')",message="the approver is named in printable ASCII without spaces around it: letters that only look like others are refused"
 	Approver string `json:"approver"`
 	// Expires is when the exception ends by itself.
 	// +required

@@ -220,17 +220,17 @@ func (in *PlatformNetwork) DeepCopyInto(out *PlatformNetwork) {
 	*out = *in
 	if in.PodCIDRs != nil {
 		in, out := &in.PodCIDRs, &out.PodCIDRs
-		*out = make([]string, len(*in))
+		*out = make([]CIDR, len(*in))
 		copy(*out, *in)
 	}
 	if in.ServiceCIDRs != nil {
 		in, out := &in.ServiceCIDRs, &out.ServiceCIDRs
-		*out = make([]string, len(*in))
+		*out = make([]CIDR, len(*in))
 		copy(*out, *in)
 	}
 	if in.ExternalCIDRs != nil {
 		in, out := &in.ExternalCIDRs, &out.ExternalCIDRs
-		*out = make([]string, len(*in))
+		*out = make([]CIDR, len(*in))
 		copy(*out, *in)
 	}
 	in.DNS.DeepCopyInto(&out.DNS)
@@ -273,27 +273,27 @@ func (in *PlatformSpec) DeepCopyInto(out *PlatformSpec) {
 	*out = *in
 	if in.Registries != nil {
 		in, out := &in.Registries, &out.Registries
-		*out = make([]string, len(*in))
+		*out = make([]Registry, len(*in))
 		copy(*out, *in)
 	}
 	if in.StorageClasses != nil {
 		in, out := &in.StorageClasses, &out.StorageClasses
-		*out = make([]string, len(*in))
+		*out = make([]Subdomain, len(*in))
 		copy(*out, *in)
 	}
 	if in.PriorityClasses != nil {
 		in, out := &in.PriorityClasses, &out.PriorityClasses
-		*out = make([]string, len(*in))
+		*out = make([]PriorityClass, len(*in))
 		copy(*out, *in)
 	}
 	if in.SchedulerNames != nil {
 		in, out := &in.SchedulerNames, &out.SchedulerNames
-		*out = make([]string, len(*in))
+		*out = make([]Subdomain, len(*in))
 		copy(*out, *in)
 	}
 	if in.SandboxRuntimes != nil {
 		in, out := &in.SandboxRuntimes, &out.SandboxRuntimes
-		*out = make([]string, len(*in))
+		*out = make([]Label, len(*in))
 		copy(*out, *in)
 	}
 	in.Network.DeepCopyInto(&out.Network)
@@ -307,7 +307,9 @@ func (in *PlatformSpec) DeepCopyInto(out *PlatformSpec) {
 	if in.Flows != nil {
 		in, out := &in.Flows, &out.Flows
 		*out = make([]TenantFlow, len(*in))
-		copy(*out, *in)
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
+		}
 	}
 	if in.NodeGroups != nil {
 		in, out := &in.NodeGroups, &out.NodeGroups
@@ -628,7 +630,9 @@ func (in *TenantSpec) DeepCopyInto(out *TenantSpec) {
 	if in.Owners != nil {
 		in, out := &in.Owners, &out.Owners
 		*out = make([]Owner, len(*in))
-		copy(*out, *in)
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
+		}
 	}
 	if in.Quota != nil {
 		in, out := &in.Quota, &out.Quota
