@@ -4,15 +4,16 @@ package policy_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,8 +80,11 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 	if err := grant(ctx); err != nil {
 		return err
 	}
+	if err := makeClasses(ctx); err != nil {
+		return err
+	}
 	for _, o := range desired.Policies(platform()) {
-		if err := apply(ctx, admin, o); err != nil {
+		if err := apply(ctx, bulkhead, o); err != nil {
 			return err
 		}
 	}
@@ -125,44 +129,84 @@ func apply(ctx context.Context, c client.Client, o desired.Object) error {
 	return nil
 }
 
-// waitEnforced waits until the API server has every policy at work: it reads them from a watch. A policy's probe is
-// the dry-run creation of a namespace with a mark, or of a pod that offends all policies in turn.
+// waitEnforced waits until the API server has every policy at work: it learns of them by watches, each in its own time.
 func waitEnforced(ctx context.Context) error {
-	stranger, err := clientAs("probe", "system:masters-not")
+	if err := makeSpace(ctx, "probe", "space", nil, nil); err != nil {
+		return err
+	}
+	offences := map[string]client.Object{
+		"images":     spoiled("probe--space", func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" }),
+		"scheduling": spoiled("probe--space", func(s *corev1.PodSpec) { s.NodeName = "node-1" }),
+		"volumes": spoiled("probe--space", func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "in", VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "d.example.com"}}}}
+		}),
+		"role-bindings": roleBinding("probe--space", "ClusterRole", "edit"),
+		"owned-labels": &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "probe--space", Name: "x", Labels: map[string]string{v1alpha1.LabelTenant: "other"},
+		}},
+	}
+	owner, err := ownerOf(ctx, "probe", "space")
 	if err != nil {
 		return err
 	}
-	_ = stranger
-	ns := namespace("probe--space", "probe", nil, nil)
-	if err := bulkhead.Create(ctx, ns); err != nil {
-		return err
-	}
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		p := pod("probe--space", "probe")
-		p.Spec.Containers[0].Image = "docker.io/nginx"
-		p.Spec.PriorityClassName = ""
-		err := admin.Create(ctx, p, client.DryRunAll)
-		if apierrors.IsForbidden(err) && refusedBy(err) == "images" {
-			return nil
+	for policy, o := range offences {
+		err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+			err := owner.Create(ctx, o, client.DryRunAll)
+			return refusedBy(err) == policy, nil
+		})
+		if err != nil {
+			return fmt.Errorf("policy %s is not enforced: %w", policy, err)
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("policies are not enforced after 30 s; the last answer: %v", err)
-		}
-		time.Sleep(50 * time.Millisecond)
 	}
+	return nil
 }
 
-func namespace(name, tenant string, labels, annotations map[string]string) *corev1.Namespace {
+// makeSpace makes a Space's namespace as Bulkhead does: with all its marks at once.
+func makeSpace(ctx context.Context, tenant, space string, labels, annotations map[string]string) error {
+	name := v1alpha1.SpaceNamespace(tenant, space)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations, Labels: map[string]string{
 		v1alpha1.LabelManagedBy:              v1alpha1.ManagedBy,
 		v1alpha1.LabelTenant:                 tenant,
-		v1alpha1.LabelSpace:                  name[len(tenant)+2:],
+		v1alpha1.LabelSpace:                  space,
 		v1alpha1.LabelPattern:                "Soft",
 		"pod-security.kubernetes.io/enforce": "restricted",
 	}}}
-	for k, v := range labels {
-		ns.Labels[k] = v
+	maps.Copy(ns.Labels, labels)
+	if err := bulkhead.Create(ctx, ns); err != nil {
+		return fmt.Errorf("make namespace %s: %w", name, err)
 	}
-	return ns
+	// Pods need their service account, which kube-controller-manager makes.
+	return wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		err := admin.Get(ctx, client.ObjectKey{Namespace: name, Name: "default"}, &corev1.ServiceAccount{})
+		return err == nil, client.IgnoreNotFound(err)
+	})
+}
+
+// ownerOf is a user with every right inside the Space's namespace, far more than owners get: what is refused, admission
+// refuses by itself.
+func ownerOf(ctx context.Context, tenant, space string) (client.Client, error) {
+	user := "owner-of-" + tenant
+	ns := v1alpha1.SpaceNamespace(tenant, space)
+	err := bulkhead.Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "everything"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bind %s: %w", user, err)
+	}
+	return clientAs(user)
+}
+
+// newSpace is makeSpace and ownerOf for a test.
+func newSpace(t *testing.T, tenant string, labels, annotations map[string]string) (owner client.Client, namespace string) {
+	t.Helper()
+	if err := makeSpace(t.Context(), tenant, "space", labels, annotations); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := ownerOf(t.Context(), tenant, "space")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return owner, v1alpha1.SpaceNamespace(tenant, "space")
 }

@@ -1,0 +1,328 @@
+package policy_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// offence is a change to a harmless pod spec that a policy must refuse, in pods and in the templates of pods.
+type offence struct {
+	name    string
+	spoil   func(*corev1.PodSpec)
+	policy  string
+	message string // a part of it
+}
+
+// assertRefused demands that it was this policy that refused, for this reason, in words that begin with the control.
+func assertRefused(t *testing.T, err error, policy, message string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("accepted; want it refused by policy %s with %q", policy, message)
+	}
+	if got := refusedBy(err); got != policy {
+		t.Fatalf("refused by policy %q, want %q: %v", got, policy, err)
+	}
+	if !apierrors.IsForbidden(err) {
+		t.Errorf("refused with reason %s, want Forbidden", apierrors.ReasonForError(err))
+	}
+	if !strings.Contains(err.Error(), "denied request: "+controls[policy]+": ") {
+		t.Errorf("the message does not begin with control %q: %v", controls[policy], err)
+	}
+	if !strings.Contains(err.Error(), message) {
+		t.Errorf("the message lacks %q: %v", message, err)
+	}
+}
+
+func offences(tenant string) []offence {
+	toleration := func(key string, op corev1.TolerationOperator, value string) func(*corev1.PodSpec) {
+		return func(s *corev1.PodSpec) {
+			s.Tolerations = []corev1.Toleration{{Key: key, Operator: op, Value: value, Effect: corev1.TaintEffectNoSchedule}}
+		}
+	}
+	label := v1alpha1.LabelNodeTenant
+	const wild = "would reach nodes that are dedicated to other tenants"
+	list := []offence{
+		{name: "image of a public registry", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" },
+			message: `images: image "nginx" of container "web" comes from no allowed registry; use one of mirror.example.com/library/, registry.example.com/`},
+		{name: "image of an init container", policy: "images", spoil: func(s *corev1.PodSpec) {
+			s.InitContainers = []corev1.Container{container("init", "quay.io/x/init:1")}
+		}, message: `image "quay.io/x/init:1" of container "init"`},
+		{name: "image of the second container", policy: "images", spoil: func(s *corev1.PodSpec) {
+			s.Containers = append(s.Containers, container("side", "ghcr.io/side"))
+		}, message: `image "ghcr.io/side" of container "side"`},
+		{name: "registry as a mere prefix", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "registry.example.com.evil.org/web" },
+			message: `"registry.example.com.evil.org/web"`},
+		{name: "registry without a path", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "registry.example.com" },
+			message: `"registry.example.com" of container`},
+		{name: "other port of the registry", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "registry.example.com:5000/web" },
+			message: `"registry.example.com:5000/web"`},
+		{name: "sibling of an allowed path", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "mirror.example.com/library-evil/web" },
+			message: `"mirror.example.com/library-evil/web"`},
+		{name: "image volume", policy: "images", spoil: func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "evil.org/data"}}}}
+		}, message: `image "evil.org/data" of volume "data"`},
+
+		{name: "priority class of the system", policy: "priority", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "system-cluster-critical" },
+			message: `priorityClassName "system-cluster-critical" is not allowed; leave it out, or use one of tenant-high`},
+		{name: "priority class of the platform", policy: "priority", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "platform-high" },
+			message: `"platform-high"`},
+
+		{name: "scheduler of one's own", policy: "scheduling", spoil: func(s *corev1.PodSpec) { s.SchedulerName = "mine" },
+			message: `schedulerName "mine" is not allowed; use one of default-scheduler`},
+		{name: "nodeName", policy: "scheduling", spoil: func(s *corev1.PodSpec) { s.NodeName = "node-1" },
+			message: `nodeName "node-1" goes past the scheduler`},
+
+		{name: "runtime that is no sandbox", policy: "runtime", spoil: func(s *corev1.PodSpec) { s.RuntimeClassName = ptr("plain") },
+			message: `runtimeClassName "plain" is not allowed; leave it out, or use one of gvisor`},
+
+		{name: "automount", policy: "token-pods", spoil: func(s *corev1.PodSpec) { s.AutomountServiceAccountToken = ptr(true) },
+			message: `set automountServiceAccountToken: false`},
+		{name: "projected token", policy: "token-pods", spoil: projectToken(""), message: `volume "id" projects one`},
+		{name: "projected token for another audience", policy: "token-pods", spoil: projectToken("sts.example.com"), message: `volume "id" projects one`},
+
+		{name: "in-line CSI volume", policy: "volumes", spoil: func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "in", VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "d.example.com"}}}}
+		}, message: `volume "in" goes past the StorageClasses`},
+
+		{name: "toleration of everything", policy: "node-affinity", spoil: toleration("", corev1.TolerationOpExists, ""), message: wild},
+		{name: "toleration of every tenant", policy: "node-affinity", spoil: toleration(v1alpha1.TaintNodeTenant, corev1.TolerationOpExists, ""), message: wild},
+		{name: "toleration of another tenant", policy: "node-affinity", spoil: toleration(v1alpha1.TaintNodeTenant, corev1.TolerationOpEqual, "other"),
+			message: `toleration of "bulkhead.dev/tenant" (Equal "other") ` + wild},
+		{name: "toleration of another tenant by default operator", policy: "node-affinity", spoil: toleration(v1alpha1.TaintNodeTenant, "", "other"), message: wild},
+		{name: "toleration of an empty value", policy: "node-affinity", spoil: toleration(v1alpha1.TaintNodeTenant, corev1.TolerationOpEqual, ""), message: wild},
+		{name: "selector of another tenant's nodes", policy: "node-affinity", spoil: func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{label: "other"} },
+			message: `names the nodes of "other"`},
+		{name: "required affinity to another tenant's nodes", policy: "node-affinity", spoil: nodeTerm(true, label, corev1.NodeSelectorOpIn, "other"), message: "whose nodes they are"},
+		{name: "required affinity to any tenant's nodes", policy: "node-affinity", spoil: nodeTerm(true, label, corev1.NodeSelectorOpExists), message: "whose nodes they are"},
+		{name: "affinity to one's own and another's nodes", policy: "node-affinity", spoil: nodeTerm(true, label, corev1.NodeSelectorOpIn, tenant, "other"), message: "whose nodes they are"},
+		{name: "affinity away from one's own nodes", policy: "node-affinity", spoil: nodeTerm(true, label, corev1.NodeSelectorOpNotIn, tenant), message: "whose nodes they are"},
+		{name: "preferred affinity to another tenant's nodes", policy: "node-affinity", spoil: nodeTerm(false, label, corev1.NodeSelectorOpIn, "other"), message: "whose nodes they are"},
+	}
+	for _, anti := range []bool{false, true} {
+		for _, required := range []bool{false, true} {
+			name := map[bool]string{false: "affinity to", true: "affinity against"}[anti] + map[bool]string{false: " (preferred)", true: " (required)"}[required]
+			list = append(list,
+				offence{name: "pod " + name + " pods of every namespace", policy: "node-affinity", message: "pods of this tenant only",
+					spoil: podTerm(anti, required, corev1.PodAffinityTerm{NamespaceSelector: &metav1.LabelSelector{}})},
+				offence{name: "pod " + name + " pods of another tenant", policy: "node-affinity", message: "pods of this tenant only",
+					spoil: podTerm(anti, required, corev1.PodAffinityTerm{Namespaces: []string{tenant + "--other", tenant + "-x--space"}})},
+			)
+		}
+	}
+	return list
+}
+
+// harmless changes stand beside the offences: as near to them as one may go.
+func harmless(tenant string) []offence {
+	label := v1alpha1.LabelNodeTenant
+	return []offence{
+		{name: "nothing", spoil: func(*corev1.PodSpec) {}},
+		{name: "image of the other registry", spoil: func(s *corev1.PodSpec) {
+			s.Containers[0].Image = "mirror.example.com/library/nginx@sha256:" + strings.Repeat("a", 64)
+		}},
+		{name: "image volume of an allowed registry", spoil: func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "registry.example.com/data"}}}}
+		}},
+		{name: "pull policy is repaired", spoil: func(s *corev1.PodSpec) { s.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent }},
+		{name: "allowed priority class", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "tenant-high" }},
+		{name: "allowed scheduler", spoil: func(s *corev1.PodSpec) { s.SchedulerName = "default-scheduler" }},
+		{name: "sandbox of one's own will", spoil: func(s *corev1.PodSpec) { s.RuntimeClassName = ptr("gvisor") }},
+		{name: "automount left out", spoil: func(s *corev1.PodSpec) { s.AutomountServiceAccountToken = nil }},
+		{name: "projected configuration", spoil: func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "conf", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+				{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "name", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}}},
+			}}}}}
+		}},
+		{name: "ephemeral volume", spoil: func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim("", "", "fast").Spec}}}}}
+		}},
+		{name: "toleration of a taint of the cluster", spoil: func(s *corev1.PodSpec) {
+			s.Tolerations = []corev1.Toleration{{Key: "node.kubernetes.io/not-ready", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute}}
+		}},
+		{name: "toleration of one's own nodes", spoil: func(s *corev1.PodSpec) {
+			s.Tolerations = []corev1.Toleration{{Key: v1alpha1.TaintNodeTenant, Operator: corev1.TolerationOpEqual, Value: tenant, Effect: corev1.TaintEffectNoSchedule}}
+		}},
+		{name: "selector of one's own nodes", spoil: func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{label: tenant, "disk": "ssd"} }},
+		{name: "affinity to one's own nodes", spoil: nodeTerm(true, label, corev1.NodeSelectorOpIn, tenant)},
+		{name: "affinity by other labels", spoil: nodeTerm(true, "kubernetes.io/arch", corev1.NodeSelectorOpIn, "arm64", "amd64")},
+		{name: "pod affinity against one's own pods", spoil: podTerm(true, true, corev1.PodAffinityTerm{})},
+		{name: "pod affinity to one's other Space", spoil: podTerm(false, true, corev1.PodAffinityTerm{Namespaces: []string{tenant + "--other"}})},
+	}
+}
+
+func projectToken(audience string) func(*corev1.PodSpec) {
+	return func(s *corev1.PodSpec) {
+		s.Volumes = []corev1.Volume{{Name: "id", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token", Audience: audience}},
+		}}}}}
+	}
+}
+
+func nodeTerm(required bool, key string, op corev1.NodeSelectorOperator, values ...string) func(*corev1.PodSpec) {
+	term := corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: key, Operator: op, Values: values}}}
+	return func(s *corev1.PodSpec) {
+		n := &corev1.NodeAffinity{}
+		if required {
+			n.RequiredDuringSchedulingIgnoredDuringExecution = &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{term}}
+		} else {
+			n.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.PreferredSchedulingTerm{{Weight: 1, Preference: term}}
+		}
+		s.Affinity = &corev1.Affinity{NodeAffinity: n}
+	}
+}
+
+func podTerm(anti, required bool, term corev1.PodAffinityTerm) func(*corev1.PodSpec) {
+	term.TopologyKey = "kubernetes.io/hostname"
+	term.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}
+	var hard []corev1.PodAffinityTerm
+	var soft []corev1.WeightedPodAffinityTerm
+	if required {
+		hard = []corev1.PodAffinityTerm{term}
+	} else {
+		soft = []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: term}}
+	}
+	return func(s *corev1.PodSpec) {
+		if anti {
+			s.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: hard, PreferredDuringSchedulingIgnoredDuringExecution: soft}}
+		} else {
+			s.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: hard, PreferredDuringSchedulingIgnoredDuringExecution: soft}}
+		}
+	}
+}
+
+// Every offence is refused by its own policy in a pod and in every kind that makes pods; its harmless twin is not.
+func TestPodSpecsAtCreation(t *testing.T) {
+	owner, ns := newSpace(t, "creator", nil, nil)
+	for _, o := range harmless("creator") {
+		t.Run("accepted/"+o.name, func(t *testing.T) {
+			spec := podSpec()
+			o.spoil(&spec)
+			for kind, w := range workloads(ns, "harmless", spec) {
+				if err := owner.Create(t.Context(), w, client.DryRunAll); err != nil {
+					t.Errorf("%s: %v", kind, err)
+				}
+			}
+		})
+	}
+	for _, o := range offences("creator") {
+		t.Run("refused/"+o.name, func(t *testing.T) {
+			spec := podSpec()
+			o.spoil(&spec)
+			for kind, w := range workloads(ns, "offence", spec) {
+				t.Run(kind, func(t *testing.T) {
+					assertRefused(t, owner.Create(t.Context(), w, client.DryRunAll), o.policy, o.message)
+				})
+			}
+		})
+	}
+}
+
+// What is refused at creation is refused as an update of what was harmless.
+func TestPodSpecsAtUpdate(t *testing.T) {
+	owner, ns := newSpace(t, "updater", nil, nil)
+	existing := workloads(ns, "existing", podSpec())
+	delete(existing, "Pod") // has a test of its own: little of it can change
+	delete(existing, "Job") // nothing of its template can change
+	for kind, w := range existing {
+		if err := owner.Create(t.Context(), w); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+	}
+	for _, o := range append(offences("updater"), harmless("updater")...) {
+		t.Run(o.name, func(t *testing.T) {
+			for kind, w := range existing {
+				t.Run(kind, func(t *testing.T) {
+					err := update(t.Context(), owner, w, func() { o.spoil(specOf(w)) }, client.DryRunAll)
+					if o.policy != "" {
+						assertRefused(t, err, o.policy, o.message)
+					} else if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
+	}
+}
+
+// update writes a change onto the object's newest state, again while others write to it.
+func update(ctx context.Context, c client.Client, o client.Object, change func(), options ...client.UpdateOption) error {
+	for {
+		if err := admin.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
+			return err
+		}
+		change()
+		if err := c.Update(ctx, o, options...); !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+}
+
+// The few things that can change in a pod are judged when they change, and debugging containers when they are added.
+func TestPodsAtUpdate(t *testing.T) {
+	owner, ns := newSpace(t, "podder", nil, nil)
+	p := pod(ns, "existing")
+	if err := owner.Create(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	debug := func(name, image string) error {
+		return subUpdate(t.Context(), owner, p, "ephemeralcontainers", func() {
+			c := container(name, image)
+			p.Spec.EphemeralContainers = append(p.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+				Name: c.Name, Image: c.Image, SecurityContext: c.SecurityContext,
+			}})
+		})
+	}
+	set := func(change func(*corev1.PodSpec)) error {
+		return update(t.Context(), owner, p, func() { change(&p.Spec) })
+	}
+	t.Run("image", func(t *testing.T) {
+		assertRefused(t, set(func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" }), "images", `image "nginx"`)
+		if err := set(func(s *corev1.PodSpec) { s.Containers[0].Image = "registry.example.com/team/web:2" }); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("toleration", func(t *testing.T) {
+		add := func(key string) error {
+			return set(func(s *corev1.PodSpec) {
+				s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists})
+			})
+		}
+		assertRefused(t, add(""), "node-affinity", "dedicated to other tenants")
+		if err := add("example.com/harmless"); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("ephemeral container", func(t *testing.T) {
+		assertRefused(t, debug("bad", "busybox"), "images", `image "busybox" of container "bad"`)
+		if err := debug("good", "registry.example.com/busybox"); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Spec.EphemeralContainers[0].ImagePullPolicy; got != corev1.PullAlways {
+			t.Errorf("pull policy of the debugging container is %s, want Always", got)
+		}
+		// A second one does not touch the first.
+		if err := debug("better", "registry.example.com/busybox:2"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func subUpdate(ctx context.Context, c client.Client, o client.Object, subresource string, change func()) error {
+	for {
+		if err := admin.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
+			return err
+		}
+		change()
+		if err := c.SubResource(subresource).Update(ctx, o); !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+}
