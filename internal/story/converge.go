@@ -1,0 +1,241 @@
+package story
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// SpaceState is one line about a Space.
+type SpaceState struct {
+	Tenant    string `json:"tenant"`
+	Name      string `json:"space"`
+	Namespace string `json:"namespace,omitempty"`
+	Pattern   string `json:"pattern,omitempty"`
+	// Ready, or else waiting for the reason.
+	Ready   bool   `json:"ready"`
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Pods that run in it, and the nodes that they run on.
+	Pods  int      `json:"pods"`
+	Nodes []string `json:"nodes,omitempty"`
+}
+
+// waitsFor are the reasons of Placed=False that only the platform team ends, by giving what is missing.
+var waitsFor = []string{
+	v1alpha1.ReasonNeedsDedicatedCluster, v1alpha1.ReasonNeedsOtherEnvironment, v1alpha1.ReasonNodeGroupMissing,
+}
+
+// Settle waits until every Space of the cluster is ready, or says for what it waits that nobody here will give it.
+// progress hears how many are.
+func (p *Play) Settle(ctx context.Context, progress func(settled, all int)) ([]SpaceState, error) {
+	var states []SpaceState
+	var open []string
+	err := poll(ctx, func(ctx context.Context) (bool, error) {
+		var list v1alpha1.SpaceList
+		if err := p.Admin.client.List(ctx, &list); err != nil {
+			return false, fmt.Errorf("list Spaces: %w", err)
+		}
+		states, open = nil, nil
+		for i := range list.Items {
+			state, settled := stateOf(&list.Items[i])
+			states = append(states, state)
+			if !settled {
+				open = append(open, fmt.Sprintf("  %s/%s: %s", state.Tenant, state.Name, conditionsText(list.Items[i].Status.Conditions)))
+			}
+		}
+		progress(len(states)-len(open), len(states))
+		return len(open) == 0, nil
+	})
+	if wait.Interrupted(err) && ctx.Err() == nil {
+		return nil, fmt.Errorf("after %v these Spaces are neither ready nor waiting for something that they name:\n%s",
+			patience, strings.Join(open, "\n"))
+	}
+	slices.SortFunc(states, func(a, b SpaceState) int {
+		return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Name, b.Name))
+	})
+	return states, err
+}
+
+// stateOf a Space, and whether it has come to rest.
+func stateOf(space *v1alpha1.Space) (SpaceState, bool) {
+	tenant, _ := v1alpha1.TenantOfHome(space.Namespace)
+	state := SpaceState{Tenant: tenant, Name: space.Name, Namespace: space.Status.Namespace, Pattern: space.Status.Pattern}
+	ready := current(space, v1alpha1.ConditionReady)
+	if ready != nil && ready.Status == metav1.ConditionTrue {
+		state.Ready = true
+		return state, true
+	}
+	placed := current(space, v1alpha1.ConditionPlaced)
+	if placed == nil || placed.Status != metav1.ConditionFalse || !slices.Contains(waitsFor, placed.Reason) {
+		return state, false
+	}
+	state.Reason, state.Message = placed.Reason, placed.Message
+	return state, true
+}
+
+// current condition of a Space; nil when it is about an earlier generation.
+func current(space *v1alpha1.Space, condition string) *metav1.Condition {
+	c := meta.FindStatusCondition(space.Status.Conditions, condition)
+	if c == nil || c.ObservedGeneration != space.Generation {
+		return nil
+	}
+	return c
+}
+
+func conditionsText(conditions []metav1.Condition) string {
+	if len(conditions) == 0 {
+		return "no conditions yet: is the controller running?"
+	}
+	var words []string
+	for _, c := range conditions {
+		if c.Status != metav1.ConditionTrue {
+			words = append(words, fmt.Sprintf("%s=%s (%s: %s)", c.Type, c.Status, c.Reason, c.Message))
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// Run waits until what the example deploys runs, and adds to each Space's state what runs where. A namespace runs when
+// every pod in it is ready or has completed, and when it has any.
+func (p *Play) Run(ctx context.Context, states []SpaceState) error {
+	var open []string
+	err := poll(ctx, func(ctx context.Context) (bool, error) {
+		var pods corev1.PodList
+		if err := p.Admin.client.List(ctx, &pods); err != nil {
+			return false, fmt.Errorf("list pods: %w", err)
+		}
+		open = nil
+		for _, workloads := range p.Example.Workloads {
+			inside := slices.DeleteFunc(slices.Clone(pods.Items), func(pod corev1.Pod) bool { return pod.Namespace != workloads.Namespace })
+			if len(inside) == 0 {
+				open = append(open, workloads.Namespace+" has no pod")
+			}
+			for i := range inside {
+				if why := notRunning(&inside[i]); why != "" {
+					open = append(open, workloads.Namespace+"/"+inside[i].Name+": "+why)
+				}
+			}
+		}
+		addPods(states, pods.Items)
+		return len(open) == 0, nil
+	})
+	if wait.Interrupted(err) && ctx.Err() == nil {
+		return fmt.Errorf("after %v not everything runs:\n  %s", patience, strings.Join(open, "\n  "))
+	}
+	return err
+}
+
+func notRunning(pod *corev1.Pod) string {
+	if pod.Status.Phase == corev1.PodSucceeded || isPodReady(pod) {
+		return ""
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Status != corev1.ConditionTrue && condition.Message != "" {
+			return condition.Message
+		}
+	}
+	return "phase " + string(pod.Status.Phase)
+}
+
+func isPodReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+func addPods(states []SpaceState, pods []corev1.Pod) {
+	for i := range states {
+		s := &states[i]
+		s.Pods, s.Nodes = 0, nil
+		for j := range pods {
+			if pods[j].Namespace == s.Namespace && s.Namespace != "" {
+				s.Pods++
+				s.Nodes = append(s.Nodes, pods[j].Spec.NodeName)
+			}
+		}
+		slices.Sort(s.Nodes)
+		s.Nodes = slices.Compact(s.Nodes)
+	}
+}
+
+// TenantState is one line about a tenant.
+type TenantState struct {
+	Name      string                      `json:"tenant"`
+	Owners    []string                    `json:"owners"`
+	Boundary  string                      `json:"boundary"`
+	Declared  string                      `json:"declared,omitempty"`
+	Workloads []v1alpha1.Workload         `json:"workloads"`
+	Decisions []v1alpha1.WorkloadDecision `json:"decisions"`
+}
+
+// Tenants reads all tenants with their decisions.
+func (p *Play) Tenants(ctx context.Context) ([]TenantState, error) {
+	var list v1alpha1.TenantList
+	if err := p.Admin.client.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("list Tenants: %w", err)
+	}
+	states := make([]TenantState, 0, len(list.Items))
+	for i := range list.Items {
+		t := &list.Items[i]
+		state := TenantState{
+			Name: t.Name, Boundary: string(t.Spec.Boundary), Declared: string(t.Spec.Declared),
+			Workloads: t.Spec.Workloads, Decisions: t.Status.Decisions,
+		}
+		for _, owner := range t.Spec.Owners {
+			state.Owners = append(state.Owners, owner.Name)
+		}
+		states = append(states, state)
+	}
+	slices.SortFunc(states, func(a, b TenantState) int { return strings.Compare(a.Name, b.Name) })
+	return states, nil
+}
+
+// Enforcement counts what holds the tenants, by kind.
+type Enforcement struct {
+	ValidatingPolicies int `json:"validatingAdmissionPolicies"`
+	MutatingPolicies   int `json:"mutatingAdmissionPolicies"`
+	NetworkPolicies    int `json:"networkPolicies"`
+	Quotas             int `json:"resourceQuotas"`
+	FlowSchemas        int `json:"flowSchemas"`
+	// Webhooks is 0: nothing of Bulkhead stands in anybody's path.
+	Webhooks int `json:"webhooks"`
+}
+
+// Enforcement counts the live objects that Bulkhead manages, and the cluster's webhooks.
+func (p *Play) Enforcement(ctx context.Context) (Enforcement, error) {
+	var e Enforcement
+	managed := client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+	for _, kind := range []struct {
+		group, version, kind string
+		into                 *int
+		options              []client.ListOption
+	}{
+		{"admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", &e.ValidatingPolicies, []client.ListOption{managed}},
+		{"admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", &e.MutatingPolicies, []client.ListOption{managed}},
+		{"networking.k8s.io", "v1", "NetworkPolicy", &e.NetworkPolicies, []client.ListOption{managed}},
+		{"", "v1", "ResourceQuota", &e.Quotas, []client.ListOption{managed}},
+		{"flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", &e.FlowSchemas, []client.ListOption{managed}},
+		{"admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", &e.Webhooks, nil},
+		{"admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", &e.Webhooks, nil},
+	} {
+		list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{
+			APIVersion: metav1.GroupVersion{Group: kind.group, Version: kind.version}.String(), Kind: kind.kind + "List",
+		}}
+		if err := p.Admin.client.List(ctx, list, kind.options...); err != nil {
+			return e, fmt.Errorf("list %s: %w", kind.kind, err)
+		}
+		*kind.into += len(list.Items)
+	}
+	return e, nil
+}
