@@ -215,13 +215,13 @@ func standing(key corev1.ResourceName, quota *corev1.ResourceQuota, ledger corev
 
 // target divides what Spaces that leave, and strangers, do not hold.
 func (c *column) target() {
-	left := c.total - c.strangers
+	taken := c.strangers
 	for i := range c.rows {
 		if c.rows[i].leaving {
-			left -= c.rows[i].covered
+			taken = add(taken, c.rows[i].covered)
 		}
 	}
-	left = max(left, 0)
+	left := max(c.total-taken, 0)
 	give := func(r *row, amount int64) {
 		amount = min(amount, left)
 		r.target += amount
@@ -255,10 +255,11 @@ func (c *column) target() {
 
 // grant shrinks whoever has more than its target, and lets the others grow by what nobody holds.
 func (c *column) grant() {
-	free := c.total - c.strangers
+	taken := c.strangers
 	for i := range c.rows {
-		free -= c.rows[i].covered
+		taken = add(taken, c.rows[i].covered)
 	}
+	free := max(c.total-taken, 0)
 	for i := range c.rows {
 		r := &c.rows[i]
 		switch {
@@ -266,7 +267,7 @@ func (c *column) grant() {
 		case r.target <= r.covered:
 			r.granted = r.target
 		default:
-			more := min(r.target-r.covered, max(free, 0))
+			more := min(r.target-r.covered, free)
 			r.granted = r.covered + more
 			free -= more
 		}
@@ -321,9 +322,9 @@ func (c *column) quantity(n int64) resource.Quantity {
 	return *resource.NewQuantity(n, c.format)
 }
 
-// most is the largest amount that is counted with: 9 PB, 9 trillion CPUs. What is larger counts as this; a thousand
-// such amounts still add up within 64 bits.
-const most = math.MaxInt64 / 1024
+// most is the largest amount that is counted with, a little above 1E, which is the largest that the API accepts. What
+// is larger counts as this.
+const most = math.MaxInt64 / 8
 
 // amountOf a quantity in the unit that its key is measured in: thousandths of a CPU, bytes, objects. Fractions of the
 // unit are rounded up where the amount is what somebody has, and down where it is what there is to give. Negative

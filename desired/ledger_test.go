@@ -173,7 +173,7 @@ func TestAmounts(t *testing.T) {
 	}{
 		{"pods", "3", 3, 3}, {"pods", "1500m", 1, 2}, {"requests.cpu", "1500m", 1500, 1500}, {"cpu", "1500u", 1, 2},
 		{"limits.memory", "1Ki", 1024, 1024}, {"pods", "-1", 0, 0}, {"pods", "0", 0, 0}, {"pods", "1e30", most, most},
-		{"requests.cpu", "9e18", most, most}, {"requests.storage", "8Pi", 8 << 50, 8 << 50},
+		{"requests.cpu", "9e18", most, most}, {"requests.storage", "1E", 1e18, 1e18},
 	} {
 		q, key := resource.MustParse(c.quantity), corev1.ResourceName(c.key)
 		if down, up := amountOf(key, q, false), amountOf(key, q, true); down != c.down || up != c.up {
