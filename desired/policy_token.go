@@ -22,7 +22,8 @@ func tokenPods() validation {
 		variables: podVariables(waived("token"),
 			let("allowed", celNamespaceLabel(v1alpha1.LabelToken)+" == "+celString(v1alpha1.TokenAllowed)),
 			let("identities", `variables.pod.?volumes.orValue([]).filter(v, !(v in variables.old.?volumes.orValue([])) &&
- v.?projected.?sources.orValue([]).exists(s, has(s.serviceAccountToken) || has(s.podCertificate)))`),
+ v.?projected.?sources.orValue(null) != null &&
+ v.projected.sources.exists(s, has(s.serviceAccountToken) || has(s.podCertificate)))`),
 			let("foreign", `variables.identities.filter(v,
  v.projected.sources.exists(s, s.?serviceAccountToken.?audience.orValue('') != ''))`),
 			let("automount", `variables.pod.?automountServiceAccountToken.orValue(false) &&
@@ -114,7 +115,7 @@ func markAudiences() mutation {
 			rules:      []admissionv1.NamedRuleWithOperations{on("", []string{"serviceaccounts/token"}, onCreate)},
 			namespaces: inSpaces(),
 			conditions: []admissionv1.MatchCondition{{
-				Name: "names-audiences", Expression: "size(dyn(object).spec.?audiences.orValue([])) > 0",
+				Name: "names-audiences", Expression: "dyn(object).spec.?audiences.orValue(null) != null && size(dyn(object).spec.audiences) > 0",
 			}},
 		},
 		patch: `dyn(object).metadata.?annotations.hasValue() ?

@@ -1,0 +1,383 @@
+package policy_test
+
+import (
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// attempt is one object; an empty policy means that it must be accepted.
+type attempt struct {
+	name    string
+	object  client.Object
+	policy  string
+	message string
+}
+
+// try creates every object, dry, in the owner's name.
+func try(t *testing.T, owner client.Client, attempts []attempt) {
+	t.Helper()
+	for _, a := range attempts {
+		t.Run(a.name, func(t *testing.T) {
+			err := owner.Create(t.Context(), a.object, client.DryRunAll)
+			if a.policy != "" {
+				assertRefused(t, err, a.policy, a.message)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func service(ns string, change func(*corev1.ServiceSpec)) *corev1.Service {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "web"},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 80}}},
+	}
+	change(&s.Spec)
+	return s
+}
+
+func alias(ns, name string) *corev1.Service {
+	return service(ns, func(s *corev1.ServiceSpec) {
+		*s = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: name}
+	})
+}
+
+// A Service takes no traffic that is not its tenant's.
+func TestServices(t *testing.T) {
+	owner, ns := newSpace(t, "server", nil, nil)
+	attempts := []attempt{
+		{name: "ClusterIP", object: service(ns, func(*corev1.ServiceSpec) {})},
+		{name: "headless", object: service(ns, func(s *corev1.ServiceSpec) { s.ClusterIP = "None" })},
+		{name: "NodePort", policy: "services", message: "type NodePort opens a port on every node",
+			object: service(ns, func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort })},
+		{name: "LoadBalancer with node ports", policy: "services", message: "set allocateLoadBalancerNodePorts: false",
+			object: service(ns, func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeLoadBalancer })},
+		{name: "LoadBalancer with one node port", policy: "services", message: "and no nodePort",
+			object: service(ns, func(s *corev1.ServiceSpec) {
+				s.Type, s.AllocateLoadBalancerNodePorts, s.Ports[0].NodePort = corev1.ServiceTypeLoadBalancer, ptr(false), 30080
+			})},
+		{name: "LoadBalancer without node ports", object: service(ns, func(s *corev1.ServiceSpec) {
+			s.Type, s.AllocateLoadBalancerNodePorts = corev1.ServiceTypeLoadBalancer, ptr(false)
+		})},
+		{name: "externalIPs", policy: "services", message: "externalIPs 203.0.113.7 would take traffic",
+			object: service(ns, func(s *corev1.ServiceSpec) { s.ExternalIPs = []string{"203.0.113.7"} })},
+		{name: "ExternalName outside", object: alias(ns, "db.example.com")},
+		{name: "ExternalName outside with a dot at its end", object: alias(ns, "db.example.com.")},
+	}
+	for _, name := range []string{
+		"kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "api.other--space.svc.cluster.local.", "API.Other--space.SVC",
+		"web.other--space.svc.corp.example.com", "10-0-0-1.other--space.pod.cluster.local", "kubernetes.default", "kubernetes", "localhost", "x.localhost",
+		"10.96.0.1", "127.0.0.1", "127.1", "0x7f.0.0.1", "169.254.169.254", "metadata.google.internal", "1.0.0.127.in-addr.arpa", "printer.local",
+	} {
+		want := attempt{name: "ExternalName " + name, policy: "services", message: "is an address or a name inside the cluster", object: alias(ns, name)}
+		if name == "kubernetes.default" { // two labels could be a host outside as well; the cluster's search path decides
+			want.policy, want.message = "", ""
+		}
+		if name == "API.Other--space.SVC" { // the API server itself demands lower case
+			continue
+		}
+		attempts = append(attempts, want)
+	}
+	try(t, owner, attempts)
+
+	t.Run("update to NodePort", func(t *testing.T) {
+		s := service(ns, func(*corev1.ServiceSpec) {})
+		if err := owner.Create(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		err := update(t.Context(), owner, s, func() { s.Spec.Type = corev1.ServiceTypeNodePort })
+		assertRefused(t, err, "services", "type NodePort")
+		if err := update(t.Context(), owner, s, func() { s.Spec.Ports[0].Port = 8080 }); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Addresses behind Services come from controllers.
+func TestEndpointsByHand(t *testing.T) {
+	owner, ns := newSpace(t, "pointer", nil, nil)
+	meta := metav1.ObjectMeta{Namespace: ns, Name: "web"}
+	slice := &discoveryv1.EndpointSlice{ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.2.3"}}}}
+	ends := &corev1.Endpoints{ObjectMeta: meta, Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "10.1.2.3"}}, Ports: []corev1.EndpointPort{{Port: 80}}}}} //nolint:staticcheck // the old kind is still an attack
+	try(t, owner, []attempt{
+		{name: "EndpointSlice", object: slice, policy: "endpoints", message: "endpointslices written by hand could lead to anybody"},
+		{name: "Endpoints", object: ends, policy: "endpoints", message: "endpoints written by hand could lead to anybody"},
+	})
+	controller, err := clientAs("system:serviceaccount:kube-system:endpointslice-controller", "system:serviceaccounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	try(t, controller, []attempt{{name: "EndpointSlice by its controller", object: slice.DeepCopy()}})
+}
+
+func ingress(ns string, change func(*networkingv1.Ingress)) *networkingv1.Ingress {
+	path := networkingv1.PathTypePrefix
+	i := &networkingv1.Ingress{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "web"},
+		Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{{Host: "shop.example.com", IngressRuleValue: networkingv1.IngressRuleValue{
+			HTTP: &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{Path: "/", PathType: &path, Backend: backend()}}},
+		}}}},
+	}
+	change(i)
+	return i
+}
+
+func backend() networkingv1.IngressBackend {
+	return networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}}
+}
+
+// An Ingress serves the tenant's hosts and no others.
+func TestIngresses(t *testing.T) {
+	owner, ns := newSpace(t, "greeter", nil, map[string]string{v1alpha1.AnnotationIngressHosts: "shop.example.com, *.apps.example.com"})
+	host := func(h string) *networkingv1.Ingress {
+		return ingress(ns, func(i *networkingv1.Ingress) { i.Spec.Rules[0].Host = h })
+	}
+	tls := func(hosts ...string) *networkingv1.Ingress {
+		return ingress(ns, func(i *networkingv1.Ingress) {
+			i.Spec.TLS = []networkingv1.IngressTLS{{Hosts: hosts, SecretName: "cert"}}
+		})
+	}
+	annotated := func(key string) *networkingv1.Ingress {
+		return ingress(ns, func(i *networkingv1.Ingress) { i.Annotations = map[string]string{key: "x"} })
+	}
+	foreign := "is not one of this tenant; every rule needs a host, one of: shop.example.com, *.apps.example.com"
+	try(t, owner, []attempt{
+		{name: "exact host", object: host("shop.example.com")},
+		{name: "host below the wildcard", object: host("a.apps.example.com")},
+		{name: "the wildcard itself", object: host("*.apps.example.com")},
+		{name: "tls of allowed hosts", object: tls("shop.example.com", "a.apps.example.com")},
+		{name: "harmless annotation", object: annotated("nginx.ingress.kubernetes.io/rewrite-target")},
+		{name: "another host", object: host("bank.example.com"), policy: "ingresses", message: `host "bank.example.com" ` + foreign},
+		{name: "no host", object: host(""), policy: "ingresses", message: `host "" ` + foreign},
+		{name: "two labels below the wildcard", object: host("a.b.apps.example.com"), policy: "ingresses", message: foreign},
+		{name: "the wildcard's own domain", object: host("apps.example.com"), policy: "ingresses", message: foreign},
+		{name: "wildcard over the exact host", object: host("*.example.com"), policy: "ingresses", message: foreign},
+		{name: "wildcard below the wildcard", object: host("*.b.apps.example.com"), policy: "ingresses", message: foreign},
+		{name: "suffix without a dot", object: host("evilapps.example.com"), policy: "ingresses", message: foreign},
+		{name: "a second rule", policy: "ingresses", message: `host "bank.example.com"`, object: ingress(ns, func(i *networkingv1.Ingress) {
+			i.Spec.Rules = append(i.Spec.Rules, networkingv1.IngressRule{Host: "bank.example.com"})
+		})},
+		{name: "tls of another host", object: tls("shop.example.com", "bank.example.com"), policy: "ingresses", message: "every tls entry needs hosts"},
+		{name: "tls without hosts", object: tls(), policy: "ingresses", message: "every tls entry needs hosts"},
+		{name: "default backend", policy: "ingresses", message: "defaultBackend answers for hosts of others",
+			object: ingress(ns, func(i *networkingv1.Ingress) { i.Spec.DefaultBackend = ptr(backend()) })},
+		{name: "default backend alone", policy: "ingresses", message: "defaultBackend answers for hosts of others",
+			object: ingress(ns, func(i *networkingv1.Ingress) { i.Spec.Rules, i.Spec.DefaultBackend = nil, ptr(backend()) })},
+		{name: "snippet", object: annotated("nginx.ingress.kubernetes.io/configuration-snippet"), policy: "ingresses", message: "changes the ingress controller for everybody"},
+		{name: "alias", object: annotated("nginx.ingress.kubernetes.io/server-alias"), policy: "ingresses", message: "changes the ingress controller for everybody"},
+	})
+	t.Run("none allowed", func(t *testing.T) {
+		owner, ns := newSpace(t, "hermit", nil, nil)
+		try(t, owner, []attempt{
+			{name: "host", object: ingress(ns, func(*networkingv1.Ingress) {}), policy: "ingresses", message: `host "shop.example.com"`},
+			{name: "no host", object: ingress(ns, func(i *networkingv1.Ingress) { i.Spec.Rules[0].Host = "" }), policy: "ingresses", message: `host ""`},
+		})
+	})
+}
+
+// A tenant's own NetworkPolicy opens flows inside its namespace only; policies add up, so nothing wider may exist.
+func TestNetworkPolicies(t *testing.T) {
+	owner, ns := newSpace(t, "networker", nil, nil)
+	type peers = []networkingv1.NetworkPolicyPeer
+	own := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{}}
+	policy := func(in []networkingv1.NetworkPolicyIngressRule, out []networkingv1.NetworkPolicyEgressRule) *networkingv1.NetworkPolicy {
+		return &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "mine"}, Spec: networkingv1.NetworkPolicySpec{
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}, Ingress: in, Egress: out,
+		}}
+	}
+	both := func(name, refuse string, p peers) []attempt {
+		port := []networkingv1.NetworkPolicyPort{{Port: ptr(intstr.FromInt32(53))}}
+		list := []attempt{
+			{name: "from " + name, object: policy([]networkingv1.NetworkPolicyIngressRule{{From: p, Ports: port}}, nil)},
+			{name: "to " + name, object: policy(nil, []networkingv1.NetworkPolicyEgressRule{{To: p, Ports: port}})},
+		}
+		if refuse != "" {
+			list[0].policy, list[0].message = "network-policies", "ingress is open to more than this namespace"
+			list[1].policy, list[1].message = "network-policies", "egress is open to more than this namespace"
+		}
+		return list
+	}
+	attempts := []attempt{{name: "deny all", object: policy(nil, nil)}}
+	for _, list := range [][]attempt{
+		both("own pods", "", peers{own}),
+		both("everybody", "refuse", nil),
+		both("every namespace", "refuse", peers{{NamespaceSelector: &metav1.LabelSelector{}}}),
+		both("some pods of every namespace", "refuse", peers{{NamespaceSelector: &metav1.LabelSelector{}, PodSelector: &metav1.LabelSelector{}}}),
+		both("another namespace", "refuse", peers{{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "kube-system"}}}}),
+		both("every address", "refuse", peers{{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0"}}}),
+		both("the metadata address", "refuse", peers{{IPBlock: &networkingv1.IPBlock{CIDR: "169.254.169.254/32"}}}),
+		both("own pods and one address", "refuse", peers{own, {IPBlock: &networkingv1.IPBlock{CIDR: "203.0.113.1/32"}}}),
+	} {
+		attempts = append(attempts, list...)
+	}
+	try(t, owner, attempts)
+	t.Run("update", func(t *testing.T) {
+		p := policy(nil, nil)
+		if err := owner.Create(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		err := update(t.Context(), owner, p, func() { p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}} })
+		assertRefused(t, err, "network-policies", "egress is open")
+	})
+	t.Run("by Bulkhead", func(t *testing.T) {
+		attempts := both("another namespace", "", peers{{NamespaceSelector: &metav1.LabelSelector{}}})
+		for _, a := range attempts {
+			a.object.SetName("bulkhead")
+		}
+		try(t, bulkhead, attempts)
+	})
+}
+
+// Claims get new volumes of allowed classes.
+func TestClaims(t *testing.T) {
+	owner, ns := newSpace(t, "hoarder", nil, nil)
+	with := func(change func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeClaim {
+		c := claim(ns, "data", "fast")
+		change(c)
+		return c
+	}
+	source := func(from *string) *corev1.PersistentVolumeClaim {
+		return with(func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: ptr("snapshot.storage.k8s.io"), Kind: "VolumeSnapshot", Name: "s", Namespace: from}
+		})
+	}
+	try(t, owner, []attempt{
+		{name: "allowed class", object: claim(ns, "data", "fast")},
+		{name: "own snapshot", object: source(nil)},
+		{name: "other class", object: claim(ns, "data", "slow"), policy: "claims", message: `storageClassName "slow" is not allowed; use one of fast`},
+		{name: "no class", object: claim(ns, "data", ""), policy: "claims", message: `storageClassName "" is not allowed`},
+		{name: "empty class", object: with(func(c *corev1.PersistentVolumeClaim) { c.Spec.StorageClassName = ptr("") }), policy: "claims", message: `storageClassName "" is not allowed`},
+		{name: "other class by the old annotation", policy: "claims", message: `storageClassName "slow" is not allowed`, object: with(func(c *corev1.PersistentVolumeClaim) {
+			c.Annotations = map[string]string{"volume.beta.kubernetes.io/storage-class": "slow"}
+		})},
+		{name: "another's volume", object: with(func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "pv-of-other" }), policy: "claims", message: `volumeName "pv-of-other" picks a volume`},
+		{name: "selector", object: with(func(c *corev1.PersistentVolumeClaim) { c.Spec.Selector = &metav1.LabelSelector{} }), policy: "claims", message: "selector picks volumes"},
+	})
+	t.Run("volume picked later", func(t *testing.T) {
+		c := claim(ns, "later", "fast")
+		if err := owner.Create(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		pick := func() { c.Spec.VolumeName = "pv-of-other" }
+		assertRefused(t, update(t.Context(), owner, c, pick), "claims", `volumeName "pv-of-other"`)
+		binder, err := clientAs("system:serviceaccount:kube-system:persistent-volume-binder")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := update(t.Context(), binder, c, pick, client.DryRunAll); err != nil {
+			t.Errorf("the controller that binds: %v", err)
+		}
+	})
+}
+
+// Owners share rights with people and with their own service accounts.
+func TestRoleBindings(t *testing.T) {
+	owner, ns := newSpace(t, "sharer", nil, nil)
+	subject := func(kind, namespace, name string) rbacv1.Subject {
+		s := rbacv1.Subject{Kind: kind, Name: name, Namespace: namespace}
+		if kind != "ServiceAccount" {
+			s.APIGroup = rbacv1.GroupName
+		}
+		return s
+	}
+	attempts := []attempt{
+		{name: "own role", object: roleBinding(ns, "Role", "mine")},
+		{name: "the owners' role", object: roleBinding(ns, "ClusterRole", v1alpha1.RoleOwner)},
+		{name: "view", object: roleBinding(ns, "ClusterRole", "view")},
+	}
+	for _, role := range []string{"cluster-admin", "admin", "edit", v1alpha1.RoleHome, "system:node"} {
+		attempts = append(attempts, attempt{name: "role " + role, object: roleBinding(ns, "ClusterRole", role),
+			policy: "role-bindings", message: `ClusterRole "` + role + `" is not for tenants to bind`})
+	}
+	for _, s := range []rbacv1.Subject{
+		subject("User", "", "jane"), subject("Group", "", "developers"), subject("ServiceAccount", ns, "ci"),
+		subject("ServiceAccount", "sharer--other", "ci"), subject("ServiceAccount", "tenant-sharer", "ci"),
+		subject("User", "", "system:serviceaccount:sharer--other:ci"), subject("Group", "", "system:serviceaccounts:sharer--other"),
+	} {
+		attempts = append(attempts, attempt{name: "to " + s.Kind + " " + s.Namespace + " " + s.Name, object: roleBinding(ns, "Role", "mine", s)})
+	}
+	for _, s := range []rbacv1.Subject{
+		subject("Group", "", "system:authenticated"), subject("Group", "", "system:unauthenticated"), subject("Group", "", "system:serviceaccounts"),
+		subject("Group", "", "system:serviceaccounts:other--space"), subject("Group", "", "system:masters"), subject("Group", "", "system:nodes"),
+		subject("User", "", "system:anonymous"), subject("User", "", "system:kube-scheduler"), subject("User", "", "system:serviceaccount:other--space:ci"),
+		subject("ServiceAccount", "other--space", "ci"), subject("ServiceAccount", "kube-system", "default"), subject("ServiceAccount", "sharer-x--space", "ci"),
+		subject("ServiceAccount", "tenant-other", "ci"),
+	} {
+		attempts = append(attempts, attempt{name: "to " + s.Kind + " " + s.Namespace + " " + s.Name,
+			object: roleBinding(ns, "Role", "mine", subject("User", "", "jane"), s), policy: "role-bindings", message: s.Name + `" is not of this tenant`})
+	}
+	try(t, owner, attempts)
+	t.Run("update", func(t *testing.T) {
+		b := roleBinding(ns, "Role", "mine")
+		if err := owner.Create(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		err := update(t.Context(), owner, b, func() { b.Subjects = append(b.Subjects, subject("Group", "", "system:authenticated")) })
+		assertRefused(t, err, "role-bindings", `Group "system:authenticated" is not of this tenant`)
+	})
+	t.Run("by Bulkhead", func(t *testing.T) {
+		b := roleBinding(ns, "ClusterRole", "edit")
+		b.Name = "bulkhead"
+		try(t, bulkhead, []attempt{{name: "any role", object: b}})
+	})
+}
+
+// Where a workload needs no API access, its service accounts have no token by any way; elsewhere only for the API.
+func TestTokens(t *testing.T) {
+	without, closed := newSpace(t, "tokenless", nil, nil)
+	with, open := newSpace(t, "tokened", map[string]string{v1alpha1.LabelToken: v1alpha1.TokenAllowed}, nil)
+	secret := func(ns string, kind corev1.SecretType) *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "s", Annotations: map[string]string{corev1.ServiceAccountNameKey: "default"}}, Type: kind}
+	}
+	request := func(c client.Client, ns string, audiences ...string) error {
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default"}}
+		return c.SubResource("token").Create(t.Context(), account, &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}})
+	}
+	try(t, without, []attempt{
+		{name: "ordinary secret", object: secret(closed, corev1.SecretTypeOpaque)},
+		{name: "token secret", object: secret(closed, corev1.SecretTypeServiceAccountToken), policy: "token-credentials", message: "never expires"},
+	})
+	try(t, with, []attempt{
+		{name: "token secret where tokens are allowed", object: secret(open, corev1.SecretTypeServiceAccountToken), policy: "token-credentials", message: "never expires"},
+		{name: "projected token", object: spoiled(open, projectToken(""))},
+		{name: "automount", object: spoiled(open, func(s *corev1.PodSpec) { s.AutomountServiceAccountToken = ptr(true) })},
+		{name: "projected token for another audience", object: spoiled(open, projectToken("sts.example.com")), policy: "token-pods", message: `volume "id" projects a token for an audience other than the API server`},
+	})
+	t.Run("requests", func(t *testing.T) {
+		assertRefused(t, request(without, closed), "token-credentials", "have no identity at the API server")
+		if err := request(with, open); err != nil {
+			t.Errorf("for the API server: %v", err)
+		}
+		assertRefused(t, request(with, open, "sts.example.com"), "token-credentials", "a token for sts.example.com would be an identity outside")
+	})
+	t.Run("service accounts", func(t *testing.T) {
+		for ns, want := range map[string]*bool{closed: ptr(false), open: nil} {
+			account := &corev1.ServiceAccount{}
+			if err := admin.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "default"}, account); err != nil {
+				t.Fatal(err)
+			}
+			if got := account.AutomountServiceAccountToken; (got == nil) != (want == nil) || got != nil && *got != *want {
+				t.Errorf("%s: automountServiceAccountToken of the default service account is %v, want %v", ns, got, want)
+			}
+		}
+	})
+	t.Run("service account that mounts", func(t *testing.T) {
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: closed, Name: "eager"}, AutomountServiceAccountToken: ptr(true)}
+		if err := without.Create(t.Context(), account); err != nil {
+			t.Fatal(err)
+		}
+		p := spoiled(closed, func(s *corev1.PodSpec) { s.ServiceAccountName, s.AutomountServiceAccountToken = "eager", nil })
+		assertRefused(t, without.Create(t.Context(), p, client.DryRunAll), "token-pods", "automountServiceAccountToken: false on the ServiceAccount")
+	})
+}
