@@ -123,8 +123,11 @@ func (p *Play) stillWaits(ctx context.Context) (string, error) {
 	}
 	var namespace corev1.Namespace
 	err := p.Admin.client.Get(ctx, client.ObjectKey{Name: v1alpha1.SpaceNamespace(newsroom, space.Name)}, &namespace)
-	if !apierrors.IsNotFound(err) {
-		return "", fmt.Errorf("its namespace is there although no controller runs (%w)", err)
+	switch {
+	case err == nil:
+		return "", errors.New("its namespace was made although no controller runs")
+	case !apierrors.IsNotFound(err):
+		return "", err
 	}
 	return "not Ready, and no namespace", nil
 }

@@ -30,7 +30,9 @@ func forbidden() []attempt {
 // looking is at what belongs to others.
 func looking() []attempt {
 	list := func(objects client.ObjectList, options ...client.ListOption) func(context.Context, *Person) (string, error) {
-		return func(ctx context.Context, p *Person) (string, error) { return "", p.client.List(ctx, objects, options...) }
+		return func(ctx context.Context, p *Person) (string, error) {
+			return "", p.client.List(ctx, objects, options...)
+		}
 	}
 	return []attempt{
 		{

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/install"
+	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
+	"github.com/bulkhead-dev/bulkhead/internal/story"
+)
+
+// poolLabel is the label by which the simulated provider says which pool a node belongs to.
+const poolLabel = "node.example.com/pool"
+
+// nodes are four that everybody shares, and two pools of one node each that can be dedicated.
+func nodes() []localcluster.Node {
+	list := make([]localcluster.Node, 0, 6)
+	for i := 1; i <= 4; i++ {
+		list = append(list, localcluster.Node{Name: fmt.Sprintf("shared-%d", i), Labels: map[string]string{poolLabel: "shared"}})
+	}
+	for _, pool := range []string{"dedicated-1", "dedicated-2"} {
+		list = append(list, localcluster.Node{Name: pool, Labels: map[string]string{poolLabel: pool}})
+	}
+	return list
+}
+
+func startCluster(ctx context.Context, dir, kube string, steps *steps) (*localcluster.Cluster, error) {
+	var cluster *localcluster.Cluster
+	var parts []string
+	err := steps.do("start Kubernetes: etcd, API server, controllers, scheduler, six simulated nodes", func() error {
+		var err error
+		cluster, err = localcluster.Start(ctx, localcluster.Options{
+			Dir: dir, Kube: kube, Notice: steps.notice,
+			Step: func(name string) {
+				parts = append(parts, name)
+				steps.note(strings.Join(parts, ", "))
+			},
+		})
+		if err != nil {
+			return err
+		}
+		if err := cluster.EnsureNodes(ctx, nodes()); err != nil {
+			cluster.Stop()
+			return err
+		}
+		return nil
+	})
+	return cluster, err
+}
+
+// installBulkhead writes what `bulkhead install` writes, without a Deployment, and runs the controller as a child
+// process instead. The returned program starts it again.
+func installBulkhead(ctx context.Context, cluster *localcluster.Cluster, dir string, steps *steps) (*localcluster.Program, error) {
+	err := steps.do("install Bulkhead: definitions, guardrails, rights", func() error {
+		config, err := cluster.Admin()
+		if err != nil {
+			return err
+		}
+		written := 0
+		err = install.Apply(ctx, config, install.Options{}, func(e install.Event) {
+			written++
+			steps.note(fmt.Sprintf("%d objects", written))
+		})
+		if err != nil {
+			return err
+		}
+		c, err := install.NewClient(config)
+		if err != nil {
+			return err
+		}
+		return grantControllers(ctx, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	path, err := self()
+	if err != nil {
+		return nil, err
+	}
+	program := controllerProgram(path, cluster)
+	return program, steps.do("start Bulkhead's controller", func() error { return cluster.Run(ctx, program) })
+}
+
+func controllerProgram(path string, cluster *localcluster.Cluster) *localcluster.Program {
+	health := cluster.ControllersAddress()
+	return &localcluster.Program{
+		Name: "bulkhead", Path: path, Grace: 2 * time.Second,
+		Args:  []string{"run", "--kubeconfig=" + cluster.ControllersKubeconfig(), "--health-address=" + health},
+		Ready: answers("http://" + health + "/readyz"),
+	}
+}
+
+// answers checks that a URL answers 200.
+func answers(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("ask %s: %w", url, err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err // it names the URL
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", url, response.Status)
+		}
+		return nil
+	}
+}
+
+// grantControllers binds the controller's rights to the group in the certificate that it has outside of a cluster;
+// an installation binds them to its service account only.
+func grantControllers(ctx context.Context, c client.Client) error {
+	group := localcluster.Controllers.Groups[0]
+	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: group}}
+	const name = "local:bulkhead"
+	for _, binding := range []client.Object{
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: install.ControllerRole},
+		},
+		&rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name}, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: install.LeaderRole},
+		},
+	} {
+		if err := client.IgnoreAlreadyExists(c.Create(ctx, binding)); err != nil {
+			return fmt.Errorf("give the controller's group its rights: %w", err)
+		}
+	}
+	return nil
+}
+
+// people are the administrator and a developer of every tenant, each with a kubeconfig in the data folder.
+func people(cluster *localcluster.Cluster, dir string, example *story.Example) (*story.Play, error) {
+	admin, err := story.NewPerson("admin", "", relative(localcluster.AdminKubeconfig(dir)))
+	if err != nil {
+		return nil, err
+	}
+	play := &story.Play{Example: example, Admin: admin, Developers: map[string]*story.Person{}}
+	for _, tenant := range example.Tenants {
+		id := story.Developer(tenant)
+		path, err := cluster.Kubeconfig(tenant.Name, id, v1alpha1.HomeNamespace(tenant.Name))
+		if err != nil {
+			return nil, err
+		}
+		if play.Developers[tenant.Name], err = story.NewPerson(id.User, tenant.Name, relative(path)); err != nil {
+			return nil, err
+		}
+	}
+	return play, nil
+}
+
+// relative is the path as a person would type it here.
+func relative(path string) string {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return path
+	}
+	if short, err := filepath.Rel(here, path); err == nil && !strings.HasPrefix(short, "..") {
+		return short
+	}
+	return path
+}
