@@ -71,7 +71,7 @@ func RefusedTenantResources(p *v1alpha1.Platform) []string {
 		for _, name := range r.Resources {
 			if !slices.Contains(kept, name) {
 				refused = append(refused, "tenantResources: "+name+" of group "+r.Group+
-					" is not given to owners: groups of Kubernetes (*.k8s.io, or without a dot) and of Bulkhead,"+
+					" is not given to owners: groups of Kubernetes (*.k8s.io, *.kubernetes.io, or without a dot) and of Bulkhead,"+
 					" wildcards and subresources are never; name the plural of a custom resource")
 			}
 		}
@@ -80,7 +80,7 @@ func RefusedTenantResources(p *v1alpha1.Platform) []string {
 }
 
 func usable(r *v1alpha1.TenantResource) []string {
-	for _, own := range []string{"k8s.io", "bulkhead.dev"} {
+	for _, own := range []string{"k8s.io", "kubernetes.io", v1alpha1.GroupVersion.Group} {
 		if r.Group == own || strings.HasSuffix(r.Group, "."+own) {
 			return nil
 		}

@@ -58,21 +58,20 @@ func limitRange(in *SpaceInput) *corev1.LimitRange {
 			return *resource.NewQuantity(n, c.format)
 		}
 		per := func(amount int64) int64 { return amount / pods / c.whole * c.whole }
-		request, limit, largest := c.request, c.limit, int64(-1)
+		request, limit := c.request, c.limit
 		requests, limits := keysOf(c.name)
+		if share, named := first(in.Quota, limits...); named {
+			limit = max(c.least, min(limit, per(share)))
+		}
 		if share, named := first(in.Quota, requests...); named {
 			request = max(c.least, min(request, per(share)))
 		}
-		if share, named := first(in.Quota, limits...); named {
-			limit = min(limit, per(share))
-		}
-		limit = max(limit, request)
 		if total, named := first(in.Tenant.Spec.Quota, append(limits, requests...)...); named {
-			largest = max(total, c.least)
+			largest := max(total, c.least)
 			limit = min(limit, largest)
-			request = min(request, limit)
 			container.Max[c.name] = quantity(largest)
 		}
+		request = min(request, limit)
 		container.Min[c.name] = quantity(c.least)
 		container.Default[c.name] = quantity(limit)
 		container.DefaultRequest[c.name] = quantity(request)
