@@ -34,9 +34,13 @@ const (
 // commands is the list of sub-commands, in the order of a user's first day.
 func commands() []func(IOStreams) *cobra.Command {
 	return []func(IOStreams) *cobra.Command{
+		newUpCommand,
+		newDownCommand,
 		newInstallCommand,
 		newUninstallCommand,
 		newCheckCommand,
+		newDescribeCommand,
+		newExplainCommand,
 	}
 }
 
