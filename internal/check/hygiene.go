@@ -148,7 +148,7 @@ func (s *session) waiversInForce(ctx context.Context) (map[string][]string, erro
 
 // defaultGrants are the bindings to everybody that Kubernetes itself makes, and what they give is discovery only.
 var defaultGrants = []string{
-	"system:basic-user", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery",
+	"system:basic-user", "system:cluster-trust-bundle-discovery", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery",
 }
 
 // checkGrants looks for ClusterRoleBindings that reach a tenant's owners.

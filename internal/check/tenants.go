@@ -47,6 +47,10 @@ var waiting = map[string]bool{
 	v1alpha1.ReasonNeedsOtherEnvironment: true,
 }
 
+// Waiting is true for reasons of conditions for which something is not Ready although nothing is wrong with this
+// cluster: it waits for another.
+func Waiting(reason string) bool { return waiting[reason] }
+
 func checkTenants(ctx context.Context, s *session) ([]Finding, error) {
 	tenants := &v1alpha1.TenantList{}
 	if err := s.client.List(ctx, tenants); err != nil {

@@ -23,7 +23,9 @@ func writeFindings(w io.Writer, findings []check.Finding, accepted []string) err
 	p := newPaint(w)
 	width := 0
 	for _, f := range findings {
-		width = max(width, min(lipgloss.Width(f.Subject), 40))
+		if w := lipgloss.Width(f.Subject); w <= 30 { // longer ones have a line of their own
+			width = max(width, w)
+		}
 	}
 	var b strings.Builder
 	group := ""
@@ -43,24 +45,24 @@ func writeFindings(w io.Writer, findings []check.Finding, accepted []string) err
 
 func writeFinding(b *strings.Builder, p paint, f *check.Finding, width int, accepted bool) {
 	const before = 12 // columns of the mark and the code
-	indent := before + width + 2
-	subject := f.Subject + strings.Repeat(" ", max(width-lipgloss.Width(f.Subject), 0))
-	if lipgloss.Width(f.Subject) > width {
-		subject += "\n" + strings.Repeat(" ", indent-2)
+	pad := strings.Repeat(" ", before)
+	if over := lipgloss.Width(f.Subject) - width; over > 0 {
+		fmt.Fprintf(b, "  %s %s  %s\n%s%s\n", p.mark(markOf(f.State)), f.Code, f.Subject, pad, wrapped(f.Detail, before))
+	} else {
+		subject := f.Subject + strings.Repeat(" ", -over)
+		fmt.Fprintf(b, "  %s %s  %s  %s\n", p.mark(markOf(f.State)), f.Code, subject, wrapped(f.Detail, before+width+2))
 	}
-	fmt.Fprintf(b, "  %s %s  %s  %s\n", p.mark(markOf(f.State)), f.Code, subject, wrapped(f.Detail, indent))
 	if f.State == check.OK || f.State == check.Note {
 		return
 	}
-	pad := strings.Repeat(" ", before)
 	if accepted {
 		b.WriteString(pad + p.faint("accepted on the command line") + "\n")
 		return
 	}
 	if len(f.Controls) > 0 {
-		verb := "not enforced"
+		verb := "cannot hold"
 		if f.State == check.Unknown {
-			verb = "not known to be enforced"
+			verb = "not known to hold"
 		}
 		b.WriteString(pad + wrapped(verb+": "+strings.Join(f.Controls, ", "), before) + "\n")
 	}

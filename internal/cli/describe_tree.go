@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/check"
+)
+
+// drawTenant makes the tree of a description. Problems come before what is well, and what is well shares a line
+// unless every detail is wanted.
+func drawTenant(v *tenantView, verbose bool) *branch {
+	root := &branch{mark: v.Ready.mark(), text: "Tenant " + v.Name + ": " + v.Ready.text()}
+	drawOwners(root, v)
+	drawDecisions(root, v)
+	placed := condition(v.Conditions, v1alpha1.ConditionPlaced)
+	placement := root.add(placed.mark(), "placement: %s", placed.text())
+	if v.NodeGroup != "" {
+		placement.detail("node group %s is its own", v.NodeGroup)
+	}
+	drawSpaces(root, v, verbose)
+	drawControls(root, v, verbose)
+	drawWaivers(root, v)
+	drawProof(root, v)
+	if len(v.Remaining) > 0 {
+		root.add(markUnknown, "being removed; left: %s", strings.Join(v.Remaining, ", "))
+	}
+	return root
+}
+
+func (c *conditionView) mark() mark {
+	switch c.Status {
+	case metav1.ConditionTrue:
+		return markOK
+	case metav1.ConditionFalse:
+		if check.Waiting(c.Reason) {
+			return markNote
+		}
+		return markProblem
+	case metav1.ConditionUnknown:
+	}
+	return markUnknown
+}
+
+// text is the reason and, where something is to be said, the message.
+func (c *conditionView) text() string {
+	if c.Reason == "" {
+		return c.Message
+	}
+	if c.Message == "" || c.Message == c.Reason {
+		return c.Reason
+	}
+	return c.Reason + ": " + c.Message
+}
+
+func drawOwners(root *branch, v *tenantView) {
+	names := make([]string, len(v.Owners))
+	for i, o := range v.Owners {
+		name := o.Name
+		if o.Namespace != "" {
+			name = o.Namespace + "/" + name
+		}
+		names[i] = strings.ToLower(o.Kind) + " " + name
+	}
+	root.add(markNone, "owners: %s", strings.Join(names, ", "))
+}
+
+func drawDecisions(root *branch, v *tenantView) {
+	decided := condition(v.Conditions, v1alpha1.ConditionDecided)
+	b := root.add(decided.mark(), "decision: %s", decided.text())
+	for _, d := range v.Decisions {
+		runtime := ""
+		if d.RuntimeClass != "" {
+			runtime = ", runtime " + d.RuntimeClass
+		}
+		workload := b.add(markNone, "%s: %s%s", d.Workload, d.Pattern, runtime)
+		for _, reason := range d.Reasons {
+			workload.detail("because %s", reason)
+		}
+		for _, risk := range d.Risks {
+			workload.detail("risk    %s", risk)
+		}
+		for _, flip := range d.Flips {
+			workload.detail("cheaper %s", flip)
+		}
+	}
+}
+
+func drawSpaces(root *branch, v *tenantView, verbose bool) {
+	if len(v.Spaces) == 0 {
+		root.add(markNone, "spaces: none")
+		return
+	}
+	var well []spaceView
+	var rest []*branch
+	for _, s := range v.Spaces {
+		if s.Ready.Status == metav1.ConditionTrue && len(s.FlowsClosed) == 0 && !verbose {
+			well = append(well, s)
+			continue
+		}
+		rest = append(rest, drawSpace(&s, verbose))
+	}
+	ready, worst := 0, markOK
+	for _, s := range v.Spaces {
+		if s.Ready.Status == metav1.ConditionTrue {
+			ready++
+		} else if m := s.Ready.mark(); worst != markProblem {
+			worst = m
+		}
+	}
+	b := root.add(worst, "spaces: %d of %d ready", ready, len(v.Spaces))
+	b.children = rest
+	if len(well) > 0 {
+		names := make([]string, len(well))
+		for i, s := range well {
+			names[i] = s.Name + " (" + s.Namespace + ")"
+		}
+		b.add(markOK, "%s", strings.Join(names, ", "))
+	}
+}
+
+func drawSpace(s *spaceView, verbose bool) *branch {
+	where := s.Namespace
+	if where == "" {
+		where = "no namespace"
+	}
+	b := &branch{mark: s.Ready.mark(), text: fmt.Sprintf("%s (%s), workload %s: %s", s.Name, where, s.Workload, s.Ready.text())}
+	for _, c := range s.Conditions {
+		if c.Status != metav1.ConditionTrue || verbose {
+			b.add(c.mark(), "%s: %s", c.Type, c.text())
+		}
+	}
+	for _, flow := range s.FlowsClosed {
+		b.add(markNote, "flow closed: %s", flow)
+	}
+	if len(s.Remaining) > 0 {
+		b.add(markUnknown, "being removed; left: %s", strings.Join(s.Remaining, ", "))
+	}
+	return b
+}
+
+func drawControls(root *branch, v *tenantView, verbose bool) {
+	marks := map[string]mark{
+		controlInForce: markOK, controlWaived: markNote, controlExposed: markProblem,
+		controlUnknown: markUnknown, controlNotNeeded: markNote, controlNone: markNote,
+	}
+	words := map[string]string{
+		controlInForce: "in force", controlWaived: "waived", controlExposed: "EXPOSED",
+		controlUnknown: "not known to be in force", controlNotNeeded: "not needed", controlNone: "not enforced",
+	}
+	enforced := condition(v.Conditions, v1alpha1.ConditionEnforced)
+	b := root.add(enforced.mark(), "controls: %s", enforced.text())
+	for _, state := range []string{controlExposed, controlUnknown, controlWaived, controlNone, controlNotNeeded, controlInForce} {
+		var ids []string
+		for _, c := range v.Controls {
+			if c.State != state {
+				continue
+			}
+			grouped := state == controlInForce || state == controlNotNeeded || state == controlUnknown
+			if grouped && !verbose {
+				ids = append(ids, c.ID)
+				continue
+			}
+			line := b.add(marks[state], "%s %s", c.ID, words[state])
+			if c.Detail != "" {
+				line.text += ": " + c.Detail
+			}
+			if len(c.By) > 0 && verbose {
+				line.detail("by %s", strings.Join(c.By, ", "))
+			}
+		}
+		if len(ids) > 0 {
+			b.add(marks[state], "%d %s: %s", len(ids), words[state], strings.Join(ids, ", "))
+		}
+	}
+}
+
+func drawWaivers(root *branch, v *tenantView) {
+	if len(v.Waivers) == 0 {
+		return
+	}
+	b := root.add(markNote, "waivers: %d", len(v.Waivers))
+	for _, w := range v.Waivers {
+		state := "in force nowhere"
+		m := markNote
+		switch {
+		case w.Over && len(w.Namespaces) > 0:
+			state, m = "OVER, and still in force in "+strings.Join(w.Namespaces, ", "), markProblem
+		case w.Over:
+			state = "over"
+		case len(w.Namespaces) > 0:
+			state = "in force in " + strings.Join(w.Namespaces, ", ")
+		}
+		line := b.add(m, "%s: %s for workload %s, %s", w.Name, w.Control, w.Workload, state)
+		line.detail("until %s, approved by %s: %s", w.Expires.UTC().Format("2006-01-02 15:04Z"), w.Approver, w.Reason)
+	}
+}
+
+func drawProof(root *branch, v *tenantView) {
+	proven := condition(v.Conditions, v1alpha1.ConditionProven)
+	b := root.add(proven.mark(), "proof: %s", proven.text())
+	if v.Proof == nil {
+		return
+	}
+	b.detail("%s: %d questions asked, the last %s ago", v.Proof.Verdict, v.Proof.Asked, v.ProofAge)
+	for _, finding := range v.Proof.Findings {
+		m := markUnknown
+		if v.Proof.Verdict == v1alpha1.Exposed {
+			m = markProblem
+		}
+		b.add(m, "%s", finding)
+	}
+}

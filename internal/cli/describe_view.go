@@ -1,0 +1,225 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/install"
+)
+
+// tenantView is what is told of a tenant: the JSON and YAML form of `bulkhead describe`.
+type tenantView struct {
+	Name       string                      `json:"name"`
+	Ready      conditionView               `json:"ready"`
+	Conditions []conditionView             `json:"conditions"`
+	Owners     []v1alpha1.Owner            `json:"owners"`
+	Decisions  []v1alpha1.WorkloadDecision `json:"decisions"`
+	NodeGroup  string                      `json:"nodeGroup,omitempty"`
+	Spaces     []spaceView                 `json:"spaces"`
+	Controls   []controlView               `json:"controls"`
+	Waivers    []waiverView                `json:"waivers"`
+	Proof      *v1alpha1.Proof             `json:"proof,omitempty"`
+	// ProofAge in words, as of when it was read.
+	ProofAge  string   `json:"proofAge,omitempty"`
+	Remaining []string `json:"remaining,omitempty"`
+}
+
+// conditionView is a condition; one that nobody has set, or not since the last change, is Unknown.
+type conditionView struct {
+	Type    string                 `json:"type"`
+	Status  metav1.ConditionStatus `json:"status"`
+	Reason  string                 `json:"reason,omitempty"`
+	Message string                 `json:"message,omitempty"`
+}
+
+type spaceView struct {
+	Name        string              `json:"name"`
+	Workload    string              `json:"workload"`
+	Pattern     string              `json:"pattern,omitempty"`
+	Namespace   string              `json:"namespace,omitempty"`
+	Ready       conditionView       `json:"ready"`
+	Conditions  []conditionView     `json:"conditions"`
+	Quota       corev1.ResourceList `json:"quota,omitempty"`
+	FlowsClosed []string            `json:"flowsClosed,omitempty"`
+	Remaining   []string            `json:"remaining,omitempty"`
+}
+
+// The states of a control for one tenant.
+const (
+	controlInForce   = "InForce"
+	controlWaived    = "Waived"
+	controlExposed   = "Exposed"
+	controlUnknown   = "Unknown"
+	controlNotNeeded = "NotNeeded"
+	controlNone      = "NotEnforced"
+)
+
+type controlView struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
+	State string `json:"state"`
+	// By names the objects that enforce it.
+	By     []string `json:"by,omitempty"`
+	Detail string   `json:"detail,omitempty"`
+}
+
+type waiverView struct {
+	Name       string      `json:"name"`
+	Control    string      `json:"control"`
+	Workload   string      `json:"workload"`
+	Expires    metav1.Time `json:"expires"`
+	Over       bool        `json:"over"`
+	Approver   string      `json:"approver"`
+	Reason     string      `json:"reason"`
+	Namespaces []string    `json:"namespaces,omitempty"`
+}
+
+// viewTenant turns objects into what is told of them.
+func viewTenant(facts *tenantFacts, now time.Time) *tenantView {
+	t := facts.tenant
+	v := &tenantView{
+		Name: t.Name, Owners: t.Spec.Owners, Decisions: t.Status.Decisions, NodeGroup: t.Status.NodeGroup,
+		Proof: t.Status.Proof, Remaining: t.Status.Remaining,
+		Ready:      viewCondition(t.Status.Conditions, v1alpha1.ConditionReady, t.Generation),
+		Conditions: viewConditions(t.Status.Conditions, t.Generation),
+		Spaces:     []spaceView{}, Waivers: []waiverView{},
+	}
+	if v.Proof != nil {
+		v.ProofAge = now.Sub(v.Proof.Time.Time).Round(time.Second).String()
+	}
+	for i := range facts.spaces {
+		s := &facts.spaces[i]
+		v.Spaces = append(v.Spaces, spaceView{
+			Name: s.Name, Workload: s.Spec.Workload, Pattern: s.Status.Pattern, Namespace: s.Status.Namespace,
+			Ready:      viewCondition(s.Status.Conditions, v1alpha1.ConditionReady, s.Generation),
+			Conditions: viewConditions(s.Status.Conditions, s.Generation),
+			Quota:      s.Status.Quota, FlowsClosed: s.Status.FlowsClosed, Remaining: s.Status.Remaining,
+		})
+	}
+	for i := range facts.waivers {
+		w := &facts.waivers[i]
+		v.Waivers = append(v.Waivers, waiverView{
+			Name: w.Name, Control: w.Spec.Control, Workload: w.Spec.Workload, Expires: w.Spec.Expires,
+			Over: !now.Before(w.Spec.Expires.Time), Approver: w.Spec.Approver, Reason: w.Spec.Reason,
+			Namespaces: w.Status.Namespaces,
+		})
+	}
+	v.Controls = viewControls(v, facts.platform)
+	return v
+}
+
+func viewConditions(conditions []metav1.Condition, generation int64) []conditionView {
+	views := make([]conditionView, 0, 4)
+	for _, kind := range []string{
+		v1alpha1.ConditionDecided, v1alpha1.ConditionPlaced, v1alpha1.ConditionEnforced, v1alpha1.ConditionProven,
+	} {
+		views = append(views, viewCondition(conditions, kind, generation))
+	}
+	return views
+}
+
+func viewCondition(conditions []metav1.Condition, kind string, generation int64) conditionView {
+	c := meta.FindStatusCondition(conditions, kind)
+	switch {
+	case c == nil:
+		return conditionView{Type: kind, Status: metav1.ConditionUnknown, Message: "no controller has looked at it yet"}
+	case c.ObservedGeneration != generation:
+		return conditionView{kind, metav1.ConditionUnknown, c.Reason, "no controller has looked at its latest change; before it: " + c.Message}
+	}
+	return conditionView{kind, c.Status, c.Reason, c.Message}
+}
+
+// condition of one type out of a list of views.
+func condition(views []conditionView, kind string) conditionView {
+	i := slices.IndexFunc(views, func(c conditionView) bool { return c.Type == kind })
+	if i < 0 {
+		return conditionView{Type: kind, Status: metav1.ConditionUnknown}
+	}
+	return views[i]
+}
+
+// viewControls says of every control what enforces it for this tenant, and whether it does.
+func viewControls(v *tenantView, platform *v1alpha1.Platform) []controlView {
+	policies := policiesByControl(platform)
+	enforced := condition(v.Conditions, v1alpha1.ConditionEnforced)
+	var views []controlView
+	for _, c := range desired.Controls() {
+		view := controlView{ID: c.ID, Title: c.Title, State: controlInForce}
+		for _, object := range c.Objects {
+			if !strings.HasSuffix(object, "bulkhead-*") { // told one by one below
+				view.By = append(view.By, strings.ReplaceAll(object, "NAME", v.Name))
+			}
+		}
+		view.By = append(view.By, policies[c.ID]...)
+		switch waived, exposed := v.waivedBy(c.ID), v.exposedBy(c.ID); {
+		case len(exposed) > 0:
+			view.State, view.Detail = controlExposed, strings.Join(exposed, "; ")
+		case len(view.By) == 0:
+			view.State, view.Detail = controlNone, c.Needs
+		case waived != "":
+			view.State, view.Detail = controlWaived, waived
+		case !v.needs(c.ID):
+			view.State = controlNotNeeded
+		case enforced.Status != metav1.ConditionTrue:
+			view.State, view.Detail = controlUnknown, enforced.Reason
+		}
+		views = append(views, view)
+	}
+	return views
+}
+
+// policiesByControl groups the admission policies that are rendered for the Platform by the control on their label.
+func policiesByControl(platform *v1alpha1.Platform) map[string][]string {
+	policies := map[string][]string{}
+	for _, object := range desired.Policies(platform) {
+		kind := object.GetObjectKind().GroupVersionKind().Kind
+		if control := object.GetLabels()[desired.LabelControl]; strings.HasSuffix(kind, "Policy") {
+			policies[control] = append(policies[control], install.Name(object))
+		}
+	}
+	return policies
+}
+
+// needs is false for controls that no decision of this tenant asks for.
+func (v *tenantView) needs(control string) bool {
+	switch control {
+	case "node-affinity":
+		return slices.ContainsFunc(v.Decisions, func(d v1alpha1.WorkloadDecision) bool { return d.Pattern == string(decision.PatternSoftAffinity) })
+	case "runtime":
+		return slices.ContainsFunc(v.Decisions, func(d v1alpha1.WorkloadDecision) bool { return d.RuntimeClass != "" })
+	}
+	return true
+}
+
+// waivedBy says by which waivers in force a control is suspended, and where; empty when by none.
+func (v *tenantView) waivedBy(control string) string {
+	var texts []string
+	for _, w := range v.Waivers {
+		if w.Control == control && len(w.Namespaces) > 0 {
+			texts = append(texts, "in "+strings.Join(w.Namespaces, ", ")+" until "+w.Expires.UTC().Format("2006-01-02 15:04Z")+" by Waiver "+w.Name)
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// exposedBy returns the findings of an Exposed proof that are about a control.
+func (v *tenantView) exposedBy(control string) []string {
+	if v.Proof == nil || v.Proof.Verdict != v1alpha1.Exposed {
+		return nil
+	}
+	var about []string
+	for _, finding := range v.Proof.Findings {
+		if rest, ok := strings.CutPrefix(finding, control+":"); ok {
+			about = append(about, strings.TrimSpace(rest))
+		}
+	}
+	return about
+}
