@@ -1,0 +1,230 @@
+package observe
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// Limits on what is read from files: generous for what people write, and a bound on what a hostile file costs.
+const (
+	// maxFileBytes is the size of one file. 10,000 Tenants are about 10 MiB.
+	maxFileBytes = 64 << 20
+	// maxDocumentBytes is the size of one document: etcd's default for a request, beyond which no API server keeps an
+	// object either. Only the items of a List together may be larger.
+	maxDocumentBytes = 1536 << 10
+	// maxFaults is how many faults are told; the others are counted.
+	maxFaults = 20
+)
+
+// Source is a place in a file. Line and Column count from 1.
+type Source struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+}
+
+// String is file:line:column, as compilers write it and editors follow it.
+func (s Source) String() string { return fmt.Sprintf("%s:%d:%d", s.File, s.Line, s.Column) }
+
+// Declared is an object together with where it was declared.
+type Declared[T any] struct {
+	Object *T
+	Source Source
+}
+
+// Files is what files declare, each kind in the order of the files and of the documents in them. Every object has
+// passed the checks that the API server would make, and has its defaults.
+type Files struct {
+	Platforms []Declared[v1alpha1.Platform]
+	Tenants   []Declared[v1alpha1.Tenant]
+	Spaces    []Declared[v1alpha1.Space]
+	Waivers   []Declared[v1alpha1.Waiver]
+	// Others counts the objects that are not of Bulkhead's API group and were passed over, by "Kind apiVersion".
+	Others map[string]int
+}
+
+// Fault is something wrong in a file.
+type Fault struct {
+	Source Source
+	// Object is the kind and name of the object concerned; empty when it is not known.
+	Object string
+	// Message says what is wrong: the field, the reason and what is allowed, in the API server's own words where it
+	// would refuse the same.
+	Message string
+}
+
+// String is one line: where, which object, what.
+func (f *Fault) String() string {
+	if f.Object == "" {
+		return f.Source.String() + ": " + f.Message
+	}
+	return f.Source.String() + ": " + f.Object + ": " + f.Message
+}
+
+// FaultsError is returned when anything at all in the files is wrong: then nothing of them is used.
+type FaultsError struct {
+	// Faults in the order of the files and of the places in them; the first few.
+	Faults []Fault
+	// More counts those that are left out.
+	More int
+}
+
+// Error has a line for each fault.
+func (e *FaultsError) Error() string {
+	lines := make([]string, 0, len(e.Faults)+1)
+	for i := range e.Faults {
+		lines = append(lines, e.Faults[i].String())
+	}
+	if e.More > 0 {
+		lines = append(lines, fmt.Sprintf("... and %d more", e.More))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// ReadFiles reads the objects that files declare. A path is a file, a folder (all *.yaml, *.yml and *.json files in it
+// and below, but nothing whose name starts with a dot), or "-" for stdin. Decoding is strict: unknown fields,
+// duplicate keys and objects that are declared twice are faults, as is all that the API server would refuse. The error
+// is a *FaultsError unless a file could not be read.
+func ReadFiles(paths []string, stdin io.Reader) (Files, error) {
+	inputs, err := readInputs(paths, stdin)
+	if err != nil {
+		return Files{}, err
+	}
+	var documents []document
+	for i := range inputs {
+		documents = append(documents, split(&inputs[i])...)
+	}
+	results := decodeAll(documents)
+	var files Files
+	var faults []Fault
+	for i := range results {
+		faults = append(faults, results[i].faults...)
+		files.add(&results[i])
+	}
+	faults = append(faults, emptyFiles(inputs, documents, results)...)
+	faults = append(faults, files.duplicates()...)
+	if len(faults) > 0 {
+		return Files{}, newFaultsError(inputs, faults)
+	}
+	return files, nil
+}
+
+// newFaultsError sorts faults by place and keeps the first.
+func newFaultsError(inputs []input, faults []Fault) *FaultsError {
+	order := make(map[string]int, len(inputs))
+	for i := range inputs {
+		order[inputs[i].name] = i
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int {
+		if c := order[a.Source.File] - order[b.Source.File]; c != 0 {
+			return c
+		}
+		if c := a.Source.Line - b.Source.Line; c != 0 {
+			return c
+		}
+		return a.Source.Column - b.Source.Column
+	})
+	faults = slices.Compact(faults)
+	told := faults[:min(len(faults), maxFaults)]
+	return &FaultsError{Faults: told, More: len(faults) - len(told)}
+}
+
+// decodeAll decodes the documents on all processors. The results are in the documents' order.
+func decodeAll(documents []document) []result {
+	definitions := newDefinitions()
+	results := make([]result, len(documents))
+	const batch = 16 // documents per hand-over: a document takes some tens of microseconds
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(documents)/batch+1) {
+		workers.Go(func() {
+			for from := range next {
+				for i := from; i < min(from+batch, len(documents)); i++ {
+					results[i] = definitions.decode(&documents[i])
+				}
+			}
+		})
+	}
+	for from := 0; from < len(documents); from += batch {
+		next <- from
+	}
+	close(next)
+	workers.Wait()
+	return results
+}
+
+// result is what one document declares.
+type result struct {
+	platforms []Declared[v1alpha1.Platform]
+	tenants   []Declared[v1alpha1.Tenant]
+	spaces    []Declared[v1alpha1.Space]
+	waivers   []Declared[v1alpha1.Waiver]
+	others    []string
+	faults    []Fault
+}
+
+func (r *result) empty() bool {
+	return len(r.platforms)+len(r.tenants)+len(r.spaces)+len(r.waivers)+len(r.others)+len(r.faults) == 0
+}
+
+func (f *Files) add(r *result) {
+	f.Platforms = append(f.Platforms, r.platforms...)
+	f.Tenants = append(f.Tenants, r.tenants...)
+	f.Spaces = append(f.Spaces, r.spaces...)
+	f.Waivers = append(f.Waivers, r.waivers...)
+	for _, other := range r.others {
+		if f.Others == nil {
+			f.Others = map[string]int{}
+		}
+		f.Others[other]++
+	}
+}
+
+// emptyFiles are files that declare nothing: an empty file that was meant to say something is a fault, not silence.
+func emptyFiles(inputs []input, documents []document, results []result) []Fault {
+	declares := make(map[string]bool, len(inputs))
+	for i := range documents {
+		if !results[i].empty() {
+			declares[documents[i].file] = true
+		}
+	}
+	var faults []Fault
+	for i := range inputs {
+		if !declares[inputs[i].name] {
+			faults = append(faults, Fault{Source: Source{inputs[i].name, 1, 1}, Message: "the file declares nothing"})
+		}
+	}
+	return faults
+}
+
+// duplicates are objects that are declared more than once.
+func (f *Files) duplicates() []Fault {
+	first := make(map[string]Source, len(f.Tenants)+len(f.Spaces))
+	var faults []Fault
+	note := func(object string, at Source) {
+		if before, twice := first[object]; twice {
+			faults = append(faults, Fault{Source: at, Object: object, Message: "already declared at " + before.String()})
+			return
+		}
+		first[object] = at
+	}
+	for _, d := range f.Platforms {
+		note("Platform "+d.Object.Name, d.Source)
+	}
+	for _, d := range f.Tenants {
+		note("Tenant "+d.Object.Name, d.Source)
+	}
+	for _, d := range f.Spaces {
+		note("Space "+d.Object.Namespace+"/"+d.Object.Name, d.Source)
+	}
+	for _, d := range f.Waivers {
+		note("Waiver "+d.Object.Name, d.Source)
+	}
+	return faults
+}

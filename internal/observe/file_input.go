@@ -1,0 +1,114 @@
+package observe
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// stdinPath is the path that means standard input, and stdinName how places in it are told.
+const (
+	stdinPath = "-"
+	stdinName = "<stdin>"
+)
+
+// input is one file's content.
+type input struct {
+	name string
+	data []byte
+}
+
+// readInputs reads every file once, however often it is named.
+func readInputs(paths []string, stdin io.Reader) ([]input, error) {
+	var inputs []input
+	seen := map[string]bool{}
+	var faults []error
+	for _, path := range paths {
+		names, err := filesUnder(path)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		for _, name := range names {
+			if seen[filepath.Clean(name)] {
+				continue
+			}
+			seen[filepath.Clean(name)] = true
+			in, err := readInput(name, stdin)
+			if err != nil {
+				faults = append(faults, err)
+				continue
+			}
+			inputs = append(inputs, in)
+		}
+	}
+	return inputs, errors.Join(faults...)
+}
+
+// filesUnder lists a folder's files in the order of their names; a file is itself.
+func filesUnder(path string) ([]string, error) {
+	if path == stdinPath {
+		return []string{path}, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read what is declared: %w", err)
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	var names []string
+	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case name != path && strings.HasPrefix(entry.Name(), "."):
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(name))):
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read folder %s: %w", path, err)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("folder %s has no *.yaml, *.yml or *.json file", path)
+	}
+	return names, nil
+}
+
+// readInput reads one file, or stdin, up to the limit.
+func readInput(name string, stdin io.Reader) (input, error) {
+	if name == stdinPath {
+		data, err := readLimited(stdinName, stdin)
+		return input{stdinName, data}, err
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return input{}, fmt.Errorf("read what is declared: %w", err)
+	}
+	data, err := readLimited(name, file)
+	return input{name, data}, errors.Join(err, file.Close())
+}
+
+func readLimited(name string, from io.Reader) ([]byte, error) {
+	var data bytes.Buffer
+	n, err := io.Copy(&data, io.LimitReader(from, maxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if n > maxFileBytes {
+		return nil, fmt.Errorf("%s is larger than %d MiB: split it into several files", name, maxFileBytes>>20)
+	}
+	return data.Bytes(), nil
+}
