@@ -20,8 +20,7 @@ var neverReached = []string{
 	"100.100.100.200/32", // metadata, Alibaba Cloud
 	"168.63.129.16/32",   // host agent, Azure
 	"192.0.0.192/32",     // metadata, Oracle Cloud (older images)
-	"::/127",             // unspecified and loopback (RFC 4291)
-	"::ffff:0:0/96",      // IPv4 in IPv6 clothes (RFC 4291)
+	"::/80",              // unspecified, loopback, IPv4 in IPv6 clothes (RFC 4291; the API refuses ::ffff:0:0/96 itself)
 	"fe80::/10",          // link-local (RFC 4291)
 	"fd00:ec2::/32",      // metadata and other services of the host, AWS
 	"fd20:ce::254/128",   // metadata, Google Cloud
