@@ -208,7 +208,11 @@ func recordChanger() mutation {
 			except:     neverManaged(),
 			objects:    &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
 			namespaces: outsideOwnNamespace(),
-			conditions: []admissionv1.MatchCondition{{Name: "not-bulkhead", Expression: "!" + celIsBulkhead()}},
+			conditions: []admissionv1.MatchCondition{
+				{Name: "not-bulkhead", Expression: "!" + celIsBulkhead()},
+				// Who may not is refused, or changes nothing that is ours.
+				{Name: "may-change", Expression: celMayChange()},
+			},
 		},
 		patch: `dyn(object).metadata.?annotations.hasValue() ?
  [JSONPatch{op: 'add', path: '/metadata/annotations/' + jsonpatch.escapeKey(` + key + `), value: request.userInfo.username}] :

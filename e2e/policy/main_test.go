@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -103,7 +104,7 @@ func grant(ctx context.Context) error {
 // clientAs impersonates a user; the empty user is system:masters.
 func clientAs(user string, groups ...string) (client.Client, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, apiextensionsv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -129,33 +130,43 @@ func apply(ctx context.Context, c client.Client, o desired.Object) error {
 	return nil
 }
 
-// waitEnforced waits until the API server has every policy at work: it learns of them by watches, each in its own time.
+// waitEnforced waits until the API server has every policy at work: it learns of them by watches and compiles them once
+// a second. The probes stand for all: the first and the last that were written, and those that nothing else waits for.
 func waitEnforced(ctx context.Context) error {
 	if err := makeSpace(ctx, "probe", "space", nil, nil); err != nil {
 		return err
-	}
-	offences := map[string]client.Object{
-		"images":     spoiled("probe--space", func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" }),
-		"scheduling": spoiled("probe--space", func(s *corev1.PodSpec) { s.NodeName = "node-1" }),
-		"volumes": spoiled("probe--space", func(s *corev1.PodSpec) {
-			s.Volumes = []corev1.Volume{{Name: "in", VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "d.example.com"}}}}
-		}),
-		"role-bindings": roleBinding("probe--space", "ClusterRole", "edit"),
-		"owned-labels": &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-			Namespace: "probe--space", Name: "x", Labels: map[string]string{v1alpha1.LabelTenant: "other"},
-		}},
 	}
 	owner, err := ownerOf(ctx, "probe", "space")
 	if err != nil {
 		return err
 	}
-	for policy, o := range offences {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "probe--space"}}
+	labelled := func(key, value string) client.Object {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: "x", Labels: map[string]string{key: value}}}
+	}
+	create := func(o client.Object) func(context.Context) error {
+		return func(ctx context.Context) error { return owner.Create(ctx, o, client.DryRunAll) }
+	}
+	probes := map[string]func(context.Context) error{
+		"images":          create(spoiled(ns.Name, func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" })),
+		"node-affinity":   create(spoiled(ns.Name, func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{v1alpha1.LabelNodeTenant: "x"} })),
+		"role-bindings":   create(roleBinding(ns.Name, "ClusterRole", "edit")),
+		"managed-objects": create(labelled(v1alpha1.LabelManagedBy, v1alpha1.ManagedBy)),
+		"owned-labels":    create(labelled(v1alpha1.LabelTenant, "other")),
+		"namespaces":      func(ctx context.Context) error { return admin.Delete(ctx, ns, client.DryRunAll) },
+		"definitions": func(ctx context.Context) error {
+			crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "spaces.bulkhead.dev"}}
+			return admin.Delete(ctx, crd, client.DryRunAll)
+		},
+	}
+	for policy, probe := range probes {
+		var last error
 		err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-			err := owner.Create(ctx, o, client.DryRunAll)
-			return refusedBy(err) == policy, nil
+			last = probe(ctx)
+			return refusedBy(last) == policy, nil
 		})
 		if err != nil {
-			return fmt.Errorf("policy %s is not enforced: %w", policy, err)
+			return fmt.Errorf("policy %s is not enforced: %w; the last answer: %v", policy, err, last)
 		}
 	}
 	return nil

@@ -141,6 +141,9 @@ func harmless(tenant string) []offence {
 				{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "name", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}}},
 			}}}}}
 		}},
+		{name: "projection of nothing", spoil: func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "nil", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}}}
+		}},
 		{name: "ephemeral volume", spoil: func(s *corev1.PodSpec) {
 			s.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim("", "", "fast").Spec}}}}}
 		}},
