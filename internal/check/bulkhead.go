@@ -29,7 +29,7 @@ func bulkheadChecks() []Check {
 		},
 		{
 			Code: "BHC202", Group: GroupBulkhead, Title: "Guardrails", run: checkGuardrails,
-			Controls: []string{"guardrail"},
+			Controls: controlsBy("ValidatingAdmissionPolicy"),
 			Why:      "The cluster-wide admission policies, roles and fairness levels are what refuses, with or without a controller. Each must be in place and equal to what this version renders for the Platform.",
 			Fix:      "A running controller repairs them within seconds; without one, run `bulkhead install`.",
 		},

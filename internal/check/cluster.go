@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/version"
+
+	"github.com/bulkhead-dev/bulkhead/desired"
 )
 
 // minimumVersion is the first with both admission policies in v1.
@@ -25,13 +28,13 @@ func clusterChecks() []Check {
 		},
 		{
 			Code: "BHC102", Group: GroupCluster, Title: "ValidatingAdmissionPolicy v1", Required: true, run: checkValidating,
-			Controls: []string{},
+			Controls: controlsBy("ValidatingAdmissionPolicy"),
 			Why:      "Every refusal that RBAC and quota cannot express is a ValidatingAdmissionPolicy in the API server itself.",
 			Fix:      "Have the API server serve admissionregistration.k8s.io/v1 validatingadmissionpolicies, with the admission plugin ValidatingAdmissionPolicy on (it is by default).",
 		},
 		{
 			Code: "BHC103", Group: GroupCluster, Title: "MutatingAdmissionPolicy v1", Required: true, run: checkMutating,
-			Controls: []string{},
+			Controls: controlsBy("MutatingAdmissionPolicy"),
 			Why:      "Pods get their node group's selector and toleration, and managed objects the name of who changed them, from a MutatingAdmissionPolicy.",
 			Fix:      "Have the API server serve admissionregistration.k8s.io/v1 mutatingadmissionpolicies, with the admission plugin MutatingAdmissionPolicy on (it is by default).",
 		},
@@ -66,6 +69,19 @@ func clusterChecks() []Check {
 			Fix:      "Use a network plugin that enforces NetworkPolicy both ways (Cilium, Calico, Antrea, OVN-Kubernetes, ...), and try it with two pods. When you have, run check with --accept BHC108.",
 		},
 	}
+}
+
+// controlsBy lists the controls that policies of a kind enforce, by the label that says so on each.
+func controlsBy(kind string) []string {
+	var controls []string
+	for _, object := range desired.Policies(nil) {
+		control := object.GetLabels()[desired.LabelControl]
+		if object.GetObjectKind().GroupVersionKind().Kind == kind && !slices.Contains(controls, control) {
+			controls = append(controls, control)
+		}
+	}
+	slices.Sort(controls)
+	return controls
 }
 
 func checkVersion(_ context.Context, s *session) ([]Finding, error) {

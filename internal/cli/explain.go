@@ -153,7 +153,7 @@ func explainTopic(streams IOStreams, code, output string) error {
 	all := topics()
 	i := slices.IndexFunc(all, func(t topic) bool { return strings.EqualFold(t.Code, code) })
 	if i < 0 {
-		return fmt.Errorf("no code %q: %s: see `bulkhead explain` for all", code, nearCodes(code, all))
+		return fmt.Errorf("there is no code %q: %s; `bulkhead explain` lists all", code, nearCodes(code, all))
 	}
 	t := &all[i]
 	var b strings.Builder

@@ -13,7 +13,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -121,6 +123,7 @@ func newRootCommand(streams IOStreams) *cobra.Command {
 		Example: "  bulkhead up                            # a whole platform on this machine, in seconds\n" +
 			"  bulkhead decide -f examples/magazine   # decisions with reasons; needs no cluster",
 		Version:       version(),
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: displayName(os.Args[0])},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -139,6 +142,14 @@ func newRootCommand(streams IOStreams) *cobra.Command {
 		root.AddCommand(newCommand(streams))
 	}
 	return root
+}
+
+// displayName is what help texts call this program: kubectl runs a file named kubectl-bulkhead as `kubectl bulkhead`.
+func displayName(program string) string {
+	if strings.HasPrefix(filepath.Base(program), "kubectl-bulkhead") {
+		return "kubectl bulkhead"
+	}
+	return "bulkhead"
 }
 
 // version is the module's version when it was installed by version, else the commit that it was built from.
