@@ -31,10 +31,14 @@ var (
 	config   *rest.Config
 )
 
-// platform of the tests: every list has something on it.
+// platform of the tests: every list has something on it, and the one that matters most for cost is as long as can be.
 func platform() *v1alpha1.Platform {
+	registries := []string{"registry.example.com", "mirror.example.com/library/", "zz-registry.example.com/" + long(200)}
+	for i := len(registries); i < 64; i++ {
+		registries = append(registries, fmt.Sprintf("zz-registry.example.com/%s-%d", long(200), i))
+	}
 	return &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{
-		Registries:      []string{"registry.example.com", "mirror.example.com/library/"},
+		Registries:      registries,
 		StorageClasses:  []string{"fast"},
 		PriorityClasses: []string{"tenant-high"},
 		SchedulerNames:  []string{"default-scheduler"},

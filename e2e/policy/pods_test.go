@@ -51,7 +51,7 @@ func offences(tenant string) []offence {
 	const wild = "would reach nodes that are dedicated to other tenants"
 	list := []offence{
 		{name: "image of a public registry", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" },
-			message: `images: image "nginx" of container "web" comes from no allowed registry; use one of mirror.example.com/library/, registry.example.com/`},
+			message: `images: image "nginx" of container "web" comes from no allowed registry; use one of mirror.example.com/library/, registry.example.com/, `},
 		{name: "image of an init container", policy: "images", spoil: func(s *corev1.PodSpec) {
 			s.InitContainers = []corev1.Container{container("init", "quay.io/x/init:1")}
 		}, message: `image "quay.io/x/init:1" of container "init"`},
