@@ -1,6 +1,9 @@
 package desired
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Ids of the controls that code branches on. The registry has all.
 const (
@@ -19,7 +22,7 @@ type Control struct {
 	Threat string
 	// How it is enforced, by whom, without Bulkhead running.
 	How string
-	// Objects that enforce it, by kind and name.
+	// Objects that enforce it, by kind and name: those of Policies that carry its id, and others.
 	Objects []string
 	// Needs is what the cluster must have for it to hold, beyond an API server of a supported version.
 	Needs string
@@ -33,6 +36,21 @@ type Control struct {
 
 // Controls lists every control, in the order in which reports show them.
 func Controls() []Control {
+	policies := make(map[string][]string)
+	for _, o := range Policies(nil) {
+		kind := o.GetObjectKind().GroupVersionKind().Kind
+		if id := o.GetLabels()[LabelControl]; !strings.HasSuffix(kind, "Binding") {
+			policies[id] = append(policies[id], kind+" "+o.GetName())
+		}
+	}
+	all := controlTable()
+	for i := range all {
+		all[i].Objects = append(all[i].Objects, policies[all[i].ID]...)
+	}
+	return all
+}
+
+func controlTable() []Control {
 	return slices.Concat(rightsControls(), podControls(), networkControls(), shareControls())
 }
 
@@ -47,6 +65,5 @@ func ControlByID(id string) (Control, bool) {
 }
 
 func waivable(id string) bool {
-	c, known := ControlByID(id)
-	return known && c.Waivable
+	return slices.ContainsFunc(controlTable(), func(c Control) bool { return c.ID == id && c.Waivable })
 }

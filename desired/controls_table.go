@@ -47,7 +47,7 @@ func rightsControls() []Control {
 			How: "An admission policy refuses changes to managed objects and to the labels of namespaces by anybody who has " +
 				"not the verb change on guardrails.bulkhead.dev. Owners have no such right, and no right to write most " +
 				"of these objects in the first place.",
-			Objects: []string{"ValidatingAdmissionPolicy bulkhead-*", "ClusterRole bulkhead:platform-admin"},
+			Objects: []string{"ClusterRole bulkhead:platform-admin"},
 			Needs:   "ValidatingAdmissionPolicy v1",
 			Fix: "Developer: change the Space, not the objects made from it. Platform: change the Tenant or the Platform; " +
 				"who must change a managed object by hand needs the role bulkhead:platform-admin.",
@@ -58,8 +58,7 @@ func rightsControls() []Control {
 			Threat: "an identity stolen from a pod",
 			How: "Where the workload's apiAccess is None, an admission policy keeps service account tokens out of pods; " +
 				"where it is OwnNamespaces, tokens are mounted and reach only what their own Roles give.",
-			Objects: []string{"MutatingAdmissionPolicy bulkhead-*", "ValidatingAdmissionPolicy bulkhead-*"},
-			Needs:   "MutatingAdmissionPolicy v1",
+			Needs: "MutatingAdmissionPolicy v1",
 			Fix: "Developer: set automountServiceAccountToken to false and remove projected tokens; if the pods do call the " +
 				"Kubernetes API, have apiAccess OwnNamespaces declared for the workload. Platform: declare it on the Tenant.",
 			Waivable: true,
@@ -70,7 +69,6 @@ func rightsControls() []Control {
 			Threat: "an attempt that nobody sees",
 			How: "Refusals by admission policies are written into the audit events of the requests that they refuse, with " +
 				"the policy's name; a change of a managed object records who made it on the object itself.",
-			Objects:  []string{"ValidatingAdmissionPolicy bulkhead-*", "MutatingAdmissionPolicy bulkhead-*"},
 			Needs:    "an audit policy and a log or webhook backend on the API server, which are the platform's",
 			Fix:      "Platform: give the API server an audit policy that keeps at least Metadata of writes in Spaces.",
 			Mappings: []string{"K10"},
@@ -101,9 +99,8 @@ func podControls() []Control {
 			Threat: "an escape through the shared kernel by code that nobody audited",
 			How: "Where the decision asks for a sandbox and the platform has one, an admission policy sets its RuntimeClass " +
 				"on pods and refuses any other.",
-			Objects: []string{"Namespace label bulkhead.dev/runtime-class", "MutatingAdmissionPolicy bulkhead-*",
-				"ValidatingAdmissionPolicy bulkhead-*"},
-			Needs: "a RuntimeClass of gVisor, Kata or the like, with nodes that have its handler; MutatingAdmissionPolicy v1",
+			Objects: []string{"Namespace label bulkhead.dev/runtime-class"},
+			Needs:   "a RuntimeClass of gVisor, Kata or the like, with nodes that have its handler; MutatingAdmissionPolicy v1",
 			Fix: "Developer: leave runtimeClassName out; it is set for you. Platform: name your sandboxes in the Platform's " +
 				"sandboxRuntimes.",
 			Waivable: true,
@@ -115,9 +112,8 @@ func podControls() []Control {
 			How: "Nodes of the group carry a taint and a label that kubelets cannot set themselves. An admission policy adds " +
 				"the selector and the toleration to the tenant's pods; another refuses nodeName, foreign selectors and " +
 				"tolerations that reach further, for all tenants.",
-			Objects: []string{"Node label node-restriction.kubernetes.io/bulkhead-tenant", "Node taint bulkhead.dev/tenant",
-				"MutatingAdmissionPolicy bulkhead-*", "ValidatingAdmissionPolicy bulkhead-*"},
-			Needs: "the NodeRestriction admission plugin; MutatingAdmissionPolicy v1; a node group in the Platform's nodeGroups",
+			Objects: []string{"Node label node-restriction.kubernetes.io/bulkhead-tenant", "Node taint bulkhead.dev/tenant"},
+			Needs:   "the NodeRestriction admission plugin; MutatingAdmissionPolicy v1; a node group in the Platform's nodeGroups",
 			Fix: "Developer: remove nodeName, nodeSelectors on Bulkhead's label and tolerations without a key. Platform: give " +
 				"the Platform a free node group.",
 			Mappings: []string{"K01", "K04"},
@@ -127,8 +123,7 @@ func podControls() []Control {
 			Threat: "foreign or swapped images, and private images of others from a node's cache",
 			How: "An admission policy refuses images from outside the Platform's registries in every container, and pods' pull " +
 				"policy is Always, so the registry is asked each time with the pod's own credentials.",
-			Objects: []string{"MutatingAdmissionPolicy bulkhead-*", "ValidatingAdmissionPolicy bulkhead-*"},
-			Needs:   "MutatingAdmissionPolicy v1",
+			Needs: "MutatingAdmissionPolicy v1",
 			Fix: "Developer: push the image to an allowed registry; the refusal lists them. Platform: add the registry to the " +
 				"Platform's registries.",
 			Waivable: true,
@@ -139,8 +134,7 @@ func podControls() []Control {
 			Threat: "claiming another tenant's released volume, or a class with dangerous parameters",
 			How: "An admission policy allows claims of the Platform's storageClasses only and refuses claims that name a " +
 				"volume. Volumes themselves are cluster-scoped and out of owners' rights.",
-			Objects: []string{"ValidatingAdmissionPolicy bulkhead-*"},
-			Needs:   "storage classes with reclaim policy Delete",
+			Needs: "storage classes with reclaim policy Delete",
 			Fix: "Developer: name an allowed storageClassName and leave volumeName out. Platform: add the class to the " +
 				"Platform's storageClasses.",
 			Waivable: true,
@@ -151,7 +145,6 @@ func podControls() []Control {
 			Threat: "a PriorityClass that evicts other tenants' pods",
 			How: "An admission policy allows the Platform's priorityClasses only, and never a system class; a pod without one " +
 				"is always allowed.",
-			Objects: []string{"ValidatingAdmissionPolicy bulkhead-*"},
 			Fix: "Developer: leave priorityClassName out or name an allowed one. Platform: add the class to the Platform's " +
 				"priorityClasses.",
 			Waivable: true,
@@ -162,7 +155,7 @@ func podControls() []Control {
 			Threat: "placing a pod by hand, past every rule of the scheduler",
 			How: "An admission policy allows the Platform's schedulerNames only and refuses nodeName; the right to bind pods " +
 				"is not in the owners' role.",
-			Objects: []string{"ValidatingAdmissionPolicy bulkhead-*", "ClusterRole bulkhead:space-owner"},
+			Objects: []string{"ClusterRole bulkhead:space-owner"},
 			Fix: "Developer: leave nodeName and schedulerName out. Platform: add a scheduler of your own to the Platform's " +
 				"schedulerNames.",
 			Waivable: true,
@@ -181,8 +174,7 @@ func networkControls() []Control {
 				"the source declares them; across tenants both owners declare them and the Platform allows them, and only " +
 				"the ports that both name open. Peers are selected by the namespace's name label, which the API server " +
 				"writes. An admission policy keeps owners' own NetworkPolicies from opening more.",
-			Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*",
-				"ValidatingAdmissionPolicy bulkhead-*"},
+			Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
 			Needs: "a network plugin that enforces NetworkPolicy: the API server stores policies that nobody enforces without " +
 				"a word",
 			Fix: "Developer: declare the flow in your Space's spec.to or spec.from; status.flowsClosed says what is missing. " +
@@ -194,8 +186,7 @@ func networkControls() []Control {
 			Threat: "credentials of the node from the metadata address, or what else link-local addresses offer",
 			How: "Pod, service, loopback, link-local and metadata addresses are cut out of every external range that a flow " +
 				"opens, also behind NAT64, whatever the Platform and the Space say.",
-			Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*",
-				"ValidatingAdmissionPolicy bulkhead-*"},
+			Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
 			Needs: "as network-default; and the node's own defence (such as a hop limit of 1), since some plugins treat " +
 				"addresses of the node apart",
 			Fix:      "Developer: use the workload identity that the platform offers. Platform: as network-default.",
@@ -216,8 +207,7 @@ func networkControls() []Control {
 			Threat: "node ports, capturing others' traffic by externalIPs, taking another tenant's host name",
 			How: "The quota allows no node ports, and load balancers only as the tenant's quota names them. An admission " +
 				"policy refuses externalIPs, ExternalName to foreign Services, and Ingress hosts that are not the tenant's.",
-			Objects: []string{"ResourceQuota bulkhead", "Namespace annotation bulkhead.dev/ingress-hosts",
-				"ValidatingAdmissionPolicy bulkhead-*"},
+			Objects: []string{"ResourceQuota bulkhead", "Namespace annotation bulkhead.dev/ingress-hosts"},
 			Fix: "Developer: use a ClusterIP Service behind an Ingress with one of the tenant's hosts. Platform: add hosts to " +
 				"the Tenant's ingressHosts, load balancers to its quota.",
 			Waivable: true,

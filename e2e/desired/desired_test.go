@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
@@ -318,12 +319,29 @@ func TestQuotaAndLimitsHold(t *testing.T) {
 			}
 		}
 	}
+	for says, level := range map[string]corev1.ResourceRequirements{ // of the pod as a whole
+		"must be less than or equal to memory limit of 0": {Limits: list("memory", "0")},
+		"aggregate container requests":                    {Requests: list("cpu", "0")},
+		"exceeded quota: bulkhead":                        {Limits: list("memory", "100Gi")},
+	} {
+		whole := pod(namespace, "free", corev1.ResourceRequirements{})
+		whole.Spec.Resources = &level
+		if err := owner.Create(context.Background(), whole); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v for the whole pod: %v", level, err)
+		}
+	}
 	for i := range 4 {
 		if err := owner.Create(context.Background(), pod(namespace, fmt.Sprintf("p%d", i), corev1.ResourceRequirements{})); err != nil {
 			t.Fatalf("pod %d of 4: %v", i, err)
 		}
 	}
-	err := owner.Create(context.Background(), pod(namespace, "p4", corev1.ResourceRequirements{}))
+	running := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "p0"}}
+	err := owner.SubResource("resize").Patch(context.Background(), running, client.RawPatch(types.StrategicMergePatchType,
+		[]byte(`{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"0"},"limits":{"cpu":"0"}}}]}}`)))
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "minimum cpu usage per Container") {
+		t.Errorf("resize to 0: %v", err)
+	}
+	err = owner.Create(context.Background(), pod(namespace, "p4", corev1.ResourceRequirements{}))
 	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "exceeded quota: bulkhead") {
 		t.Errorf("the fifth pod of four: %v", err)
 	}
