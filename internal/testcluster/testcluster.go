@@ -78,6 +78,8 @@ func (c *Cluster) StartControllerManager(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.env.BinaryAssetsDirectory, "kube-controller-manager"),
 		"--kubeconfig="+c.Kubeconfig,
 		"--leader-elect=false",
+		// As on most clusters: each controller under its own name and rights, which admission policies tell apart.
+		"--use-service-account-credentials",
 		"--secure-port=0",
 		"--kube-api-qps=1000", "--kube-api-burst=2000",
 		"--service-account-private-key-file="+filepath.Join(certs, "sa-signer.key"),
