@@ -37,6 +37,7 @@ const (
 func commands() []func(IOStreams) *cobra.Command {
 	return []func(IOStreams) *cobra.Command{
 		newUpCommand,
+		newDecideCommand,
 		newDownCommand,
 		newInstallCommand,
 		newUninstallCommand,

@@ -1,0 +1,227 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
+)
+
+// newDecideCommand decides what files declare. It needs no cluster.
+func newDecideCommand(streams IOStreams) *cobra.Command {
+	var files []string
+	var output *format
+	cmd := &cobra.Command{
+		Use:   "decide -f FILE...",
+		Short: "Decide the tenancy pattern of every workload in files, with reasons; needs no cluster",
+		Long: "Decide reads Platform, Tenant, Space and Waiver objects (YAML or JSON) and says for every workload of every\n" +
+			"tenant which pattern it needs, by which rule and why, what the pattern leaves open, and which smallest change\n" +
+			"of declared facts would give a cheaper one.\n\n" +
+			"A folder means all *.yaml, *.yml and *.json files in it and below, except those whose name starts with a dot;\n" +
+			"- means standard input. Objects of other API groups are passed over. Files are held to all that the API server\n" +
+			"would refuse; if anything in them is wrong, every fault is told with its place and nothing is decided.",
+		Example: "  bulkhead decide -f examples/magazine\n" +
+			"  bulkhead decide -f platform.yaml -f tenants/ -o json\n" +
+			"  kubectl get platforms,tenants -o yaml | bulkhead decide -f -",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return decide(streams, append(files, args...), output.value, time.Now())
+		},
+	}
+	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "file or folder to read, - for standard input; may be repeated")
+	output = addFormatFlag(cmd, formatTable, formatJSON, formatYAML, formatMarkdown)
+	return cmd
+}
+
+func decide(streams IOStreams, paths []string, output string, now time.Time) error {
+	if len(paths) == 0 {
+		return errors.New("decide what? Name the files that declare the tenants: bulkhead decide -f FILE...")
+	}
+	files, err := observe.ReadFiles(paths, streams.In)
+	if err != nil {
+		return badFiles(streams.Err, err)
+	}
+	answer, err := decideAll(&files, now)
+	if err != nil {
+		return badFiles(streams.Err, err)
+	}
+	switch output {
+	case formatJSON:
+		return writeJSON(streams.Out, answer)
+	case formatYAML:
+		return writeYAML(streams.Out, answer)
+	case formatMarkdown:
+		return answer.markdown(streams.Out)
+	default:
+		return answer.table(streams.Out)
+	}
+}
+
+// badFiles prints faults one a line, starting with the place, so that editors can follow them.
+func badFiles(w io.Writer, err error) error {
+	var faults *observe.FaultsError
+	if !errors.As(err, &faults) {
+		return err
+	}
+	n := len(faults.Faults) + faults.More
+	if _, err := fmt.Fprintf(w, "%v\nbulkhead: %s: nothing was decided\n", faults, plural(n, "fault")); err != nil {
+		return fmt.Errorf("write the faults: %w", err)
+	}
+	return answered(exitUsage)
+}
+
+// decideAnswer is all that decide says. Its JSON form is for programs: names are added, never changed.
+type decideAnswer struct {
+	Summary decideSummary  `json:"summary"`
+	Tenants []tenantAnswer `json:"tenants"`
+	// Notes are for the reader: what was assumed or passed over.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// decideSummary counts.
+type decideSummary struct {
+	Tenants   int `json:"tenants"`
+	Workloads int `json:"workloads"`
+	// Patterns counts workloads.
+	Patterns map[decision.Pattern]int `json:"patterns"`
+}
+
+// tenantAnswer has a tenant's workloads in the order in which they are declared.
+type tenantAnswer struct {
+	Tenant    string           `json:"tenant"`
+	Source    observe.Source   `json:"source"`
+	Workloads []workloadAnswer `json:"workloads"`
+}
+
+// workloadAnswer is the decision for one workload.
+type workloadAnswer struct {
+	Workload    string `json:"workload"`
+	Environment string `json:"environment"`
+	*decision.TenancyDecision
+}
+
+// decideAll decides every workload. Tenants are sorted by name. The error, a FaultsError, has the workloads that
+// cannot be decided.
+func decideAll(files *observe.Files, now time.Time) (*decideAnswer, error) {
+	if len(files.Tenants) == 0 {
+		return nil, errors.New("the files declare no Tenant: there is nothing to decide")
+	}
+	a := &decideAnswer{Notes: notes(files, now), Tenants: make([]tenantAnswer, 0, len(files.Tenants)), Summary: decideSummary{
+		Tenants: len(files.Tenants), Patterns: map[decision.Pattern]int{},
+	}}
+	platform := &v1alpha1.Platform{}
+	if len(files.Platforms) > 0 {
+		platform = files.Platforms[0].Object
+	}
+	faults := &observe.FaultsError{}
+	known := decisions{}
+	for _, declared := range files.Tenants {
+		t := tenantAnswer{Tenant: declared.Object.Name, Source: declared.Source}
+		for i := range declared.Object.Spec.Workloads {
+			w := &declared.Object.Spec.Workloads[i]
+			d, err := known.decide(observe.TenancyInput(platform, declared.Object, w))
+			if err != nil {
+				faults.Faults = append(faults.Faults, observe.Fault{Source: declared.Source, Object: "Tenant " + t.Tenant,
+					Message: fmt.Sprintf("workload %s: %v", w.Name, err)})
+				continue
+			}
+			t.Workloads = append(t.Workloads, workloadAnswer{w.Name, string(w.Environment), d})
+			a.Summary.Workloads++
+			a.Summary.Patterns[d.Pattern]++
+		}
+		a.Tenants = append(a.Tenants, t)
+	}
+	if len(faults.Faults) > 0 {
+		return nil, faults
+	}
+	slices.SortFunc(a.Tenants, func(a, b tenantAnswer) int { return cmp.Compare(a.Tenant, b.Tenant) })
+	return a, nil
+}
+
+// decisions remembers what was decided for the same facts: thousands of tenants have a few dozen sets of traits.
+type decisions map[declaredFacts]*decision.TenancyDecision
+
+// declaredFacts are the facts that differ within one run; the platform's are the same for all.
+type declaredFacts struct {
+	tenant   decision.TenantTraits
+	workload decision.WorkloadTraits
+}
+
+func (known decisions) decide(in decision.TenancyInput) (*decision.TenancyDecision, error) {
+	key := declaredFacts{in.Tenant, in.Workload}
+	if d := known[key]; d != nil {
+		return d, nil
+	}
+	d, err := decision.Tenancy(in)
+	if err != nil {
+		return nil, err
+	}
+	known[key] = &d
+	return &d, nil
+}
+
+// notes say what was assumed or passed over, and which waivers end soon or have ended: they change no decision.
+func notes(files *observe.Files, now time.Time) []string {
+	var notes []string
+	if len(files.Platforms) == 0 {
+		notes = append(notes, "no Platform is declared: decided as if the platform had no sandboxed runtime")
+	}
+	for _, p := range files.Platforms {
+		notes = append(notes, elsewhere(files, p.Object.Spec.Environment)...)
+	}
+	for _, w := range files.Waivers {
+		if end := w.Object.Spec.Expires.Time; !now.Before(end) {
+			notes = append(notes, fmt.Sprintf("waiver %s of %s for %s/%s expired on %s: the control is in force", w.Object.Name,
+				w.Object.Spec.Control, w.Object.Spec.Tenant, w.Object.Spec.Workload, end.UTC().Format(time.DateOnly)))
+		}
+	}
+	tenants := make(map[string]*v1alpha1.Tenant, len(files.Tenants))
+	for _, t := range files.Tenants {
+		tenants[t.Object.Name] = t.Object
+	}
+	for _, s := range files.Spaces {
+		name, _ := v1alpha1.TenantOfHome(s.Object.Namespace)
+		if t := tenants[name]; t != nil && observe.Workload(t, s.Object.Spec.Workload) == nil {
+			notes = append(notes, fmt.Sprintf("%s: Space %s runs workload %q, which Tenant %s does not declare", s.Source, s.Object.Name, s.Object.Spec.Workload, name))
+		}
+	}
+	if len(files.Others) > 0 {
+		n := 0
+		for _, count := range files.Others {
+			n += count
+		}
+		kinds := slices.Sorted(maps.Keys(files.Others))
+		const told = 5
+		if len(kinds) > told {
+			kinds = append(kinds[:told:told], "...")
+		}
+		notes = append(notes, fmt.Sprintf("%s of other API groups passed over: %s", plural(n, "object"), strings.Join(kinds, ", ")))
+	}
+	return notes
+}
+
+// elsewhere tells of workloads that are decided, and wait for a cluster of their own environment.
+func elsewhere(files *observe.Files, here v1alpha1.Environment) []string {
+	var waiting groups
+	for _, t := range files.Tenants {
+		for i := range t.Object.Spec.Workloads {
+			if w := &t.Object.Spec.Workloads[i]; w.Environment != here {
+				waiting.add("", "", t.Object.Name+"/"+w.Name)
+			}
+		}
+	}
+	if len(waiting.all) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the Platform serves %s: on another cluster belong %s", here, waiting.all[0].names())}
+}

@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/decision"
+)
+
+// headline is the answer in one line.
+func (a *decideAnswer) headline() string {
+	var parts []string
+	for _, p := range []decision.Pattern{decision.PatternSoft, decision.PatternSoftAffinity, decision.PatternHard} {
+		if n := a.Summary.Patterns[p]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, p))
+		}
+	}
+	return fmt.Sprintf("%s, %s: %s", plural(a.Summary.Tenants, "tenant"), plural(a.Summary.Workloads, "workload"), strings.Join(parts, ", "))
+}
+
+var decideHeaders = []string{"TENANT", "WORKLOAD", "PATTERN", "RULES", "BECAUSE"}
+
+// rows has a row for each workload.
+func (a *decideAnswer) rows() [][]string {
+	rows := make([][]string, 0, a.Summary.Workloads)
+	for i := range a.Tenants {
+		t := &a.Tenants[i]
+		for j := range t.Workloads {
+			w := &t.Workloads[j]
+			rows = append(rows, []string{t.Tenant, w.Workload, w.pattern(), w.rules(), because(w.Reasons)})
+		}
+	}
+	return rows
+}
+
+// pattern with what refines it.
+func (w *workloadAnswer) pattern() string {
+	switch {
+	case w.Ephemeral:
+		return string(w.Pattern) + ", one run"
+	case w.RuntimeClass != "":
+		return string(w.Pattern) + ", " + w.RuntimeClass
+	}
+	return string(w.Pattern)
+}
+
+func (w *workloadAnswer) rules() string {
+	ids := make([]string, len(w.Reasons))
+	for i := range w.Reasons {
+		ids[i] = w.Reasons[i].Rule
+	}
+	return strings.Join(ids, ",")
+}
+
+// because is the first reason, which sets the pattern, with its facts.
+func because(reasons []decision.Reason) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	facts := make([]string, len(reasons[0].Facts))
+	for i, f := range reasons[0].Facts {
+		_, name, _ := strings.Cut(f.Name, ".")
+		facts[i] = name + " " + f.Value
+	}
+	if len(facts) == 0 {
+		return reasons[0].Because
+	}
+	return strings.Join(facts, " and ") + ": " + reasons[0].Because
+}
+
+// group is a text that holds for several workloads.
+type group struct {
+	order     string
+	text      string
+	workloads []string
+}
+
+// groups collects workloads under the same text; the groups are sorted by order.
+type groups struct {
+	byText map[string]*group
+	all    []*group
+}
+
+func (g *groups) add(order, text, workload string) {
+	if g.byText == nil {
+		g.byText = map[string]*group{}
+	}
+	found := g.byText[text]
+	if found == nil {
+		found = &group{order: order, text: text}
+		g.byText[text] = found
+		g.all = append(g.all, found)
+	}
+	found.workloads = append(found.workloads, workload)
+}
+
+func (g *groups) sorted() []*group {
+	slices.SortStableFunc(g.all, func(a, b *group) int { return cmp.Compare(a.order, b.order) })
+	return g.all
+}
+
+// names lists the first workloads; thousands of names say no more than their number. All are in -o json.
+func (g *group) names() string {
+	const told = 8
+	if len(g.workloads) <= told {
+		return strings.Join(g.workloads, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(g.workloads[:told-1], ", "), len(g.workloads)-told+1)
+}
+
+// risks and flips, each told once with the workloads that it concerns.
+func (a *decideAnswer) explanations() (risks, flips []*group) {
+	var r, f groups
+	severity := map[decision.Severity]string{decision.SeverityHigh: "0", decision.SeverityMedium: "1", decision.SeverityLow: "2"}
+	for i := range a.Tenants {
+		t := &a.Tenants[i]
+		for j := range t.Workloads {
+			w := &t.Workloads[j]
+			name := t.Tenant + "/" + w.Workload
+			for _, risk := range w.Risks {
+				r.add(severity[risk.Severity]+risk.ID, fmt.Sprintf("%s %s: %s; covered by %s", risk.ID, risk.Severity, risk.Text, risk.Control), name)
+			}
+			for _, flip := range w.Flips {
+				f.add(flipOrder(&flip), flipText(w.Pattern, &flip), name)
+			}
+		}
+	}
+	return r.sorted(), f.sorted()
+}
+
+// flipOrder puts the cheaper pattern and the smaller change first.
+func flipOrder(f *decision.Flip) string {
+	cheap := 0
+	for _, dearer := range []decision.Pattern{decision.PatternSoftAffinity, decision.PatternHard} {
+		if dearer.Stricter(f.Pattern) {
+			cheap--
+		}
+	}
+	return fmt.Sprintf("%d%d", cheap+2, len(f.Changes))
+}
+
+func flipText(from decision.Pattern, f *decision.Flip) string {
+	changes := make([]string, len(f.Changes))
+	for i, c := range f.Changes {
+		changes[i] = fmt.Sprintf("%s were %s instead of %s", c.Fact, c.To, c.From)
+	}
+	return fmt.Sprintf("%s instead of %s if %s", f.Pattern, from, strings.Join(changes, " and "))
+}
+
+// table writes the answer for a terminal.
+func (a *decideAnswer) table(out io.Writer) error {
+	w := bufio.NewWriter(out)
+	p := newPaint(out)
+	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Flush tells of any error
+	printf("%s\n\n", p.bold(a.headline()))
+	if err := writeTable(w, decideHeaders, a.rows()); err != nil {
+		return err
+	}
+	risks, flips := a.explanations()
+	for _, section := range []struct {
+		title  string
+		groups []*group
+	}{{"What remains at risk", risks}, {"What would be cheaper", flips}} {
+		if len(section.groups) == 0 {
+			continue
+		}
+		printf("\n%s\n", p.bold(section.title))
+		for _, g := range section.groups {
+			printf("- %s\n", wrapped(g.text, 2))
+			for _, line := range strings.Split(wrapped(g.names(), 2), "\n") {
+				printf("  %s\n", p.faint(strings.TrimSpace(line)))
+			}
+		}
+	}
+	if len(a.Notes) > 0 {
+		printf("\n")
+	}
+	for _, note := range a.Notes {
+		printf("%s %s\n", p.mark(markNote), wrapped(note, 2))
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write decisions: %w", err)
+	}
+	return nil
+}
+
+// markdown writes the answer for a page or a pull request.
+func (a *decideAnswer) markdown(out io.Writer) error {
+	w := bufio.NewWriter(out)
+	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Flush tells of any error
+	printf("**%s**\n\n", a.headline())
+	headers := []string{"Tenant", "Workload", "Pattern", "Rules", "Because"}
+	if err := writeMarkdownTable(w, headers, a.rows()); err != nil {
+		return err
+	}
+	risks, flips := a.explanations()
+	for _, section := range []struct {
+		title  string
+		groups []*group
+	}{{"What remains at risk", risks}, {"What would be cheaper", flips}} {
+		if len(section.groups) == 0 {
+			continue
+		}
+		printf("\n### %s\n\n", section.title)
+		for _, g := range section.groups {
+			printf("- %s: %s\n", g.text, g.names())
+		}
+	}
+	if len(a.Notes) > 0 {
+		printf("\n### Notes\n\n")
+	}
+	for _, note := range a.Notes {
+		printf("- %s\n", note)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write decisions: %w", err)
+	}
+	return nil
+}
