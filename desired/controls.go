@@ -51,7 +51,8 @@ func Controls() []Control {
 }
 
 func controlTable() []Control {
-	return slices.Concat(rightsControls(), podControls(), networkControls(), shareControls())
+	return slices.Concat(rightsControls(), fenceControls(), podControls(), admittedControls(), networkControls(),
+		shareControls())
 }
 
 // ControlByID finds a control; false when there is none with this id.

@@ -41,6 +41,12 @@ func rightsControls() []Control {
 				"for tenants belong into the Platform's tenantResources.",
 			Mappings: []string{"K02", "K09", "MTB-PL2-CC-TI-1"},
 		},
+	}
+}
+
+// fenceControls are about the fence itself, and whoever leans on it.
+func fenceControls() []Control {
+	return []Control{
 		{
 			ID: "guardrail", Title: "What Bulkhead manages, tenants cannot change",
 			Threat: "loosening a quota, a policy, a namespace's labels, or deleting them",
@@ -118,6 +124,12 @@ func podControls() []Control {
 				"the Platform a free node group.",
 			Mappings: []string{"K01", "K04"},
 		},
+	}
+}
+
+// admittedControls are about what a pod may name of the platform.
+func admittedControls() []Control {
+	return []Control{
 		{
 			ID: "images", Title: "Images from allowed registries, pulled with the pod's own right",
 			Threat: "foreign or swapped images, and private images of others from a node's cache",

@@ -26,87 +26,91 @@ func quotaOf(hard, enforced, used int64) *corev1.ResourceQuota {
 	return q
 }
 
-// Promise: each rule of Split, on one resource: what each Space is granted and what is held for it.
+func held(space, pods string) v1alpha1.LedgerEntry {
+	return v1alpha1.LedgerEntry{Space: space, Held: list("pods", pods)}
+}
+
+func asks(space, pods string, q *corev1.ResourceQuota) SpaceShare {
+	return SpaceShare{Space: space, Wanted: list("pods", pods), Quota: q}
+}
+
+// splitCases of one resource: what each Space is granted and what is held for it.
+var splitCases = map[string]struct {
+	total  string
+	ledger []v1alpha1.LedgerEntry
+	shares []SpaceShare
+	want   string // granted to each share / held for each Space, sorted by name / exceeded
+}{
+	"the first Space gets all": {"10", nil, []SpaceShare{{Space: "a"}}, "a=10 / a=10"},
+	"even parts, the rest to the oldest": {
+		"11", nil, []SpaceShare{{Space: "a"}, {Space: "b"}, {Space: "c"}}, "a=4 b=4 c=3 / a=4 b=4 c=3",
+	},
+	"who asks comes first, the others share what is left": {
+		"10", nil, []SpaceShare{{Space: "a"}, asks("b", "6", nil), {Space: "c"}}, "a=2 b=6 c=2 / a=2 b=6 c=2",
+	},
+	"asking for more than there is": {
+		"10", nil, []SpaceShare{asks("a", "8", nil), asks("b", "8", nil), {Space: "c"}}, "a=8 b=2! c=0! / a=8 b=2 c=0",
+	},
+	"what a Space asked for and has, it keeps": {
+		"10", []v1alpha1.LedgerEntry{held("b", "8")},
+		[]SpaceShare{asks("a", "8", nil), asks("b", "8", quotaOf(8, 8, 0))}, "a=2! b=8 / a=2 b=8",
+	},
+	"a new Space waits until the old one's shrinking is seen": {
+		"10", []v1alpha1.LedgerEntry{held("a", "10")},
+		[]SpaceShare{{Space: "a", Quota: quotaOf(10, 10, 1)}, {Space: "b"}}, "a=5 b=0! / a=10 b=0",
+	},
+	"written but not yet enforced is still held": {
+		"10", []v1alpha1.LedgerEntry{held("a", "10")},
+		[]SpaceShare{{Space: "a", Quota: quotaOf(5, 10, 1)}, {Space: "b"}}, "a=5 b=0! / a=10 b=0",
+	},
+	"enforced, so free": {
+		"10", []v1alpha1.LedgerEntry{held("a", "10")},
+		[]SpaceShare{{Space: "a", Quota: quotaOf(5, 5, 1)}, {Space: "b"}}, "a=5 b=5 / a=5 b=5",
+	},
+	"used beyond its part, so held": {
+		"10", []v1alpha1.LedgerEntry{held("a", "10")},
+		[]SpaceShare{{Space: "a", Quota: quotaOf(5, 5, 7)}, {Space: "b"}}, "a=5 b=3! / a=7 b=3",
+	},
+	"a quota without a status holds what the ledger says": {
+		"10", []v1alpha1.LedgerEntry{held("a", "10")},
+		[]SpaceShare{{Space: "a", Quota: quotaOf(5, -1, -1)}, {Space: "b"}}, "a=5 b=0! / a=10 b=0",
+	},
+	"a quota that is not there holds what the ledger says": {
+		"10", []v1alpha1.LedgerEntry{held("a", "10")}, []SpaceShare{{Space: "a"}, {Space: "b"}}, "a=5 b=0! / a=10 b=0",
+	},
+	"a leaving Space holds what it has and gets nothing new": {
+		"10", []v1alpha1.LedgerEntry{held("a", "6")},
+		[]SpaceShare{{Space: "a", Quota: quotaOf(6, 6, 6), Leaving: true}, {Space: "b"}}, "b=4 / a=6 b=4",
+	},
+	"a Space that is gone frees what it had": {
+		"10", []v1alpha1.LedgerEntry{held("a", "6")}, []SpaceShare{{Space: "a", Gone: true}, {Space: "b"}},
+		"b=10 / b=10",
+	},
+	"a Space that nobody speaks of keeps what it holds": {
+		"10", []v1alpha1.LedgerEntry{held("a", "6")}, []SpaceShare{{Space: "b"}}, "b=4 / a=6 b=4",
+	},
+	"after a cut below what is used nobody grows": {
+		"6", []v1alpha1.LedgerEntry{held("a", "8"), held("b", "2")},
+		[]SpaceShare{{Space: "a", Quota: quotaOf(8, 8, 8)}, {Space: "b", Quota: quotaOf(2, 2, 0)}},
+		"a=3 b=2! / a=8 b=2 / pods",
+	},
+	"somebody raised a quota by hand": {
+		"10", []v1alpha1.LedgerEntry{held("a", "5"), held("b", "5")},
+		[]SpaceShare{{Space: "a", Quota: quotaOf(900, 900, 40)}, {Space: "b", Quota: quotaOf(5, 5, 0)}},
+		"a=5 b=5 / a=900 b=5 / pods",
+	},
+	"back below its part while used is high costs nothing": {
+		"10", []v1alpha1.LedgerEntry{held("a", "7"), held("b", "3")},
+		[]SpaceShare{asks("a", "7", quotaOf(4, 4, 7)), {Space: "b", Quota: quotaOf(3, 3, 3)}}, "a=7 b=3 / a=7 b=3",
+	},
+	"nonsense counts as nothing": {
+		"10", nil, []SpaceShare{asks("a", "-5", nil), asks("b", "1e30", nil)}, "a=0 b=10! / a=0 b=10",
+	},
+}
+
+// Promise: each rule of Split.
 func TestSplit(t *testing.T) {
-	entry := func(space string, pods string) v1alpha1.LedgerEntry {
-		return v1alpha1.LedgerEntry{Space: space, Held: list("pods", pods)}
-	}
-	asks := func(space, pods string, q *corev1.ResourceQuota) SpaceShare {
-		return SpaceShare{Space: space, Wanted: list("pods", pods), Quota: q}
-	}
-	cases := map[string]struct {
-		total  string
-		ledger []v1alpha1.LedgerEntry
-		shares []SpaceShare
-		want   string // granted to each share / held for each Space, sorted by name / exceeded
-	}{
-		"the first Space gets all": {"10", nil, []SpaceShare{{Space: "a"}}, "a=10 / a=10"},
-		"even parts, the rest to the oldest": {
-			"11", nil, []SpaceShare{{Space: "a"}, {Space: "b"}, {Space: "c"}}, "a=4 b=4 c=3 / a=4 b=4 c=3",
-		},
-		"who asks comes first, the others share what is left": {
-			"10", nil, []SpaceShare{{Space: "a"}, asks("b", "6", nil), {Space: "c"}}, "a=2 b=6 c=2 / a=2 b=6 c=2",
-		},
-		"asking for more than there is": {
-			"10", nil, []SpaceShare{asks("a", "8", nil), asks("b", "8", nil), {Space: "c"}}, "a=8 b=2! c=0! / a=8 b=2 c=0",
-		},
-		"what a Space asked for and has, it keeps": {
-			"10", []v1alpha1.LedgerEntry{entry("b", "8")},
-			[]SpaceShare{asks("a", "8", nil), asks("b", "8", quotaOf(8, 8, 0))}, "a=2! b=8 / a=2 b=8",
-		},
-		"a new Space waits until the old one's shrinking is seen": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "10")},
-			[]SpaceShare{{Space: "a", Quota: quotaOf(10, 10, 1)}, {Space: "b"}}, "a=5 b=0! / a=10 b=0",
-		},
-		"written but not yet enforced is still held": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "10")},
-			[]SpaceShare{{Space: "a", Quota: quotaOf(5, 10, 1)}, {Space: "b"}}, "a=5 b=0! / a=10 b=0",
-		},
-		"enforced, so free": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "10")},
-			[]SpaceShare{{Space: "a", Quota: quotaOf(5, 5, 1)}, {Space: "b"}}, "a=5 b=5 / a=5 b=5",
-		},
-		"used beyond its part, so held": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "10")},
-			[]SpaceShare{{Space: "a", Quota: quotaOf(5, 5, 7)}, {Space: "b"}}, "a=5 b=3! / a=7 b=3",
-		},
-		"a quota without a status holds what the ledger says": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "10")},
-			[]SpaceShare{{Space: "a", Quota: quotaOf(5, -1, -1)}, {Space: "b"}}, "a=5 b=0! / a=10 b=0",
-		},
-		"a quota that is not there holds what the ledger says": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "10")}, []SpaceShare{{Space: "a"}, {Space: "b"}}, "a=5 b=0! / a=10 b=0",
-		},
-		"a leaving Space holds what it has and gets nothing new": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "6")},
-			[]SpaceShare{{Space: "a", Quota: quotaOf(6, 6, 6), Leaving: true}, {Space: "b"}}, "b=4 / a=6 b=4",
-		},
-		"a Space that is gone frees what it had": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "6")}, []SpaceShare{{Space: "a", Gone: true}, {Space: "b"}},
-			"b=10 / b=10",
-		},
-		"a Space that nobody speaks of keeps what it holds": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "6")}, []SpaceShare{{Space: "b"}}, "b=4 / a=6 b=4",
-		},
-		"after a cut below what is used nobody grows": {
-			"6", []v1alpha1.LedgerEntry{entry("a", "8"), entry("b", "2")},
-			[]SpaceShare{{Space: "a", Quota: quotaOf(8, 8, 8)}, {Space: "b", Quota: quotaOf(2, 2, 0)}},
-			"a=3 b=2! / a=8 b=2 / pods",
-		},
-		"somebody raised a quota by hand": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "5"), entry("b", "5")},
-			[]SpaceShare{{Space: "a", Quota: quotaOf(900, 900, 40)}, {Space: "b", Quota: quotaOf(5, 5, 0)}},
-			"a=5 b=5 / a=900 b=5 / pods",
-		},
-		"back below its part while used is high costs nothing": {
-			"10", []v1alpha1.LedgerEntry{entry("a", "7"), entry("b", "3")},
-			[]SpaceShare{asks("a", "7", quotaOf(4, 4, 7)), {Space: "b", Quota: quotaOf(3, 3, 3)}}, "a=7 b=3 / a=7 b=3",
-		},
-		"nonsense counts as nothing": {
-			"10", nil, []SpaceShare{asks("a", "-5", nil), asks("b", "1e30", nil)}, "a=0 b=10! / a=0 b=10",
-		},
-	}
-	for name, c := range cases {
+	for name, c := range splitCases {
 		t.Run(name, func(t *testing.T) {
 			if got := splitText(Split(list("pods", c.total), c.ledger, c.shares)); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)

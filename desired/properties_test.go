@@ -44,7 +44,6 @@ func TestObjectsAreLabelledAndPlaced(t *testing.T) {
 		namespace string
 		want      map[string]string
 	}
-	managed := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 	with := func(pairs ...string) map[string]string {
 		m := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 		for i := 0; i < len(pairs); i += 2 {
@@ -53,7 +52,7 @@ func TestObjectsAreLabelledAndPlaced(t *testing.T) {
 		return m
 	}
 	cases := []rendered{
-		{"cluster", Cluster(testPlatform()), "", managed},
+		{"cluster", Cluster(testPlatform()), "", with()},
 		{"tenant", Tenant(testTenant("shop"), []string{"shop--a"}), "tenant-shop", with(v1alpha1.LabelTenant, "shop")},
 	}
 	for seed := range uint64(20) {
