@@ -64,12 +64,12 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 	if have == nil {
 		return a.create(ctx, want)
 	}
+	if have.GetDeletionTimestamp() != nil {
+		return a.change(want, Unchanged), terminating(want, have)
+	}
 	d := compare(want, have)
 	if d.none() {
 		return a.change(want, Unchanged), nil
-	}
-	if have.GetDeletionTimestamp() != nil {
-		return a.change(want, Unchanged), terminating(want, have)
 	}
 	if err := a.owned(want, have); err != nil {
 		return a.change(want, Unchanged), err

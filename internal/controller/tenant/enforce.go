@@ -1,0 +1,234 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/report"
+)
+
+// gather reads the Platform, the tenant's Spaces and their namespaces, and the waivers in force.
+func (r *Reconciler) gather(ctx context.Context, p *pass) error {
+	p.platform = &v1alpha1.Platform{}
+	err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.PlatformName}, p.platform)
+	if apierrors.IsNotFound(err) {
+		return report.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonPlatformMissing,
+			"there is no Platform named %q, so nothing is allowed: create one", v1alpha1.PlatformName)
+	}
+	if err != nil {
+		return err
+	}
+	spaces := &v1alpha1.SpaceList{}
+	if err := r.Client.List(ctx, spaces, client.InNamespace(v1alpha1.HomeNamespace(p.tenant.Name))); err != nil {
+		return fmt.Errorf("list the spaces of tenant %s: %w", p.tenant.Name, err)
+	}
+	p.spaces = spaces.Items
+	namespaces := &corev1.NamespaceList{}
+	if err := r.Client.List(ctx, namespaces, client.MatchingFields{indexSpaceNamespace: p.tenant.Name}); err != nil {
+		return fmt.Errorf("list the namespaces of tenant %s: %w", p.tenant.Name, err)
+	}
+	p.namespaces = namespaces.Items
+	return r.waivers(ctx, p)
+}
+
+func (r *Reconciler) waivers(ctx context.Context, p *pass) error {
+	waivers := &v1alpha1.WaiverList{}
+	if err := r.Client.List(ctx, waivers, client.MatchingFields{indexWaiver: p.tenant.Name}); err != nil {
+		return fmt.Errorf("list the waivers of tenant %s: %w", p.tenant.Name, err)
+	}
+	now, active := r.Clock.Now(), map[string]bool{}
+	for i := range waivers.Items {
+		w := &waivers.Items[i]
+		if left := w.Spec.Expires.Sub(now); left > 0 && w.DeletionTimestamp.IsZero() {
+			active[w.Spec.Control+"/"+w.Spec.Workload] = true
+			p.lookAgain(left)
+		}
+	}
+	p.tenant.Status.Waivers = slices.Sorted(maps.Keys(active))
+	return nil
+}
+
+// decide records a decision for every workload.
+func (r *Reconciler) decide(_ context.Context, p *pass) error {
+	records, err := observe.Decisions(p.platform, p.tenant)
+	p.tenant.Status.Decisions = records
+	p.tenant.Status.Patterns = observe.Patterns(records)
+	if err != nil {
+		return report.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonInvalid, "%v", err)
+	}
+	return nil
+}
+
+// place tells which workloads wait for something that this cluster has not. The others go on.
+func (r *Reconciler) place(_ context.Context, p *pass) error {
+	p.tenant.Status.NodeGroup = ""
+	for _, group := range p.platform.Status.NodeGroups {
+		if group.Tenant == p.tenant.Name {
+			p.tenant.Status.NodeGroup = group.Name
+		}
+	}
+	waiting := map[string][]string{}
+	for _, d := range p.tenant.Status.Decisions {
+		if reason := p.waitsFor(&d); reason != "" {
+			waiting[reason] = append(waiting[reason], d.Workload)
+		}
+	}
+	for _, reason := range []string{
+		v1alpha1.ReasonNodeGroupMissing, v1alpha1.ReasonNeedsDedicatedCluster, v1alpha1.ReasonNeedsOtherEnvironment,
+	} {
+		if len(waiting[reason]) > 0 {
+			p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionPlaced, reason, "%s", p.waitingText(waiting)))
+			break
+		}
+	}
+	return nil
+}
+
+func (p *pass) waitsFor(d *v1alpha1.WorkloadDecision) string {
+	switch workload := observe.Workload(p.tenant, d.Workload); {
+	case d.Pattern == string(decision.PatternHard):
+		return v1alpha1.ReasonNeedsDedicatedCluster
+	case workload.Environment != p.platform.Spec.Environment:
+		return v1alpha1.ReasonNeedsOtherEnvironment
+	case d.Pattern == string(decision.PatternSoftAffinity) && p.tenant.Status.NodeGroup == "":
+		return v1alpha1.ReasonNodeGroupMissing
+	default:
+		return ""
+	}
+}
+
+func (p *pass) waitingText(waiting map[string][]string) string {
+	text := ""
+	for _, w := range []struct{ reason, format string }{
+		{v1alpha1.ReasonNodeGroupMissing, "%v: a free node group in the Platform's spec.nodeGroups"},
+		{v1alpha1.ReasonNeedsDedicatedCluster, "%v: a dedicated cluster"},
+		{v1alpha1.ReasonNeedsOtherEnvironment, "%v: a cluster of its environment (this one serves " + string(p.platform.Spec.Environment) + ")"},
+	} {
+		if len(waiting[w.reason]) > 0 {
+			if text != "" {
+				text += "; "
+			}
+			text += fmt.Sprintf(w.format, waiting[w.reason])
+		}
+	}
+	return "workloads wait for what this cluster has not: " + text
+}
+
+// enforce writes the tenant's objects in their order: what gives the owners rights comes last, and only once the
+// quota of the home namespace binds.
+func (r *Reconciler) enforce(ctx context.Context, p *pass) error {
+	if c := find(p.platform.Status.Conditions, v1alpha1.ConditionEnforced); c == nil || c.Status != "True" {
+		home := &corev1.Namespace{}
+		err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.HomeNamespace(p.tenant.Name)}, home)
+		if apierrors.IsNotFound(err) {
+			return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for the Platform to be Enforced")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, object := range desired.Tenant(p.tenant, p.spaceNamespaces()) {
+		if _, grantsRights := object.(*rbacv1.RoleBinding); grantsRights {
+			if err := r.awaitHomeQuota(ctx, p); err != nil {
+				return err
+			}
+		}
+		change, err := r.Apply.Ensure(ctx, object)
+		if err != nil {
+			return err
+		}
+		p.changes = append(p.changes, change)
+	}
+	return nil
+}
+
+// spaceNamespaces are those of all Spaces, whether they exist yet or exist still, each once.
+func (p *pass) spaceNamespaces() []string {
+	names := map[string]bool{}
+	for i := range p.spaces {
+		names[v1alpha1.SpaceNamespace(p.tenant.Name, p.spaces[i].Name)] = true
+	}
+	for i := range p.namespaces {
+		names[p.namespaces[i].Name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// awaitHomeQuota waits until the API server enforces the bound on Spaces, before the owners may make any.
+func (r *Reconciler) awaitHomeQuota(ctx context.Context, p *pass) error {
+	home := v1alpha1.HomeNamespace(p.tenant.Name)
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: desired.OwnersName}, &rbacv1.RoleBinding{})
+	if err == nil {
+		return nil // they have their rights already, under the bound that was
+	}
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	quota := &corev1.ResourceQuota{}
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: desired.QuotaName}, quota); client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	if len(quota.Spec.Hard) > 0 && equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
+		return nil
+	}
+	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+		"waits for the API server to enforce the quota of namespace %s", home).LookAgain(awhile)
+}
+
+// removeObsolete deletes what was rendered for this tenant once and is not any more.
+func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
+	var keep []client.Object
+	for _, object := range desired.Tenant(p.tenant, p.spaceNamespaces()) {
+		keep = append(keep, object)
+	}
+	changes, err := r.Apply.Prune(ctx, &apply.Scope{
+		Kinds: kinds(true), Namespace: v1alpha1.HomeNamespace(p.tenant.Name),
+	}, keep)
+	p.changes = append(p.changes, changes...)
+	return err
+}
+
+// kinds that are namespaced, or those that belong to the cluster; namespaces are neither: they go one by one.
+func kinds(namespaced bool) []apply.Kind {
+	return slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool {
+		_, isNamespace := k.Object.(*corev1.Namespace)
+		return isNamespace || k.Namespaced != namespaced
+	})
+}
+
+// countSpaces notes how many are ready, and tells of namespaces whose Space is gone.
+func (r *Reconciler) countSpaces(_ context.Context, p *pass) error {
+	ready, known := 0, map[string]bool{}
+	for i := range p.spaces {
+		known[p.spaces[i].Name] = true
+		if c := find(p.spaces[i].Status.Conditions, v1alpha1.ConditionReady); c != nil && c.Status == "True" {
+			ready++
+		}
+	}
+	p.tenant.Status.Spaces = fmt.Sprintf("%d/%d", ready, len(p.spaces))
+	var orphans []string
+	for i := range p.namespaces {
+		if n := &p.namespaces[i]; !known[n.Labels[v1alpha1.LabelSpace]] && n.DeletionTimestamp.IsZero() {
+			orphans = append(orphans, n.Name)
+		}
+	}
+	if len(orphans) > 0 {
+		slices.Sort(orphans)
+		p.messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("namespaces %v have no Space any more and were left as they are: "+
+			"create the Space again to take one back; deleting it then removes it", orphans)
+	}
+	return nil
+}
