@@ -53,7 +53,7 @@ func plan(w *world, now time.Time, complete bool) ([]task, error) {
 		spaces: someSpaces(w, choose), foreign: one("neighbour", w.foreign, choose)}
 	var tasks []task
 	for i, q := range append(Twelve(), Besides()...) {
-		if complete || slices.ContainsFunc(q.Forms, func(a Attack) bool { return suspects[a.Control] }) {
+		if complete || suspects[wholeProof] || slices.ContainsFunc(q.Forms, func(a Attack) bool { return suspects[a.Control] }) {
 			for _, form := range q.Forms {
 				tasks = append(tasks, all.tasks(w, form)...)
 			}
@@ -209,6 +209,10 @@ func (w *world) covers() []string {
 	}
 	return list
 }
+
+// wholeProof stands in a finding's place for the control where all of them are concerned: nothing could be asked, or there were
+// more findings than fit.
+const wholeProof = "proof"
 
 // suspected are the controls of the previous proof's findings.
 func suspected(tenant *v1alpha1.Tenant) map[string]bool {

@@ -177,6 +177,16 @@ func TestSuspectControlsAreAskedInFull(t *testing.T) {
 	}
 }
 
+// After a proof that could not tell all it found, or found nothing out, everything is asked.
+func TestEverythingIsAskedAfterAnIncompleteProof(t *testing.T) {
+	w := testWorld()
+	w.tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Unknown, Covers: w.covers(), Findings: []string{"proof: tenant acme: Unknown: x"}}
+	now := time.Unix(1, 0)
+	if got, want := len(mustPlan(t, w, now, false)), len(mustPlan(t, w, now, true)); got != want {
+		t.Errorf("%d attacks planned of %d", got, want)
+	}
+}
+
 // A Space of which no proof covers what is enforced now is asked in every proof.
 func TestUnprovenSpacesAreAlwaysAsked(t *testing.T) {
 	w := testWorld()

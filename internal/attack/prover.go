@@ -22,16 +22,16 @@ type Prover struct {
 	Complete bool
 
 	clock  clock.PassiveClock
-	client *client
+	server *apiServer
 }
 
 // New makes a Prover. The identity of config needs [Rights].
 func New(config *rest.Config, clock clock.PassiveClock) (*Prover, error) {
-	c, err := newClient(config)
+	s, err := newAPIServer(config)
 	if err != nil {
 		return nil, err
 	}
-	return &Prover{clock: clock, client: c}, nil
+	return &Prover{clock: clock, server: s}, nil
 }
 
 // Prove asks the questions for a tenant and its Spaces; those without status.namespace are passed over. The neighbours are
@@ -47,14 +47,14 @@ func (p *Prover) Prove(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1
 	proof.Time, proof.Covers = metav1.NewTime(p.clock.Now()), covers
 	if err != nil {
 		proof.Verdict = v1alpha1.Unknown
-		proof.Findings = []string{"proof: tenant " + tenant.Name + ": Unknown: " + err.Error()}
+		proof.Findings = []string{wholeProof + ": tenant " + tenant.Name + ": Unknown: " + err.Error()}
 		return proof, fmt.Errorf("prove tenant %s: %w", tenant.Name, err)
 	}
 	return proof, nil
 }
 
 func (p *Prover) results(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, neighbours []string) ([]Result, []string, error) {
-	platform, err := p.client.platform(ctx)
+	platform, err := p.server.platform(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,7 +63,7 @@ func (p *Prover) results(ctx context.Context, tenant *v1alpha1.Tenant, spaces []
 	if err != nil {
 		return nil, nil, err
 	}
-	asked := &interview{client: p.client, twins: map[string]Answer{}}
+	asked := &interview{server: p.server, twins: map[string]Answer{}}
 	results := make([]Result, 0, len(tasks))
 	for _, t := range tasks {
 		results = append(results, asked.run(ctx, t))
@@ -90,7 +90,7 @@ func foreignTo(tenant *v1alpha1.Tenant, neighbours []string) []string {
 
 // interview is one proof under way. It asks every positive control once per subject and place, however many attempts share it.
 type interview struct {
-	client *client
+	server *apiServer
 	twins  map[string]Answer
 }
 
@@ -115,5 +115,5 @@ func (i *interview) step(ctx context.Context, scene *Scene, step *Step) Answer {
 	if err != nil {
 		return problem("cannot %s: %v", step.Title, err)
 	}
-	return i.client.ask(ctx, &scene.Subject, question)
+	return i.server.ask(ctx, &scene.Subject, question)
 }

@@ -53,7 +53,7 @@ func sum(results []Result) v1alpha1.Proof {
 	proof := v1alpha1.Proof{Verdict: v1alpha1.Isolated, Asked: int32(len(results))} //nolint:gosec // bounded by what a tenant can own
 	if len(results) == 0 {
 		proof.Verdict = v1alpha1.Unknown
-		proof.Findings = []string{"proof: tenant: Unknown: there was nothing to ask: the tenant has no owner"}
+		proof.Findings = []string{wholeProof + ": tenant: Unknown: there was nothing to ask: the tenant has no owner"}
 		return proof
 	}
 	bad := slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Verdict == v1alpha1.Isolated })
@@ -69,7 +69,7 @@ func sum(results []Result) v1alpha1.Proof {
 		}
 	}
 	if more := len(bad) - maxFindings; more > 0 {
-		proof.Findings = append(proof.Findings, fmt.Sprintf("proof: tenant: %s: %d more findings", proof.Verdict, more))
+		proof.Findings = append(proof.Findings, fmt.Sprintf("%s: tenant: %s: %d more findings", wholeProof, proof.Verdict, more))
 	}
 	return proof
 }

@@ -23,11 +23,11 @@ import (
 // answerWithin bounds one request: an API server that takes longer to judge a small object has not answered.
 const answerWithin = 10 * time.Second
 
-// client asks the API server, as itself or as a tenant's identity, over one shared transport: a thousand tenants open no
+// apiServer asks the API server, as itself or as a tenant's identity, over one shared transport: a thousand tenants open no
 // connection of their own.
-type client struct{ rest *rest.RESTClient }
+type apiServer struct{ rest *rest.RESTClient }
 
-func newClient(config *rest.Config) (*client, error) {
+func newAPIServer(config *rest.Config) (*apiServer, error) {
 	config = rest.CopyConfig(config)
 	config.ContentConfig = rest.ContentConfig{
 		ContentType:          "application/json",
@@ -42,14 +42,14 @@ func newClient(config *rest.Config) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the prover's client: %w", err)
 	}
-	return &client{rc}, nil
+	return &apiServer{rc}, nil
 }
 
 // platform reads the one Platform.
-func (c *client) platform(ctx context.Context) (*v1alpha1.Platform, error) {
+func (s *apiServer) platform(ctx context.Context) (*v1alpha1.Platform, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	raw, err := c.rest.Get().AbsPath("/apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "platforms", v1alpha1.PlatformName).Do(ctx).Raw()
+	raw, err := s.rest.Get().AbsPath("/apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "platforms", v1alpha1.PlatformName).Do(ctx).Raw()
 	if err != nil {
 		return nil, fmt.Errorf("read the Platform, which says what a compliant pod looks like: %w", err)
 	}
@@ -61,19 +61,19 @@ func (c *client) platform(ctx context.Context) (*v1alpha1.Platform, error) {
 }
 
 // ask puts a question as subject and reads the answer.
-func (c *client) ask(ctx context.Context, subject *Subject, question Ask) Answer {
+func (s *apiServer) ask(ctx context.Context, subject *Subject, question Ask) Answer {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	switch {
 	case question.Review != nil && question.DryRun == nil:
-		return c.review(ctx, subject, question.Review)
+		return s.review(ctx, subject, question.Review)
 	case question.DryRun != nil && question.Review == nil:
-		return answered(c.dryRun(ctx, subject, question.DryRun), *subject)
+		return answered(s.dryRun(ctx, subject, question.DryRun), *subject)
 	}
 	return problem("the attack asks nothing, or two things at once")
 }
 
-func (c *client) review(ctx context.Context, subject *Subject, attributes *authorizationv1.ResourceAttributes) Answer {
+func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *authorizationv1.ResourceAttributes) Answer {
 	review := authorizationv1.SubjectAccessReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SubjectAccessReview"},
 		Spec:     authorizationv1.SubjectAccessReviewSpec{User: subject.User, Groups: subject.Groups, ResourceAttributes: attributes},
@@ -82,7 +82,7 @@ func (c *client) review(ctx context.Context, subject *Subject, attributes *autho
 	if err != nil {
 		return problem("encode the review: %v", err)
 	}
-	raw, err := c.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").Body(body).Do(ctx).Raw()
+	raw, err := s.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").Body(body).Do(ctx).Raw()
 	if err != nil {
 		return problem("the review was not answered: %v", err)
 	}
@@ -96,21 +96,21 @@ func (c *client) review(ctx context.Context, subject *Subject, attributes *autho
 	return reviewed(answer.Status)
 }
 
-func (c *client) dryRun(ctx context.Context, subject *Subject, d *DryRun) error {
+func (s *apiServer) dryRun(ctx context.Context, subject *Subject, d *DryRun) error {
 	root := path.Join("/apis", d.Group, d.Version)
 	if d.Group == "" {
 		root = path.Join("/api", d.Version)
 	}
 	ctx = context.WithValue(ctx, actAs{}, subject)
 	if d.MergePatch != nil {
-		return c.rest.Patch(types.MergePatchType).AbsPath(root, "namespaces", d.Namespace, d.Resource, d.Name).
+		return s.rest.Patch(types.MergePatchType).AbsPath(root, "namespaces", d.Namespace, d.Resource, d.Name).
 			Param("dryRun", metav1.DryRunAll).Body(d.MergePatch).Do(ctx).Error()
 	}
 	body, err := json.Marshal(d.Create)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", d.Resource, err)
 	}
-	return c.rest.Post().AbsPath(root, "namespaces", d.Namespace, d.Resource).
+	return s.rest.Post().AbsPath(root, "namespaces", d.Namespace, d.Resource).
 		Param("dryRun", metav1.DryRunAll).Body(body).Do(ctx).Error()
 }
 

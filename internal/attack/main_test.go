@@ -1,0 +1,242 @@
+package attack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
+)
+
+// What the tests on the real API server share.
+var (
+	admin        client.Client
+	adminConfig  *rest.Config
+	proverConfig *rest.Config // a service account with Rights, and nothing else
+)
+
+const (
+	proverName = "prover"
+	// settled bounds how long the API server may take to learn of a change by its own watches.
+	settled = 30 * time.Second
+	retry   = 50 * time.Millisecond
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	cluster, err := testcluster.Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	code := 1
+	if err := prepare(ctx, cluster); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+	}
+	cancel()
+	if err := cluster.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(cluster.StartControllerManager(ctx), clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return err
+	}
+	adminConfig = cluster.Config
+	var err error
+	if admin, err = client.New(adminConfig, client.Options{Scheme: scheme}); err != nil {
+		return err
+	}
+	objects := []client.Object{
+		realPlatform(),
+		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc"},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: proverName}},
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: proverName}, Rules: Rights()},
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: proverName},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: proverName},
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: v1alpha1.SystemNamespace, Name: proverName}},
+		},
+	}
+	for _, o := range desired.Cluster(realPlatform()) {
+		objects = append(objects, o)
+	}
+	for _, o := range objects {
+		if err := admin.Create(ctx, o); err != nil {
+			return fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
+		}
+	}
+	var token authenticationv1.TokenRequest
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: proverName}}
+	if err := admin.SubResource("token").Create(ctx, account, &token); err != nil {
+		return fmt.Errorf("make a token for the prover: %w", err)
+	}
+	proverConfig = rest.AnonymousClientConfig(adminConfig)
+	proverConfig.BearerToken, proverConfig.QPS = token.Status.Token, -1
+	return nil
+}
+
+func realPlatform() *v1alpha1.Platform {
+	return &v1alpha1.Platform{
+		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlatformName},
+		Spec: v1alpha1.PlatformSpec{
+			Environment:     "Production",
+			Registries:      []string{"registry.example.com"},
+			SchedulerNames:  []string{"default-scheduler"},
+			SandboxRuntimes: []string{"gvisor"},
+			Network:         v1alpha1.PlatformNetwork{PodCIDRs: []string{"10.244.0.0/16"}, ServiceCIDRs: []string{"10.0.0.0/24"}},
+			ProofFreshness:  metav1.Duration{Duration: 10 * time.Minute},
+		},
+	}
+}
+
+// fixture is a tenant with one enforced Space, and a neighbour.
+type fixture struct {
+	tenant    *v1alpha1.Tenant
+	spaces    []v1alpha1.Space
+	neighbour string
+}
+
+func (f *fixture) namespace() string { return f.spaces[0].Status.Namespace }
+
+// enforced makes the objects of a tenant and its one Space exactly as they are rendered, and waits until they are in force.
+func enforced(ctx context.Context, t *testing.T, name string, decided decision.TenancyDecision, owners ...v1alpha1.Owner) *fixture {
+	t.Helper()
+	quota := corev1.ResourceList{
+		corev1.ResourceRequestsCPU: resource.MustParse("4"), corev1.ResourceLimitsCPU: resource.MustParse("8"),
+		corev1.ResourceRequestsMemory: resource.MustParse("8Gi"), corev1.ResourceLimitsMemory: resource.MustParse("8Gi"),
+		corev1.ResourcePods: resource.MustParse("20"),
+	}
+	tenant := &v1alpha1.Tenant{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-of-" + "tenant", Generation: 1},
+		Spec: v1alpha1.TenantSpec{
+			Owners: owners, Boundary: "Inside", Quota: quota,
+			Workloads: []v1alpha1.Workload{{Name: "web", Code: "Audited", Environment: "Production", APIAccess: "None"}},
+		},
+		Status: v1alpha1.TenantStatus{Decisions: []v1alpha1.WorkloadDecision{{
+			Workload: "web", Pattern: string(decided.Pattern), RuntimeClass: decided.RuntimeClass,
+		}}},
+	}
+	space := v1alpha1.Space{
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: v1alpha1.HomeNamespace(name), Generation: 1},
+		Spec:       v1alpha1.SpaceSpec{Workload: "web", Internal: "Open"},
+		Status: v1alpha1.SpaceStatus{
+			Namespace: v1alpha1.SpaceNamespace(name, "web"), Pattern: string(decided.Pattern), Quota: quota, Revision: "r1",
+		},
+	}
+	hard := desired.TenantQuota(realPlatform(), tenant)
+	objects, _ := desired.Space(desired.SpaceInput{Platform: realPlatform(), Tenant: tenant, Space: &space, Decision: decided, Quota: hard})
+	if len(objects) == 0 {
+		t.Fatal("nothing was rendered for the Space")
+	}
+	for _, o := range append(desired.Tenant(tenant, []string{space.Status.Namespace}), objects...) {
+		must(t, admin.Create(ctx, o))
+	}
+	f := &fixture{tenant: tenant, spaces: []v1alpha1.Space{space}, neighbour: name + "-rival--web"}
+	must(t, admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.neighbour}}))
+	eventually(ctx, t, "the quota is in force and the default service account exists", func(ctx context.Context) (bool, error) {
+		var quota corev1.ResourceQuota
+		if err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: desired.QuotaName}, &quota); err != nil {
+			return false, err
+		}
+		err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: "default"}, &corev1.ServiceAccount{})
+		return err == nil && len(quota.Status.Hard) > 0 && equality.Semantic.DeepEqual(maps.Clone(quota.Status.Hard), quota.Spec.Hard), client.IgnoreNotFound(err)
+	})
+	return f
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(ctx context.Context, t *testing.T, what string, done func(context.Context) (bool, error)) {
+	t.Helper()
+	if err := wait.PollUntilContextTimeout(ctx, retry, settled, true, done); err != nil {
+		t.Fatalf("waiting until %s: %v", what, err)
+	}
+}
+
+// prover with every question in all its forms, under the identity that holds Rights alone.
+func completeProver(t *testing.T) *Prover {
+	t.Helper()
+	p, err := New(proverConfig, clock.RealClock{})
+	must(t, err)
+	p.Complete = true
+	return p
+}
+
+// await asks until the proof is as wanted, and returns it; the last one is shown when it never is.
+func await(t *testing.T, p *Prover, f *fixture, wanted func(*v1alpha1.Proof) bool) v1alpha1.Proof {
+	t.Helper()
+	var proof v1alpha1.Proof
+	err := wait.PollUntilContextTimeout(t.Context(), retry, settled, true, func(ctx context.Context) (bool, error) {
+		var err error
+		proof, err = p.Prove(ctx, f.tenant, f.spaces, []string{f.neighbour})
+		return err == nil && wanted(&proof), nil
+	})
+	if err != nil {
+		t.Fatalf("the proof stayed %s after %d questions: %v\n%q", proof.Verdict, proof.Asked, err, proof.Findings)
+	}
+	return proof
+}
+
+func isolated(proof *v1alpha1.Proof) bool { return proof.Verdict == v1alpha1.Isolated }
+
+// removed takes an object away and gives a function that brings it back.
+func removed(t *testing.T, object client.Object, namespace, name string) func() {
+	t.Helper()
+	must(t, admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object))
+	must(t, admin.Delete(t.Context(), object.DeepCopyObject().(client.Object)))
+	return func() {
+		object.SetResourceVersion("")
+		object.SetUID("")
+		if err := admin.Create(context.Background(), object); err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Errorf("bring %s back: %v", name, err)
+		}
+	}
+}
+
+// added makes an object and gives a function that takes it away.
+func added(t *testing.T, object client.Object) func() {
+	t.Helper()
+	must(t, admin.Create(t.Context(), object))
+	return func() {
+		if err := admin.Delete(context.Background(), object); err != nil {
+			t.Errorf("take %s away: %v", object.GetName(), err)
+		}
+	}
+}
