@@ -93,7 +93,7 @@ func installBulkhead(ctx context.Context, cluster *localcluster.Cluster, dir str
 func controllerProgram(path string, cluster *localcluster.Cluster) *localcluster.Program {
 	health := cluster.ControllersAddress()
 	return &localcluster.Program{
-		Name: "bulkhead", Path: path, Grace: 2 * time.Second,
+		Name: "controller", Path: path, Grace: 2 * time.Second,
 		Args:  []string{"run", "--kubeconfig=" + cluster.ControllersKubeconfig(), "--health-address=" + health},
 		Ready: answers("http://" + health + "/readyz"),
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,12 +116,60 @@ func TestClusterServesAndResumes(t *testing.T) {
 		t.Errorf("stopping took %v, which is more than ten seconds", took)
 	}
 
-	start(t, dir)
+	resumed := start(t, dir)
+	testCrash(t, dir, resumed)
 	got, err := client(t, saved).CoreV1().ConfigMaps("default").Get(ctx, "note", metav1.GetOptions{})
 	if err != nil || got.Data["a"] != "b" {
 		t.Errorf("ConfigMap of before the restart, with the kubeconfig of before: %v, %v", got, err)
 	}
 	eventually(t, "node-1 is ready again", func() error { return nodeReady(ctx, adminClient, "node-1") })
+}
+
+// Promise: a program that crashes is started again; one that cannot run ends the cluster, with its last words.
+func testCrash(t *testing.T, dir string, cluster *localcluster.Cluster) {
+	t.Helper()
+	record := filepath.Join(dir, "run", "kube-apiserver.pid")
+	before, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.Fields(string(before))[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	adminClient := client(t, localcluster.AdminKubeconfig(dir))
+	eventually(t, "the API server serves again, as another process", func() error {
+		now, err := os.ReadFile(record)
+		if err != nil {
+			return err
+		}
+		if string(now) == string(before) {
+			return errors.New("no other process yet")
+		}
+		_, err = adminClient.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{})
+		return err
+	})
+	hopeless := &localcluster.Program{Name: "hopeless", Path: "/bin/sh", Args: []string{"-c", "echo these are my last words; exit 7"}}
+	if err := cluster.Run(t.Context(), hopeless); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-cluster.Failed():
+	case <-time.After(time.Minute):
+		t.Fatal("a program that ends again and again does not end the cluster")
+	}
+	for _, part := range []string{"hopeless", "exit status 7", "these are my last words"} {
+		if !strings.Contains(cluster.Err().Error(), part) {
+			t.Errorf("the error should tell of %q: %v", part, cluster.Err())
+		}
+	}
 }
 
 func nodeReady(ctx context.Context, client kubernetes.Interface, name string) error {

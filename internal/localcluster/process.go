@@ -99,15 +99,6 @@ func (s *spawner) launch(f folder, program *Program) (*process, error) {
 	return p, nil
 }
 
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // end asks the process to end, and kills it when it has not within grace.
 func (p *process) end(grace time.Duration) {
 	if grace > 0 {
