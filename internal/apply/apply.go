@@ -75,7 +75,7 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 		return a.change(want, Unchanged), err
 	}
 	change := a.change(want, Updated)
-	change.Fields, change.By = d.fields, lastForeignWriter(have)
+	change.Fields, change.By = d.fields, LastForeignWriter(have)
 	if a.memory.same(want) || change.By != "" && change.By == have.GetAnnotations()[v1alpha1.AnnotationChangedBy] {
 		change.Action = Repaired
 	}
@@ -247,8 +247,8 @@ func kindOf(obj client.Object) string {
 	return name[strings.LastIndex(name, ".")+1:]
 }
 
-// lastForeignWriter is who changed the object last, when that was not Bulkhead; empty when it was, or nobody knows.
-func lastForeignWriter(have client.Object) string {
+// LastForeignWriter is who changed the object last, when that was not Bulkhead; empty when it was, or nobody knows.
+func LastForeignWriter(have client.Object) string {
 	if by := have.GetAnnotations()[v1alpha1.AnnotationChangedBy]; by != "" {
 		return by
 	}

@@ -1,0 +1,164 @@
+// Package platform reconciles the Platform: the objects that exist once for the cluster, above all the admission
+// policies, and the node groups that are dedicated to tenants.
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/report"
+)
+
+// Reconciler keeps the one Platform.
+type Reconciler struct {
+	// Client reads from the cache and writes.
+	Client client.Client
+	Apply  *apply.Applier
+	Report *report.Reporter
+	Clock  clock.PassiveClock
+
+	mu sync.Mutex
+	// policyMade is when an admission policy was last made that was not there before.
+	policyMade time.Time
+	// marked are the nodes that this process has seen marked as they should be, to tell tampering from a new node.
+	marked map[string]string
+}
+
+type pass struct {
+	platform, before *v1alpha1.Platform
+	changes          []apply.Change
+	reached          string
+	holds            []*report.Wait
+	faults           []string
+	again            time.Duration
+}
+
+var checklist = report.Checklist{
+	Order:    []string{v1alpha1.ConditionEnforced},
+	Positive: map[string]string{v1alpha1.ConditionEnforced: v1alpha1.ReasonEnforced},
+	Failed:   v1alpha1.ReasonApplyFailed,
+}
+
+// propagation is how long API servers are given to see a new admission policy: they learn of it by a watch and then
+// compile it. Nothing is let in by the rights of a new tenant before.
+const propagation = 2 * time.Second
+
+// Reconcile brings the cluster closer to what the Platform declares. Without a Platform nothing is removed: what was
+// enforced stays enforced.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	platform := &v1alpha1.Platform{}
+	if err := r.Client.Get(ctx, req.NamespacedName, platform); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	p := &pass{platform: platform, before: platform.DeepCopy()}
+	err := r.walk(ctx, p)
+	r.Report.Changes("", p.platform, p.changes)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+	}
+	conditions := checklist.Conditions(&report.Outcome{Reached: p.reached, Err: err, Holds: p.holds}, platform.Generation, r.Clock.Now())
+	report.Merge(&p.platform.Status.Conditions, conditions)
+	var wait *report.Wait
+	if errors.As(err, &wait) {
+		p.again, err = wait.After, nil
+	}
+	failed := r.Report.Status(ctx, "", p.before, p.platform, p.before.Status.Conditions, conditions)
+	if apierrors.IsConflict(failed) {
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+	}
+	return ctrl.Result{RequeueAfter: p.again}, errors.Join(err, failed)
+}
+
+func (r *Reconciler) walk(ctx context.Context, p *pass) error {
+	p.reached = v1alpha1.ConditionEnforced
+	for _, step := range []func(context.Context, *pass) error{
+		r.enforce, r.removeObsolete, r.assignNodeGroups, r.markNodes, r.check, r.awaitPropagation,
+	} {
+		if err := step(ctx, p); err != nil {
+			return err
+		}
+	}
+	p.reached = ""
+	return nil
+}
+
+// enforce writes the cluster-wide objects.
+func (r *Reconciler) enforce(ctx context.Context, p *pass) error {
+	for _, object := range desired.Cluster(p.platform) {
+		change, err := r.Apply.Ensure(ctx, object)
+		if err != nil {
+			return err
+		}
+		p.changes = append(p.changes, change)
+		if isPolicy(object) && (change.Action == apply.Created || change.Action == apply.Restored) {
+			r.mu.Lock()
+			r.policyMade = r.Clock.Now()
+			r.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+func isPolicy(object client.Object) bool {
+	switch object.(type) {
+	case *admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding,
+		*admissionregistrationv1.MutatingAdmissionPolicy, *admissionregistrationv1.MutatingAdmissionPolicyBinding:
+		return true
+	default:
+		return false
+	}
+}
+
+// removeObsolete deletes policies and shares of the API server that an earlier version of Bulkhead rendered. Roles are
+// left alone: some are the installation's, and an unbound one gives nobody anything.
+func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
+	var keep []client.Object
+	for _, object := range desired.Cluster(p.platform) {
+		keep = append(keep, object)
+	}
+	prunable := slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool {
+		switch k.Object.(type) {
+		case *flowcontrolv1.FlowSchema, *flowcontrolv1.PriorityLevelConfiguration:
+			return false
+		default:
+			return !isPolicy(k.Object)
+		}
+	})
+	changes, err := r.Apply.Prune(ctx, &apply.Scope{Kinds: prunable, Without: []string{v1alpha1.LabelTenant}}, keep)
+	p.changes = append(p.changes, changes...)
+	return err
+}
+
+// awaitPropagation gives the API servers time to see new policies.
+func (r *Reconciler) awaitPropagation(_ context.Context, p *pass) error {
+	if len(p.faults) > 0 {
+		p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonInvalid, "%s", strings.Join(p.faults, "; ")))
+	}
+	r.mu.Lock()
+	left := propagation - r.Clock.Since(r.policyMade)
+	r.mu.Unlock()
+	if left > 0 {
+		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+			"admission policies were made a moment ago: the API servers are given %s to see them", propagation).LookAgain(left)
+	}
+	return nil
+}
+
+func (p *pass) fault(format string, args ...any) {
+	p.faults = append(p.faults, fmt.Sprintf(format, args...))
+}
