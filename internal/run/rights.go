@@ -1,0 +1,120 @@
+package run
+
+import (
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/attack"
+)
+
+// Right is one rule of what Bulkhead holds, with why it needs it.
+type Right struct {
+	// Namespace in which the rule holds; empty for the whole cluster.
+	Namespace string
+	Rule      rbacv1.PolicyRule
+	Why       string
+}
+
+// renderedRoles are the ClusterRoles that desired.Cluster renders.
+func renderedRoles() []string {
+	return []string{
+		v1alpha1.RoleOwner, v1alpha1.RoleHome, desired.RolePlatformAdmin, desired.RoleSecurity, desired.RoleViewer,
+	}
+}
+
+// Rights are what the controllers hold, and nothing beyond: Bulkhead runs with exactly these in its tests. What they
+// are worth to whoever steals them: the tenants' namespaces, since Bulkhead makes and removes those and grants rights
+// in them; not the secrets in them, nor the platform's own namespaces, unless through a RoleBinding to the owners' role
+// that the thief writes there.
+func Rights() []Right {
+	var (
+		watched = []string{"get", "list", "watch"}
+		kept    = []string{"get", "list", "watch", "create", "patch", "update", "delete"}
+		group   = v1alpha1.GroupVersion.Group
+	)
+	rights := []Right{
+		{Why: "read what was declared", Rule: rule(group, watched, "platforms", "tenants", "spaces", "waivers")},
+		{Why: "answer in the status", Rule: rule(group, []string{"patch"}, "platforms/status", "tenants/status", "spaces/status", "waivers/status")},
+		{Why: "set and drop the finalizer that holds a Tenant or a Space until nothing is left of it", Rule: rule(group, []string{"patch"}, "tenants", "spaces")},
+		{Why: "off-board a tenant: its Spaces go first", Rule: rule(group, []string{"delete"}, "spaces")},
+		{Why: "pass the guardrail policy, which lets nobody without this right change what Bulkhead manages",
+			Rule: rule(group, []string{v1alpha1.VerbChange}, v1alpha1.ResourceGuardrails)},
+		{Why: "tell whether a Tenant or a Space is deleted or only its definition removed, in which case nothing of it is",
+			Rule: named(rule("apiextensions.k8s.io", []string{"get"}, "customresourcedefinitions"), "spaces.bulkhead.dev", "tenants.bulkhead.dev")},
+		{Why: "make, mark and remove tenants' namespaces", Rule: rule("", kept, "namespaces")},
+		{Why: "bound what is in them", Rule: rule("", kept, "limitranges", "resourcequotas")},
+		{Why: "close their network and open declared flows", Rule: rule("networking.k8s.io", kept, "networkpolicies")},
+		{Why: "give owners their role in their namespaces", Rule: rule("rbac.authorization.k8s.io", kept, "rolebindings")},
+		{Why: "bind these two roles, and no others",
+			Rule: named(rule("rbac.authorization.k8s.io", []string{"bind"}, "clusterroles"), v1alpha1.RoleOwner, v1alpha1.RoleHome)},
+		{Why: "see that the rendered roles are as rendered", Rule: rule("rbac.authorization.k8s.io", watched, "clusterroles")},
+		{Why: "write the rendered roles; they give rights that Bulkhead does not hold itself, hence escalate",
+			Rule: named(rule("rbac.authorization.k8s.io", []string{"create", "patch", "update", "delete", "escalate"}, "clusterroles"), renderedRoles()...)},
+		{Why: "keep each tenant to its share of the API server", Rule: rule("flowcontrol.apiserver.k8s.io", kept, "flowschemas", "prioritylevelconfigurations")},
+		{Why: "keep the admission policies in place", Rule: rule("admissionregistration.k8s.io", kept,
+			"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")},
+		{Why: "dedicate nodes to tenants by label and taint", Rule: rule("", []string{"get", "list", "watch", "patch"}, "nodes")},
+		{Why: "check that the classes which the Platform names exist and reclaim by Delete", Rule: rule("storage.k8s.io", watched, "storageclasses")},
+		{Why: "check that the runtimes which the Platform names exist", Rule: rule("node.k8s.io", watched, "runtimeclasses")},
+		{Why: "tell of changes by Events", Rule: rule("events.k8s.io", []string{"create", "patch", "update"}, "events")},
+		{Why: "keep the records of off-boardings", Namespace: v1alpha1.SystemNamespace, Rule: rule("", []string{"get", "create", "update"}, "configmaps")},
+		{Why: "elect a leader among Bulkhead's processes", Namespace: v1alpha1.SystemNamespace,
+			Rule: rule("coordination.k8s.io", []string{"get", "create", "update"}, "leases")},
+	}
+	for _, r := range attack.Rights() {
+		rights = append(rights, Right{Why: "prove isolation: ask the API server as the tenant's own identities, without writing", Rule: r})
+	}
+	return rights
+}
+
+func rule(group string, verbs []string, resources ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: slices.Clone(verbs)}
+}
+
+func named(r rbacv1.PolicyRule, names ...string) rbacv1.PolicyRule {
+	r.ResourceNames = names
+	return r
+}
+
+// RoleName is the name of the ClusterRole, the Role and their bindings that hold Rights.
+const RoleName = "bulkhead"
+
+// RBAC renders Rights as objects, bound to Bulkhead's service account and to the group of its client certificates.
+func RBAC() []desired.Object {
+	subjects := []rbacv1.Subject{
+		{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: desired.ControllerGroup},
+		{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ManagedBy},
+	}
+	typed := func(kind string) metav1.TypeMeta {
+		return metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: kind}
+	}
+	meta := func(namespace string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{
+			Name: RoleName, Namespace: namespace,
+			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+		}
+	}
+	ref := func(kind string) rbacv1.RoleRef {
+		return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: RoleName}
+	}
+	return []desired.Object{
+		&rbacv1.ClusterRole{TypeMeta: typed("ClusterRole"), ObjectMeta: meta(""), Rules: rulesOf("")},
+		&rbacv1.Role{TypeMeta: typed("Role"), ObjectMeta: meta(v1alpha1.SystemNamespace), Rules: rulesOf(v1alpha1.SystemNamespace)},
+		&rbacv1.ClusterRoleBinding{TypeMeta: typed("ClusterRoleBinding"), ObjectMeta: meta(""), RoleRef: ref("ClusterRole"), Subjects: subjects},
+		&rbacv1.RoleBinding{TypeMeta: typed("RoleBinding"), ObjectMeta: meta(v1alpha1.SystemNamespace), RoleRef: ref("Role"), Subjects: subjects},
+	}
+}
+
+func rulesOf(namespace string) []rbacv1.PolicyRule {
+	var rules []rbacv1.PolicyRule
+	for _, r := range Rights() {
+		if r.Namespace == namespace {
+			rules = append(rules, r.Rule)
+		}
+	}
+	return rules
+}

@@ -1,0 +1,162 @@
+// Package run wires Bulkhead's controllers into one process: a list, and nothing clever.
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/platform"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/space"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/waiver"
+	"github.com/bulkhead-dev/bulkhead/internal/report"
+)
+
+// Off as an address turns an endpoint off.
+const Off = "0"
+
+const (
+	// leaseName is the Lease in Bulkhead's namespace that the leading process holds.
+	leaseName = "bulkhead"
+	// workers reconcile at the same time, per kind. The API server's own fairness bounds what they ask of it.
+	workers = 8
+	// shutdown is how long running reconciles are given to end; each may be cut off at any point without harm.
+	shutdown = 3 * time.Second
+)
+
+// Options of the controllers' process.
+type Options struct {
+	// Config reaches the API server as an identity that holds Rights.
+	Config *rest.Config
+	// MetricsAddress, HealthAddress and PprofAddress are host:port to serve on; Off for none.
+	MetricsAddress, HealthAddress, PprofAddress string
+	// LeaderElect lets several processes stand by while one works.
+	LeaderElect bool
+	// Log takes what happens.
+	Log logr.Logger
+
+	// NewClient makes the client through which everything is read and written; nil for the usual one. Tests put one in
+	// that fails on purpose.
+	NewClient client.NewClientFunc
+	// Prover of isolation; nil for the usual one.
+	Prover tenant.Prover
+	// Clock; nil for the machine's.
+	Clock clock.PassiveClock
+}
+
+// Scheme knows every kind that Bulkhead reads or writes.
+func Scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(scheme.AddToScheme(s))
+	utilruntime.Must(apiextensionsv1.AddToScheme(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+// Run works until ctx ends, which is no error.
+func Run(ctx context.Context, o *Options) error {
+	mgr, err := New(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run the controllers: %w", err)
+	}
+	return nil
+}
+
+// New makes the manager with all controllers, ready to start.
+func New(ctx context.Context, o *Options) (ctrl.Manager, error) {
+	settings := rest.CopyConfig(o.Config)
+	settings.QPS = -1 // the API server's priority and fairness bounds us; a bound of our own would only delay repairs
+	settings.UserAgent = v1alpha1.ManagedBy
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Prover == nil {
+		prover, err := attack.New(settings, o.Clock)
+		if err != nil {
+			return nil, fmt.Errorf("make the prover: %w", err)
+		}
+		o.Prover = prover
+	}
+	again, grace := true, shutdown
+	mgr, err := ctrl.NewManager(settings, ctrl.Options{
+		Scheme:                        Scheme(),
+		Logger:                        o.Log,
+		Cache:                         caches(),
+		NewClient:                     o.NewClient,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       v1alpha1.SystemNamespace,
+		LeaderElectionReleaseOnCancel: true, // Run's callers end the process when it returns
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:        o.HealthAddress,
+		PprofBindAddress:              o.PprofAddress,
+		GracefulShutdownTimeout:       &grace,
+		Controller:                    config.Controller{SkipNameValidation: &again},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the controllers: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add health check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("caches", cachesSynced(mgr.GetCache())); err != nil {
+		return nil, fmt.Errorf("add readiness check: %w", err)
+	}
+	return mgr, wire(ctx, mgr, o)
+}
+
+// wire adds the controllers and what they share.
+func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
+	counters := apply.NewMetrics()
+	applier := apply.New(mgr.GetClient(), mgr.GetAPIReader(), o.Clock, counters)
+	reporter := &report.Reporter{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.ManagedBy), Clock: o.Clock}
+	reconcilers := []struct {
+		name  string
+		index func(context.Context, client.FieldIndexer) error
+		setup func(ctrl.Manager, controller.Options) error
+		many  int
+	}{
+		{"platform", platform.Index, (&platform.Reconciler{
+			Client: mgr.GetClient(), Apply: applier, Report: reporter, Clock: o.Clock,
+		}).SetupWithManager, 1},
+		{"tenant", tenant.Index, (&tenant.Reconciler{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Apply: applier, Report: reporter, Prover: o.Prover, Clock: o.Clock,
+		}).SetupWithManager, workers},
+		{"space", space.Index, (&space.Reconciler{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Apply: applier, Report: reporter, Clock: o.Clock,
+		}).SetupWithManager, workers},
+		{"waiver", waiver.Index, (&waiver.Reconciler{
+			Client: mgr.GetClient(), Report: reporter, Clock: o.Clock,
+		}).SetupWithManager, 1},
+	}
+	for _, r := range reconcilers {
+		if err := r.index(ctx, mgr.GetFieldIndexer()); err != nil {
+			return fmt.Errorf("index for controller %s: %w", r.name, err)
+		}
+		if err := r.setup(mgr, controller.Options{MaxConcurrentReconciles: r.many}); err != nil {
+			return fmt.Errorf("set up controller %s: %w", r.name, err)
+		}
+	}
+	return mgr.Add(&metricsRegistration{collectors: append(counters.Collectors(), &census{reader: mgr.GetClient(), clock: o.Clock})})
+}
