@@ -89,14 +89,18 @@ func checkVersion(_ context.Context, s *session) ([]Finding, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask the API server for its version: %w", err)
 	}
-	has, err := version.ParseGeneric(info.GitVersion)
+	return judgeVersion(info.GitVersion)
+}
+
+func judgeVersion(gitVersion string) ([]Finding, error) {
+	has, err := version.ParseGeneric(gitVersion)
 	if err != nil {
-		return nil, fmt.Errorf("read the API server's version %q: %w", info.GitVersion, err)
+		return nil, fmt.Errorf("read the API server's version %q: %w", gitVersion, err)
 	}
 	if has.LessThan(version.MustParseGeneric(minimumVersion)) {
-		return one(Problem, "%s is older than %s", info.GitVersion, minimumVersion)
+		return one(Problem, "%s is older than %s", gitVersion, minimumVersion)
 	}
-	return one(OK, "%s", info.GitVersion)
+	return one(OK, "%s", gitVersion)
 }
 
 func checkValidating(_ context.Context, s *session) ([]Finding, error) {

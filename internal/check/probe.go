@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
 // stranger is a user that nobody created and no binding should name.
@@ -82,9 +81,13 @@ func checkPodSecurity(ctx context.Context, s *session) ([]Finding, error) {
 // kubelets must not set. The same node without it is the positive control.
 func checkNodeRestriction(ctx context.Context, s *session) ([]Finding, error) {
 	const name = "bulkhead-preflight"
+	if as := s.Config.Impersonate.UserName; as != "" {
+		return one(Unknown, "cannot be asked while acting as %s: it needs acting as a kubelet", as)
+	}
 	config := rest.CopyConfig(s.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: "system:node:" + name, Groups: []string{"system:nodes", "system:authenticated"}}
-	kubelet, err := install.NewClient(config)
+	// The mapper is the caller's: a kubelet's discovery would be refused first, in words that say nothing.
+	kubelet, err := client.New(config, client.Options{Scheme: s.client.Scheme(), Mapper: s.client.RESTMapper()})
 	if err != nil {
 		return nil, err
 	}
