@@ -1,0 +1,178 @@
+package isolation
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Verdict on what an ordered pair of tenants can reach.
+type Verdict string
+
+// The verdicts. Only NoConnection and DeclaredOnly are good news, and neither is given where anything is in doubt.
+const (
+	// NoConnection: no pod of the one can connect to a pod of the other.
+	NoConnection Verdict = "NoConnection"
+	// DeclaredOnly: only declared flows.
+	DeclaredOnly Verdict = "DeclaredOnly"
+	// Exceeding: connections beyond the declared flows.
+	Exceeding Verdict = "Exceeding"
+	// Unknown: it cannot be decided.
+	Unknown Verdict = "Unknown"
+)
+
+// TenantPairs is the verdict on every ordered pair of tenants. It reads the NetworkReach that it came from, and is void
+// after that one's next Update.
+type TenantPairs struct {
+	r     *NetworkReach
+	flows map[[2]int][]flow
+	// judged holds the pairs with flows that have a connection, whose verdict needs a closer look.
+	judged map[[2]int]Verdict
+	// everyone says why every pair is in doubt; byTenant, why those of a tenant are; doubtful has those tenants.
+	everyone []string
+	byTenant map[int][]string
+	doubtful bitset
+	index    map[string]int
+}
+
+// TenantPairs compares what tenants reach with the flows that were declared. It fails if a flow is not valid.
+func (r *NetworkReach) TenantPairs(flows []Flow) (*TenantPairs, error) {
+	sorted, err := r.flowsOf(flows)
+	if err != nil {
+		return nil, err
+	}
+	p := &TenantPairs{r: r, flows: sorted, judged: map[[2]int]Verdict{}, byTenant: map[int][]string{},
+		doubtful: newBitset(len(r.tenants)), index: make(map[string]int, len(r.tenants))}
+	for i, t := range r.tenants {
+		p.index[t.name] = i
+	}
+	p.collectDoubts()
+	for pair := range sorted {
+		if r.maybe.has(pair[0], pair[1]) {
+			p.judged[pair] = p.pair(pair[0], pair[1]).Verdict
+		}
+	}
+	return p, nil
+}
+
+// needed are the kinds without which no pair can be decided.
+func needed(kind string) bool {
+	switch kind {
+	case "Namespace", "Pod", "NetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "*":
+		return true
+	}
+	return false
+}
+
+func (p *TenantPairs) collectDoubts() {
+	for _, missing := range p.r.snapshot.Missing {
+		if needed(missing.Kind) {
+			p.everyone = append(p.everyone, fmt.Sprintf("%s: %s", missing.Kind, missing.Why))
+		}
+	}
+	labelsMatter := p.r.selectsByLabels()
+	for _, s := range p.r.spaces {
+		if s.tenant < 0 {
+			continue
+		}
+		doubts := s.invalid
+		if s.source.Implied && labelsMatter {
+			doubts = append(slices.Clone(doubts), fmt.Sprintf("Namespace %s: was not listed, so its labels are not known, and policies select by labels", s.source.Name))
+		}
+		if len(doubts) > 0 {
+			p.byTenant[s.tenant] = append(p.byTenant[s.tenant], doubts...)
+			p.doubtful.set(s.tenant)
+		}
+	}
+}
+
+// selectsByLabels says whether some policy selects namespaces by more than their name.
+func (r *NetworkReach) selectsByLabels() bool {
+	found := false
+	for _, s := range r.spaces {
+		s.eachAllowance(func(a *allowance) {
+			for _, requirement := range a.peer.namespaces.requirements {
+				found = found || requirement.key != corev1.LabelMetadataName
+			}
+		})
+	}
+	return found
+}
+
+// Doubts says what leaves every pair in doubt. It is empty in a complete snapshot.
+func (p *TenantPairs) Doubts() []string { return slices.Clone(p.everyone) }
+
+// verdict on a pair, without its details.
+func (p *TenantPairs) verdict(from, to int) Verdict {
+	if v, has := p.judged[[2]int{from, to}]; has {
+		return v
+	}
+	switch {
+	case p.r.sure.has(from, to):
+		return Exceeding
+	case p.r.maybe.has(from, to) || len(p.everyone) > 0 || p.doubtful.has(from) || p.doubtful.has(to):
+		return Unknown
+	}
+	return NoConnection
+}
+
+// Count returns how many ordered pairs got each verdict.
+func (p *TenantPairs) Count() map[Verdict]int {
+	counts := map[Verdict]int{}
+	n := len(p.r.tenants)
+	for from := range n {
+		open, exceeding := 0, p.r.sure.rows[from].count()
+		if len(p.everyone) > 0 || p.doubtful.has(from) {
+			open = n - 1
+		} else {
+			for w, word := range p.r.maybe.rows[from] {
+				open += onesOf(word | p.doubtful[w])
+			}
+		}
+		counts[Exceeding] += exceeding
+		counts[Unknown] += open - exceeding
+		counts[NoConnection] += n - 1 - open
+	}
+	for pair, v := range p.judged {
+		if p.r.sure.has(pair[0], pair[1]) {
+			counts[Exceeding]--
+		} else {
+			counts[Unknown]--
+		}
+		counts[v]++
+	}
+	return counts
+}
+
+// Pair returns the verdict on an ordered pair with its details. It fails if one of them is no tenant of the snapshot.
+func (p *TenantPairs) Pair(from, to string) (Pair, error) {
+	i, hasFrom := p.index[from]
+	j, hasTo := p.index[to]
+	switch {
+	case !hasFrom:
+		return Pair{}, fmt.Errorf("tenant %q is not in the snapshot %s", from, p.r.snapshot.Revision)
+	case !hasTo:
+		return Pair{}, fmt.Errorf("tenant %q is not in the snapshot %s", to, p.r.snapshot.Revision)
+	case i == j:
+		return Pair{}, fmt.Errorf("tenant %q with itself is no pair", from)
+	}
+	return p.pair(i, j), nil
+}
+
+// With returns every pair that got one of the verdicts, with its details, by the names of its tenants.
+func (p *TenantPairs) With(verdicts ...Verdict) iter.Seq[Pair] {
+	return func(yield func(Pair) bool) {
+		for from := range p.r.tenants {
+			for to := range p.r.tenants {
+				if from == to || !slices.Contains(verdicts, p.verdict(from, to)) {
+					continue
+				}
+				if !yield(p.pair(from, to)) {
+					return
+				}
+			}
+		}
+	}
+}

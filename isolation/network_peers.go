@@ -1,0 +1,172 @@
+package isolation
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// eachAllowance calls f with every allowance of the namespace's policies.
+func (s *space) eachAllowance(f func(*allowance)) {
+	for _, p := range s.policies {
+		for _, a := range p.in {
+			f(a)
+		}
+		for _, a := range p.out {
+			f(a)
+		}
+	}
+}
+
+// resolve finds the namespaces that the peers of policies mean. Peers that say the same share one set.
+func (r *NetworkReach) resolve(spaces []*space) {
+	var index *cellIndex
+	for _, s := range spaces {
+		s.eachAllowance(func(a *allowance) {
+			switch a.peer.kind {
+			case podsIn:
+				key := a.peer.namespaces.key()
+				if r.selected[key] == nil {
+					r.selected[key] = r.labels.find(a.peer.namespaces)
+				}
+				a.peer.spaces = r.selected[key]
+			case addressesIn:
+				key := a.peer.block.key()
+				if r.blocks[key] == nil {
+					if index == nil {
+						index = cellIndexOf(r.spaces)
+					}
+					r.blocks[key] = &blockSpaces{a.peer.block, spaceSetOf(index.find(a.peer.block), r.narrow)}
+				}
+				a.peer.spaces = r.blocks[key].spaces
+			case everyone, podsHere: // mean no set
+			}
+		})
+	}
+}
+
+// mayHold says whether the namespace has pods in a block, or pods whose address is not known.
+func (s *space) mayHold(b *ipBlock) bool {
+	p := peer{kind: addressesIn, block: b}
+	return slices.ContainsFunc(s.classes, func(c *class) bool { return p.holds(s, c, true) })
+}
+
+// cellIndex finds namespaces by the cells that their pods' addresses lie in.
+type cellIndex struct {
+	n       int
+	cells   []netip.Addr // sorted
+	spaces  map[netip.Addr][]int32
+	unknown []int32 // have pods without known address
+}
+
+func cellIndexOf(spaces []*space) *cellIndex {
+	x := &cellIndex{n: len(spaces), spaces: map[netip.Addr][]int32{}}
+	for _, s := range spaces {
+		for _, c := range s.classes {
+			if len(c.cells) == 0 {
+				x.unknown = append(x.unknown, int32(s.id))
+			}
+			for _, cell := range c.cells {
+				list, known := x.spaces[cell]
+				if !known {
+					x.cells = append(x.cells, cell)
+				}
+				if len(list) == 0 || list[len(list)-1] != int32(s.id) {
+					x.spaces[cell] = append(list, int32(s.id))
+				}
+			}
+		}
+	}
+	slices.SortFunc(x.cells, netip.Addr.Compare)
+	return x
+}
+
+func (x *cellIndex) find(b *ipBlock) bitset {
+	members := newBitset(x.n)
+	for _, id := range x.unknown {
+		members.set(int(id))
+	}
+	first, _ := slices.BinarySearchFunc(x.cells, b.cidr.Addr(), netip.Addr.Compare)
+	for _, cell := range x.cells[first:] {
+		if !b.cidr.Contains(cell) {
+			break
+		}
+		if b.has(cell) {
+			for _, id := range x.spaces[cell] {
+				members.set(int(id))
+			}
+		}
+	}
+	return members
+}
+
+// sortCrossing sorts what the classes carry that concerns other namespaces: narrow from wide.
+func (s *space) sortCrossing() {
+	s.narrowIn, s.wideIn = s.crossing(func(c *class) []*allowance { return c.in })
+	s.narrowOut, s.wideOut = s.crossing(func(c *class) []*allowance { return c.out })
+}
+
+func (s *space) crossing(of func(*class) []*allowance) (narrow, wide []carried) {
+	for _, c := range s.classes {
+		for _, a := range of(c) {
+			switch {
+			case a.peer.kind == podsHere:
+			case a.peer.kind == everyone || a.peer.spaces.wide():
+				wide = append(wide, carried{class: c, allowance: a})
+			default:
+				narrow = append(narrow, carried{class: c, allowance: a})
+			}
+		}
+	}
+	return narrow, wide
+}
+
+// join enters the namespace's wide allowances into their groups. Only tenants' namespaces count in pairs of tenants.
+func (r *NetworkReach) join(s *space) {
+	enter := func(groups map[string]*group, wide []carried) {
+		for i := range wide {
+			key := wide[i].allowance.key()
+			g := groups[key]
+			if g == nil {
+				g = &group{key: key, allowance: wide[i].allowance}
+				groups[key] = g
+			}
+			wide[i].group = g
+			if s.tenant >= 0 {
+				g.spaces = put(g.spaces, int32(s.id), true)
+			}
+		}
+	}
+	enter(r.groupsIn, s.wideIn)
+	enter(r.groupsOut, s.wideOut)
+}
+
+// leave takes it out again.
+func (r *NetworkReach) leave(s *space) {
+	exit := func(groups map[string]*group, wide []carried) {
+		for i := range wide {
+			g := wide[i].group
+			if g.spaces = put(g.spaces, int32(s.id), false); len(g.spaces) == 0 {
+				delete(groups, g.key)
+			}
+		}
+	}
+	exit(r.groupsIn, s.wideIn)
+	exit(r.groupsOut, s.wideOut)
+}
+
+// key is the same for two wide allowances exactly when they allow the same.
+func (a *allowance) key() string {
+	ports := "*"
+	if !a.ports.every || len(a.ports.named) > 0 {
+		ports = fmt.Sprintf("%v %v", a.ports.fixed, a.ports.named)
+	}
+	switch a.peer.kind {
+	case everyone:
+		return "everyone " + ports
+	case addressesIn:
+		return a.peer.block.key() + " " + ports
+	default:
+		return a.peer.namespaces.key() + "/" + a.peer.pods.key() + " " + ports
+	}
+}

@@ -1,0 +1,296 @@
+package isolation
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+var packets = flag.Int("packets", 60_000, "packets that the reach and the dumb evaluator must agree on; 1000000 for the full count")
+
+const packetsPerWorld = 250
+
+func TestEveryPacketIsJudgedAsTheAPIDocumentationSays(t *testing.T) {
+	allowed := 0
+	for i := range *packets / packetsPerWorld {
+		w := newWorld(uint64(i))
+		s := w.snapshot(t)
+		r := Reach(s, 1)
+		for range packetsPerWorld {
+			p := w.packet(s)
+			for _, loose := range []bool{false, true} {
+				want := dumb{s, loose}.allows(p)
+				if got := r.allows(p, loose); got != want {
+					t.Fatalf("world %d, loose %v, packet %s: reach says %v, the documentation %v\n%s", i, loose, p, got, want, describe(s))
+				}
+				if want {
+					allowed++
+				}
+			}
+		}
+	}
+	// Agreement on worlds where everything or nothing passes would prove little.
+	if share := float64(allowed) / float64(2**packets); share < 0.2 || share > 0.8 {
+		t.Errorf("%.0f %% of the packets pass: the worlds are too open or too closed to tell anything", 100*share)
+	}
+}
+
+func (p packet) String() string {
+	name := func(pod *snapshot.Pod, ip fmt.Stringer) string {
+		if pod == nil {
+			return ip.String()
+		}
+		return pod.Namespace + "/" + pod.Name
+	}
+	return fmt.Sprintf("%s -> %s %s %d", name(p.from, p.fromIP), name(p.to, p.toIP), p.protocol, p.port)
+}
+
+func describe(s *snapshot.Snapshot) string {
+	var b strings.Builder
+	for _, ns := range s.Namespaces {
+		fmt.Fprintf(&b, "namespace %s %v\n", ns.Name, ns.Labels)
+	}
+	for _, p := range s.Pods {
+		fmt.Fprintf(&b, "pod %+v\n", *p)
+	}
+	for _, p := range s.NetworkPolicies {
+		fmt.Fprintf(&b, "policy %s/%s %s\n", p.Namespace, p.Name, p.Spec.String())
+	}
+	return b.String()
+}
+
+// worldsForLists is smaller than the packets' number: a list asks about every pair of pods.
+func worldsForLists() int { return max(60, *packets/2000) }
+
+func TestConnectionsListWhatPacketsPass(t *testing.T) {
+	for i := range worldsForLists() {
+		s := newWorld(uint64(i)).snapshot(t)
+		got := map[string]Ports{}
+		var lines []string
+		for c := range reach(s, 1, i%3).Connections() {
+			got[c.From+" => "+c.To] = c.Ports
+			lines = append(lines, c.String())
+		}
+		if !slices.IsSorted(lines) || len(got) != len(lines) {
+			t.Fatalf("world %d: not sorted, or a pair twice:\n%s", i, strings.Join(lines, "\n"))
+		}
+		want := map[string]bool{} // by pair, protocol and port
+		for _, from := range s.Pods {
+			for _, to := range s.Pods {
+				a, b := podPeer(from), podPeer(to)
+				for _, protocol := range protocols {
+					for _, port := range interesting {
+						if a != b && (dumb{s, false}).allows(packet{from: from, to: to, protocol: protocol, port: port}) {
+							want[fmt.Sprint(a, " => ", b, protocol, port)] = true
+						}
+					}
+				}
+			}
+		}
+		for _, from := range s.Pods {
+			for _, to := range s.Pods {
+				pair := podPeer(from) + " => " + podPeer(to)
+				for _, protocol := range protocols {
+					for _, port := range interesting {
+						if has := got[pair].Has(protocol, uint16(port)); has != want[fmt.Sprint(pair, protocol, port)] {
+							t.Fatalf("world %d: %s %s %d: listed %v, want %v\n%s", i, pair, protocol, port, has, !has, describe(s))
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func podPeer(p *snapshot.Pod) string {
+	return fmt.Sprintf("%s/%s[%s]", p.Namespace, p.Workload().Name, p.Workload().Kind)
+}
+
+// TestTenantPairsSayExceedingExactlyWhenAPacketExceeds judges the bits, the details and the counts of every pair.
+func TestTenantPairsSayExceedingExactlyWhenAPacketExceeds(t *testing.T) {
+	seen := map[Verdict]int{}
+	for i := range worldsForLists() {
+		w := newWorld(uint64(i))
+		s := w.snapshot(t)
+		var flows []Flow
+		for range w.IntN(12) {
+			flows = append(flows, Flow{From: w.namespaceName(), To: w.namespaceName(), FromPods: pick(w, nil, nil, nil, map[string]string{"app": "a"}), Ports: pick(w, nil, w.ports())})
+		}
+		pairs, err := reach(s, 1, i%3).TenantPairs(flows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts := map[Verdict]int{}
+		for _, from := range s.Tenants {
+			for _, to := range s.Tenants {
+				if from.Name == to.Name {
+					continue
+				}
+				pair, err := pairs.Pair(from.Name, to.Name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := dumbVerdict(s, from, to, flows)
+				if pair.Verdict != want || pairs.verdict(pairs.index[from.Name], pairs.index[to.Name]) != want {
+					t.Fatalf("world %d: %s to %s is %s, want %s\n%+v\n%v\n%s", i, from.Name, to.Name, pair.Verdict, want, pair, flows, describe(s))
+				}
+				if (want == Exceeding || want == Unknown) && (pair.Witness == nil || pair.Witness.Ports.Empty() || len(pair.Witness.Ingress) == 0 || len(pair.Witness.Egress) == 0) {
+					t.Fatalf("world %d: %s to %s is %s without a witness: %+v", i, from.Name, to.Name, want, pair.Witness)
+				}
+				counts[want]++
+				seen[want]++
+			}
+		}
+		got := pairs.Count()
+		for _, v := range []Verdict{NoConnection, DeclaredOnly, Exceeding, Unknown} {
+			if got[v] != counts[v] {
+				t.Fatalf("world %d: counts %v, want %v", i, got, counts)
+			}
+		}
+	}
+	for _, v := range []Verdict{NoConnection, DeclaredOnly, Exceeding, Unknown} {
+		if seen[v] == 0 {
+			t.Errorf("no pair of any world was %s: the worlds are too plain to tell anything (%v)", v, seen)
+		}
+	}
+}
+
+func dumbVerdict(s *snapshot.Snapshot, from, to snapshot.Tenant, flows []Flow) Verdict {
+	verdict := NoConnection
+	for _, a := range s.Pods {
+		for _, b := range s.Pods {
+			if !slices.Contains(from.Namespaces, a.Namespace) || !slices.Contains(to.Namespaces, b.Namespace) {
+				continue
+			}
+			for _, protocol := range protocols {
+				for _, port := range interesting {
+					p := packet{from: a, to: b, protocol: protocol, port: port}
+					isDeclared := dumbDeclared(s, flows, p)
+					switch {
+					case dumb{s, false}.allows(p) && !isDeclared:
+						return Exceeding
+					case dumb{s, false}.allows(p):
+						if verdict == NoConnection {
+							verdict = DeclaredOnly
+						}
+					case dumb{s, true}.allows(p) && !isDeclared:
+						verdict = Unknown
+					}
+				}
+			}
+		}
+	}
+	return verdict
+}
+
+func dumbDeclared(s *snapshot.Snapshot, flows []Flow, p packet) bool {
+	return slices.ContainsFunc(flows, func(f Flow) bool {
+		if f.From != p.from.Namespace || f.To != p.to.Namespace || !(dumb{s, false}).ports(f.Ports, p) {
+			return false
+		}
+		for key, value := range f.FromPods {
+			if got, has := p.from.Labels.Get(key); !has || got != value {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// TestUpdateEqualsANewReach changes worlds step by step and compares everything that can be asked.
+func TestUpdateEqualsANewReach(t *testing.T) {
+	for i := range worldsForLists() {
+		w := newWorld(uint64(i))
+		s := w.snapshot(t)
+		r := reach(s, 1, i%3)
+		for step := range 12 {
+			s = s.With(fmt.Sprint(step), s.Time, w.change(s))
+			r.Update(s)
+			if got, want := everything(t, r), everything(t, Reach(s, 1)); got != want {
+				t.Fatalf("world %d, step %d: updated:\n%s\nnew:\n%s\n%s", i, step, got, want, describe(s))
+			}
+		}
+	}
+}
+
+func (w world) change(s *snapshot.Snapshot) snapshot.Change {
+	switch w.IntN(10) {
+	case 0, 1, 2:
+		return snapshot.SetPod(w.pod(w.IntN(12)))
+	case 3:
+		if len(s.Pods) > 3 {
+			p := pick(w, s.Pods...)
+			return snapshot.DeletePod(p.Namespace, p.Name)
+		}
+		return snapshot.SetPod(w.pod(w.IntN(12)))
+	case 4:
+		return snapshot.SetNamespace(&snapshot.Namespace{Name: w.namespaceName(), Labels: snapshot.LabelsOf(w.labels())})
+	case 5, 6:
+		if len(s.NetworkPolicies) > 0 {
+			p := pick(w, s.NetworkPolicies...)
+			return snapshot.DeleteNetworkPolicy(p.Namespace, p.Name)
+		}
+		fallthrough
+	default:
+		return snapshot.SetNetworkPolicy(w.policy(w.IntN(6)))
+	}
+}
+
+func everything(t *testing.T, r *NetworkReach) string {
+	t.Helper()
+	var b strings.Builder
+	for c := range r.Connections() {
+		fmt.Fprintln(&b, c)
+	}
+	pairs, err := r.TenantPairs(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pair := range pairs.With(Exceeding, Unknown, DeclaredOnly, NoConnection) {
+		fmt.Fprintf(&b, "%s %s %s %s %s %v", pair.From, pair.To, pair.Verdict, pair.Excess, pair.Possible, pair.Doubts)
+		if pair.Witness != nil {
+			fmt.Fprintf(&b, " %+v", *pair.Witness)
+		}
+		fmt.Fprintln(&b)
+	}
+	return b.String()
+}
+
+func TestWorkersMakeNoDifference(t *testing.T) {
+	for i := range 30 {
+		s := newWorld(uint64(i)).snapshot(t)
+		one := everything(t, Reach(s, 1))
+		for _, workers := range []int{0, 2, 5} {
+			if got := everything(t, Reach(s, workers)); got != one {
+				t.Fatalf("world %d with %d workers:\n%s\nwith one:\n%s", i, workers, got, one)
+			}
+		}
+	}
+}
+
+func FuzzEveryPacketIsJudgedAsTheAPIDocumentationSays(f *testing.F) {
+	for seed := range uint64(8) {
+		f.Add(seed, seed*31)
+	}
+	f.Fuzz(func(t *testing.T, seed, changes uint64) {
+		w := newWorld(seed)
+		s := w.snapshot(t)
+		r := Reach(s, 1)
+		for range changes % 4 {
+			s = s.With("next", s.Time, w.change(s))
+			r.Update(s)
+		}
+		for range 50 {
+			p := w.packet(s)
+			for _, loose := range []bool{false, true} {
+				if got, want := r.allows(p, loose), (dumb{s, loose}).allows(p); got != want {
+					t.Fatalf("packet %s, loose %v: reach says %v, the documentation %v\n%s", p, loose, got, want, describe(s))
+				}
+			}
+		}
+	})
+}
