@@ -81,10 +81,11 @@ type Shortage struct {
 //
 // In one pass, and with one pass for a tenant at a time: read the Tenant, then the ResourceQuotas, all from the API
 // server itself and not from a cache; call Split; write the ledger, if it differs, with the resourceVersion that was
-// read, and end the pass if that fails; only then write the ResourceQuotas that differ. A pass may end anywhere, and the next one
-// starts afresh. It is safe to call Split on cached values to see whether anything would be written at all.
+// read, and end the pass if that fails; only then write the ResourceQuotas that differ. A pass may end anywhere, and
+// the next one starts afresh. It is safe to call Split on cached values to see whether anything would be written at all. A write
+// whose answer was lost may still arrive: after one, wait for longer than the request's deadline before the next pass.
 //
-// Shares that are in the ledger and not among the shares are held as they are: an entry is given up only for a Space
+// Entries of the ledger that no share speaks of are held as they are: an entry is given up only for a Space
 // that is said to be Gone.
 func Split(total corev1.ResourceList, ledger []v1alpha1.LedgerEntry, shares []SpaceShare) Division {
 	d := Division{}
