@@ -33,8 +33,11 @@ const annotationDescription = "kubernetes.io/description"
 // on nothing. Lists of the platform are written into the policies' text; what differs from Space to Space is read from
 // labels and annotations of its namespace while a request is judged. Without a Platform nothing is on any allow-list.
 //
-// What existed before is left alone: an update is judged only when it changes what a policy is about, and then only by
-// what it adds.
+// What exists is left alone: an update is judged only when it changes what a policy is about; of a pod, only what the
+// update adds. Whatever makes pods is judged with them, so that people learn at once what its pods would run into.
+//
+// The API server learns of policies by a watch and compiles them once a second: after the first installation they are in
+// force some two seconds after they were written.
 func Policies(p *v1alpha1.Platform) []Object {
 	var spec v1alpha1.PlatformSpec
 	if p != nil {
@@ -105,11 +108,15 @@ type match struct {
 }
 
 func (v *validation) policy() Object {
+	failure := admissionv1.Fail
+	if len(v.checks) == 0 {
+		failure = admissionv1.Ignore
+	}
 	o := &admissionv1.ValidatingAdmissionPolicy{
 		TypeMeta:   admissionType("ValidatingAdmissionPolicy"),
 		ObjectMeta: policyMeta(v.name, v.control, v.about),
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
-			FailurePolicy:    ptrTo(admissionv1.Fail),
+			FailurePolicy:    &failure,
 			MatchConstraints: v.match.constraints(),
 			MatchConditions:  v.match.conditions,
 			Variables:        v.variables,

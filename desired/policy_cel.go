@@ -2,6 +2,7 @@ package desired
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,6 +76,14 @@ func podSpecChanged() []admissionv1.MatchCondition {
 		Name:       "pod-spec-is-new",
 		Expression: "oldObject == null || " + celPodSpec("object") + " != " + celPodSpec("oldObject"),
 	}}
+}
+
+// podSpecWith is podSpecChanged for pod specs that concern a policy at all. It is an expression with POD for the pod spec,
+// and is there for speed: a condition costs a third of the policy that it leaves out.
+func podSpecWith(what, expression string) []admissionv1.MatchCondition {
+	return append(podSpecChanged(), admissionv1.MatchCondition{
+		Name: "with-" + what, Expression: strings.ReplaceAll(expression, "POD", celPodSpec("object")),
+	})
 }
 
 // specChanged keeps updates that leave the spec alone out of a policy.
@@ -162,9 +171,19 @@ func celList(values []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-// oneOf tells people what a list allows. Long lists are cut: the API server passes on messages of at most 5 KiB.
+// oneOf tells people what a list allows. Long lists are cut: the API server passes on messages of at most 5 KiB, in
+// which it wants no line breaks.
 func oneOf(field string, values []string) string {
 	const most = 8
+	values = slices.Clone(values)
+	for i, v := range values {
+		values[i] = strings.Map(func(r rune) rune {
+			if r < ' ' || r > '~' {
+				return '?'
+			}
+			return r
+		}, v)
+	}
 	switch {
 	case len(values) == 0:
 		return "the platform allows none (Platform, spec." + field + "): ask the platform team"

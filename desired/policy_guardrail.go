@@ -221,7 +221,8 @@ func recordChanger() mutation {
 }
 
 // audit (control audit) writes the tenant and the Space into the audit event of every write in a tenant's namespaces.
-// What was refused, and by which policy, every binding adds by its action Audit.
+// What was refused, and by which policy, every binding adds by its action Audit. It refuses nothing, so it is the one
+// policy that must not stop anything if it fails.
 func audit() validation {
 	label := func(key string) string {
 		return "namespaceObject == null ? '' : " + celNamespaceLabel(key)

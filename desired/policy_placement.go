@@ -15,12 +15,13 @@ func priority(s *v1alpha1.PlatformSpec) validation {
 	return validation{
 		name: "priority", control: "priority",
 		about: "Pods name no PriorityClass, or one of the Platform's.",
-		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
+		match: match{rules: anyPodSpec(), namespaces: inSpaces(),
+			conditions: podSpecWith("priority-class", "POD.?priorityClassName.orValue('') != ''")},
 		variables: podVariables(waived("priority"),
 			let("class", "variables.pod.?priorityClassName.orValue('')"),
 		),
 		checks: []check{{
-			expression: "variables.class == '' || variables.class in " + celList(s.PriorityClasses) +
+			expression: "variables.class in " + celList(s.PriorityClasses) +
 				" || variables.class == variables.old.?priorityClassName.orValue('') || variables.waived",
 			message: `'priorityClassName "' + variables.class + '" is not allowed; leave it out, or ' + ` +
 				celString(oneOf("priorityClasses", s.PriorityClasses)) +
@@ -31,16 +32,15 @@ func priority(s *v1alpha1.PlatformSpec) validation {
 	}
 }
 
-// scheduling (control scheduling): pods go through an allowed scheduler. Its own way to a node, the subresource
-// pods/binding, is a right that tenants do not have.
+// scheduling (control scheduling): pods go through an allowed scheduler. The scheduler's own way to a node, the
+// subresource pods/binding, is a right that tenants do not have.
 func scheduling(s *v1alpha1.PlatformSpec) validation {
 	return validation{
 		name: "scheduling", control: "scheduling",
-		about: "Pods are placed by one of the Platform's schedulers, never by nodeName.",
+		about: "Pods are placed by one of the Platform's schedulers.",
 		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
 		variables: podVariables(waived("scheduling"),
 			let("scheduler", "variables.pod.?schedulerName.orValue('default-scheduler')"),
-			let("node", "variables.pod.?nodeName.orValue('')"),
 		),
 		checks: []check{{
 			expression: "variables.scheduler in " + celList(s.SchedulerNames) +
@@ -48,12 +48,6 @@ func scheduling(s *v1alpha1.PlatformSpec) validation {
 			message: `'schedulerName "' + variables.scheduler + '" is not allowed; ' + ` +
 				celString(oneOf("schedulerNames", s.SchedulerNames)),
 			fallback: "schedulerName is not allowed; " + oneOf("schedulerNames", s.SchedulerNames),
-			reason:   metav1.StatusReasonForbidden,
-		}, {
-			expression: "variables.node == variables.old.?nodeName.orValue('') || variables.waived",
-			message: `'nodeName "' + variables.node + '" goes past the scheduler; leave it out, ` +
-				`and say with nodeSelector or affinity what the pod needs'`,
-			fallback: "nodeName goes past the scheduler; leave it out",
 			reason:   metav1.StatusReasonForbidden,
 		}},
 	}
@@ -107,7 +101,8 @@ func setRuntime() mutation {
 }
 
 // nodeAffinity (control node-affinity) keeps pods on the nodes that are theirs: of the tenant's own group where it has
-// one, never of another's; and keeps tenants from steering by, or against, each other's pods.
+// one, never of another's; and keeps tenants from steering by, or against, each other's pods. A pod that names its node
+// never meets a taint that says NoSchedule, so none may: this is not for a waiver of scheduling to allow.
 func nodeAffinity() validation {
 	tr := strings.NewReplacer("LABEL", celString(v1alpha1.LabelNodeTenant), "TAINT", celString(v1alpha1.TaintNodeTenant),
 		"PATTERN", celNamespaceLabel(v1alpha1.LabelPattern))
@@ -120,6 +115,7 @@ func nodeAffinity() validation {
  !(t in variables.old.?tolerations.orValue([])) &&
  (t.?key.orValue('') == '' || (t.key == TAINT &&
   !(t.?operator.orValue('Equal') == 'Equal' && t.?value.orValue('') == variables.tenant))))`)),
+			let("node", "variables.pod.?nodeName.orValue('')"),
 			let("selected", tr.Replace(`variables.pod.?nodeSelector[?LABEL].orValue('')`)),
 			let("nodeTerms", `variables.pod.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([]) +
  variables.pod.?affinity.?nodeAffinity.?preferredDuringSchedulingIgnoredDuringExecution.orValue([]).map(p, p.preference)`),
@@ -133,6 +129,12 @@ func nodeAffinity() validation {
 				`t.?operator.orValue('Equal') + ' "' + t.?value.orValue('') + '")').join(', ') + ` +
 				celString(" would reach nodes that are dedicated to other tenants; name the taints that you mean by their own keys"),
 			fallback: "a toleration would reach nodes that are dedicated to other tenants",
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "variables.node == variables.old.?nodeName.orValue('')",
+			message: `'nodeName "' + variables.node + '" goes past the scheduler, and onto nodes of others; leave it out, ` +
+				`and say with nodeSelector or affinity what the pod needs'`,
+			fallback: "nodeName goes past the scheduler, and onto nodes of others; leave it out",
 			reason:   metav1.StatusReasonForbidden,
 		}, {
 			expression: "variables.selected in ['', variables.tenant]",
@@ -181,7 +183,8 @@ func placePods() mutation {
 				on("", []string{"pods"}, onCreate), on("apps", []string{"daemonsets"}, onCreate, onUpdate),
 			},
 			namespaces: softAffinity,
-			conditions: podSpecChanged(),
+			conditions: podSpecWith("something-missing", tr.Replace(`!(LABEL in POD.?nodeSelector.orValue({})) ||
+!POD.?tolerations.orValue([]).exists(t, t.?key.orValue('') == TAINT)`)),
 		},
 		variables: []admissionv1.Variable{
 			tenantName(),

@@ -82,25 +82,45 @@ func pullAlways() mutation {
 				on("", []string{"pods"}, onCreate), on("", []string{"pods/ephemeralcontainers"}, onUpdate),
 			},
 			namespaces: inSpaces(),
+			// Also what a mutating webhook adds to a pod after this policy has seen it makes it look again.
+			conditions: []admissionv1.MatchCondition{{
+				Name: "something-to-set",
+				Expression: strings.Join([]string{
+					pullsOtherwise("containers", "imagePullPolicy"), pullsOtherwise("initContainers", "imagePullPolicy"),
+					pullsOtherwise("ephemeralContainers", "imagePullPolicy"), pullsOtherwise("volumes", "image.pullPolicy"),
+				}, " ||\n"),
+			}},
 		},
 		variables: []admissionv1.Variable{
+			let("pod", "dyn(object).spec"),
+			// Debugging containers that are there already cannot change.
 			let("known", "oldObject == null ? [] : dyn(oldObject).spec.?ephemeralContainers.orValue([]).map(c, c.name)"),
+			let("paths", "request.operation == 'CREATE' ? "+strings.Join([]string{
+				pullPaths("containers", "imagePullPolicy"), pullPaths("initContainers", "imagePullPolicy"),
+				pullPaths("volumes", "image.pullPolicy"),
+			}, " +\n ")+" :\n "+pullPaths("ephemeralContainers", "imagePullPolicy")),
 		},
 		patch: notWaived("images") + ` ?
- (request.?subResource.orValue('') == '' ? ` + pullPatch("containers", "imagePullPolicy") + ` +
- ` + pullPatch("initContainers", "imagePullPolicy") + ` +
- ` + pullPatch("volumes", "image/pullPolicy") + ` : []) +
- ` + pullPatch("ephemeralContainers", "imagePullPolicy") + ` : []`,
+ variables.paths.map(p, JSONPatch{op: 'add', path: p, value: 'Always'}) : []`,
 	}
 }
 
-// pullPatch sets the pull policy of the elements of a list.
-func pullPatch(list, field string) string {
-	only := "e.?imagePullPolicy.orValue('') != 'Always' && !(e.name in variables.known)"
-	if list == "volumes" {
-		only = "has(e.image) && e.image.?pullPolicy.orValue('') != 'Always'"
+// pullsOtherwise is true when an element of a list of the pod does not pull always.
+func pullsOtherwise(list, field string) string {
+	return strings.NewReplacer("LIST", list, "WRONG", wrongPull(field)).Replace(
+		"dyn(object).spec.?LIST.orValue([]).exists(e, WRONG)")
+}
+
+// pullPaths are JSON pointers to the pull policies that are to be set in a list of the pod.
+func pullPaths(list, field string) string {
+	return strings.NewReplacer("LIST", list, "WRONG", wrongPull(field), "FIELD", strings.ReplaceAll(field, ".", "/")).Replace(
+		`variables.pod.?LIST.orValue([]).transformList(i, e,
+ WRONG && !(e.name in variables.known), '/spec/LIST/' + string(i) + '/FIELD')`)
+}
+
+func wrongPull(field string) string {
+	if parent, child, nested := strings.Cut(field, "."); nested {
+		return "has(e." + parent + ") && e." + parent + ".?" + child + ".orValue('') != 'Always'"
 	}
-	return strings.NewReplacer("LIST", list, "FIELD", field, "ONLY", only).Replace(
-		`dyn(object).spec.?LIST.orValue([]).transformList(i, e, ONLY,
- JSONPatch{op: 'add', path: '/spec/LIST/' + string(i) + '/FIELD', value: 'Always'})`)
+	return "e.?" + field + ".orValue('') != 'Always'"
 }

@@ -62,7 +62,8 @@ func volumes() validation {
 	return validation{
 		name: "volumes", control: "storage",
 		about: "Pods mount storage through claims.",
-		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
+		match: match{rules: anyPodSpec(), namespaces: inSpaces(),
+			conditions: podSpecWith("volumes", "has(POD.volumes)")},
 		variables: podVariables(waived("storage"),
 			let("others", `variables.pod.?volumes.orValue([]).filter(v, !(has(v.configMap) || has(v.downwardAPI) || has(v.emptyDir) ||
  has(v.ephemeral) || has(v.image) || has(v.persistentVolumeClaim) || has(v.projected) || has(v.secret)) &&

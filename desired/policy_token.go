@@ -18,7 +18,8 @@ func tokenPods() validation {
 	return validation{
 		name: "token-pods", control: "token",
 		about: "Pods mount a service account token only where their workload needs the API, and for nobody but the API.",
-		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
+		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecWith("projection-or-automount",
+			"POD.?automountServiceAccountToken.orValue(false) || POD.?volumes.orValue([]).exists(v, has(v.projected))")},
 		variables: podVariables(waived("token"),
 			let("allowed", celNamespaceLabel(v1alpha1.LabelToken)+" == "+celString(v1alpha1.TokenAllowed)),
 			let("identities", `variables.pod.?volumes.orValue([]).filter(v, !(v in variables.old.?volumes.orValue([])) &&

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -137,6 +138,9 @@ func TestControllersWorkInSpaces(t *testing.T) {
 	delete(all, "Pod")
 	delete(all, "PodTemplate")
 	want := map[string]int{}
+	if err := owner.Create(t.Context(), service(ns, func(s *corev1.ServiceSpec) { s.Selector["app"] = "run-deploy" })); err != nil {
+		t.Fatal(err)
+	}
 	for kind, w := range all {
 		name := "run-" + map[string]string{"ReplicationController": "rc", "DaemonSet": "ds", "Deployment": "deploy", "ReplicaSet": "rs", "StatefulSet": "sts", "Job": "job", "CronJob": "cron"}[kind]
 		w.SetName(name)
@@ -190,6 +194,14 @@ func TestControllersWorkInSpaces(t *testing.T) {
 			t.Logf("%s %s: %s", e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Message)
 		}
 		t.Fatalf("%v; pods by workload (-want +got):\n%s", err, cmp.Diff(want, got))
+	}
+	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+		slices := &discoveryv1.EndpointSliceList{}
+		err := admin.List(ctx, slices, client.InNamespace(ns), client.MatchingLabels{discoveryv1.LabelServiceName: "web"})
+		return len(slices.Items) > 0, err
+	})
+	if err != nil {
+		t.Errorf("the Service gets no EndpointSlice: %v", err)
 	}
 }
 

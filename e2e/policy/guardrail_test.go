@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -91,6 +92,18 @@ func TestManagedObjects(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("used", func(t *testing.T) {
+		// The API server's own quota admission writes the count before the pod is there.
+		if err := owner.Create(t.Context(), pod(ns, "counted")); err != nil {
+			t.Fatal(err)
+		}
+		if err := admin.Get(t.Context(), client.ObjectKeyFromObject(q), q); err != nil {
+			t.Fatal(err)
+		}
+		if used := q.Status.Used[corev1.ResourcePods]; used.Value() != 1 {
+			t.Errorf("quota counts %s pods, want 1", used.String())
+		}
+	})
 	t.Run("counted", func(t *testing.T) {
 		err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
 			err := admin.Get(ctx, client.ObjectKeyFromObject(q), q)
@@ -101,6 +114,32 @@ func TestManagedObjects(t *testing.T) {
 			t.Errorf("the quota controller does not get its status written: %v, status %v", err, q.Status)
 		}
 	})
+}
+
+// Cluster-wide objects are guarded as those in namespaces are, also against somebody with every right over their kind.
+func TestManagedClusterObjects(t *testing.T) {
+	class := &schedulingv1.PriorityClass{ObjectMeta: managed("", "bulkhead-guarded"), Value: 1}
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "test-classes"}, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{"scheduling.k8s.io"}, Resources: []string{"*"}, Verbs: []string{"*"},
+	}}}
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "test-classes"},
+		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "class-operator"}}}
+	for _, o := range []client.Object{class, role, binding} {
+		if err := bulkhead.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	operator, err := clientAs("class-operator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = update(t.Context(), operator, class, func() { class.Labels = nil })
+	assertRefused(t, err, "managed-objects", `priorityclasses "bulkhead-guarded" belongs to Bulkhead`)
+	assertRefused(t, operator.Delete(t.Context(), class), "managed-objects", `priorityclasses "bulkhead-guarded" belongs to Bulkhead`)
+	if err := operator.Create(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "ordinary"}, Value: 1}); err != nil {
+		t.Errorf("an ordinary one: %v", err)
+	}
 }
 
 // Whoever changes a managed object leaves a name; Bulkhead itself does not.

@@ -77,7 +77,7 @@ func offences(tenant string) []offence {
 
 		{name: "scheduler of one's own", policy: "scheduling", spoil: func(s *corev1.PodSpec) { s.SchedulerName = "mine" },
 			message: `schedulerName "mine" is not allowed; use one of default-scheduler`},
-		{name: "nodeName", policy: "scheduling", spoil: func(s *corev1.PodSpec) { s.NodeName = "node-1" },
+		{name: "nodeName", policy: "node-affinity", spoil: func(s *corev1.PodSpec) { s.NodeName = "node-1" },
 			message: `nodeName "node-1" goes past the scheduler`},
 
 		{name: "runtime that is no sandbox", policy: "runtime", spoil: func(s *corev1.PodSpec) { s.RuntimeClassName = ptr("plain") },
