@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // clusterFlags say which cluster a command speaks to, as kubectl's flags of the same names do.
@@ -34,6 +36,7 @@ func (f *clusterFlags) config() (*rest.Config, error) {
 		}
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
+	log.SetLogger(logr.Discard()) // errors come back as values; the library's log would complain of nobody reading it
 	config.UserAgent = "bulkhead/" + version()
 	config.QPS = -1 // the API server's priority and fairness is what limits us
 	if config.Timeout == 0 {

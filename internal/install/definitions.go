@@ -75,14 +75,16 @@ func (u *uninstaller) removeDefinitions(ctx context.Context) error {
 		return err
 	}
 	for _, definition := range definitions {
+		if u.options.DryRun {
+			// Not tried: without the annotation, the guardrail refuses, as it should.
+			u.progress.tell(PhaseDefinitions, Removed, Name(definition), "with every object of its kind")
+			continue
+		}
 		if err := u.allowDeletion(ctx, definition); err != nil {
 			return err
 		}
 		if err := u.remove(ctx, PhaseDefinitions, definition, ManagedBy); err != nil {
 			return err
-		}
-		if u.options.DryRun {
-			continue
 		}
 		if err := u.waitGone(ctx, definition); err != nil {
 			return err
@@ -136,11 +138,8 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition desired.Obje
 		live.Annotations = map[string]string{}
 	}
 	live.Annotations[desired.AnnotationAllowDeletion] = "true"
-	options := []client.PatchOption{client.FieldOwner("bulkhead-uninstall")} // not applied, so not kept by the next installation
-	if u.options.DryRun {
-		return nil // the deletion is tried without: its refusal for want of the annotation would be no news
-	}
-	if err := u.client.Patch(ctx, live, client.MergeFrom(before), options...); err != nil {
+	// A field owner of its own, so that no installation takes the annotation over.
+	if err := u.client.Patch(ctx, live, client.MergeFrom(before), client.FieldOwner("bulkhead-uninstall")); err != nil {
 		return fmt.Errorf("annotate %s for its deletion: %w", Name(definition), err)
 	}
 	return nil

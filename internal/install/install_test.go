@@ -6,6 +6,9 @@ import (
 	"os"
 	"testing"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
@@ -15,6 +18,7 @@ var cluster *testcluster.Cluster
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	log.SetLogger(logr.Discard()) // the client complains after half a minute without
 	var err error
 	if cluster, err = testcluster.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -30,11 +34,11 @@ func run(m *testing.M) int {
 
 // Promise: a second run of the same installation changes nothing.
 func TestApplyIsIdempotent(t *testing.T) {
-	first := apply(t, install.Options{Image: "registry.example.com/bulkhead:v1"})
+	first := installed(t, install.Options{Image: "registry.example.com/bulkhead:v1"})
 	if len(first) < 10 {
 		t.Fatalf("the first run told of %d objects: %v", len(first), first)
 	}
-	for _, event := range apply(t, install.Options{Image: "registry.example.com/bulkhead:v1"}) {
+	for _, event := range installed(t, install.Options{Image: "registry.example.com/bulkhead:v1"}) {
 		if event.Action != install.Unchanged {
 			t.Errorf("second run: %s %s %s", event.Phase, event.Action, event.Object)
 		}
@@ -43,9 +47,9 @@ func TestApplyIsIdempotent(t *testing.T) {
 
 // Promise: another image changes the Deployment and nothing else.
 func TestUpgradeChangesOnlyTheDeployment(t *testing.T) {
-	apply(t, install.Options{Image: "registry.example.com/bulkhead:v1"})
+	installed(t, install.Options{Image: "registry.example.com/bulkhead:v1"})
 	changed := 0
-	for _, event := range apply(t, install.Options{Image: "registry.example.com/bulkhead:v2"}) {
+	for _, event := range installed(t, install.Options{Image: "registry.example.com/bulkhead:v2"}) {
 		if event.Action == install.Unchanged {
 			continue
 		}
@@ -59,7 +63,7 @@ func TestUpgradeChangesOnlyTheDeployment(t *testing.T) {
 	}
 }
 
-func apply(t *testing.T, options install.Options) []install.Event {
+func installed(t *testing.T, options install.Options) []install.Event {
 	t.Helper()
 	var events []install.Event
 	if err := install.Apply(context.Background(), cluster.Config, options, func(e install.Event) { events = append(events, e) }); err != nil {
