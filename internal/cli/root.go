@@ -44,6 +44,7 @@ func commands() []func(IOStreams) *cobra.Command {
 		newCheckCommand,
 		newDescribeCommand,
 		newExplainCommand,
+		newRunCommand,
 	}
 }
 
