@@ -20,14 +20,16 @@ func images(s *v1alpha1.PlatformSpec) validation {
 		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
 		variables: containerVariables(waived("images"),
 			let("registries", celList(prefixes)),
+			let("oldNames", "variables.oldContainers.map(c, c.name)"),
+			let("oldImages", "variables.oldContainers.map(c, c.name + ' ' + c.?image.orValue(''))"),
 			let("foreign", `variables.containers.filter(c,
  !variables.registries.exists(r, c.?image.orValue('').startsWith(r)) &&
- !variables.oldContainers.exists(o, o.name == c.name && o.?image == c.?image))`),
+ !(c.name + ' ' + c.?image.orValue('') in variables.oldImages))`),
 			let("foreignVolumes", `variables.pod.?volumes.orValue([]).filter(v, has(v.image) &&
  !variables.registries.exists(r, v.image.?reference.orValue('').startsWith(r)) &&
  !(v in variables.old.?volumes.orValue([])))`),
 			let("stale", `object.kind != 'Pod' ? [] : variables.containers.filter(c,
- c.?imagePullPolicy.orValue('') != 'Always' && !variables.oldContainers.exists(o, o.name == c.name))`),
+ c.?imagePullPolicy.orValue('') != 'Always' && !(c.name in variables.oldNames))`),
 			let("staleVolumes", `object.kind != 'Pod' ? [] : variables.pod.?volumes.orValue([]).filter(v, has(v.image) &&
  v.image.?pullPolicy.orValue('') != 'Always' && !(v in variables.old.?volumes.orValue([])))`),
 		),

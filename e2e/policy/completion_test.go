@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
 )
 
 // A manifest that says nothing of Bulkhead comes out as every control demands, overhead of the sandbox included.
@@ -275,4 +277,46 @@ func long(n int) string {
 		b[i] = 'x'
 	}
 	return string(b)
+}
+
+// The refusal does not trust the completion: with that one taken away, what it would have set must be written by hand.
+func TestPlacementIsDemandedToo(t *testing.T) {
+	owner, ns := newSpace(t, "unplaced", map[string]string{v1alpha1.LabelPattern: "SoftAffinity"}, nil)
+	binding := &admissionv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "bulkhead-node-affinity"}}
+	if err := bulkhead.Delete(t.Context(), binding); err != nil {
+		t.Fatal(err)
+	}
+	completed := func(ctx context.Context) (bool, error) {
+		p := pod(ns, "p")
+		err := owner.Create(ctx, p, client.DryRunAll)
+		return err == nil && p.Spec.NodeSelector[v1alpha1.LabelNodeTenant] == "unplaced", nil
+	}
+	t.Cleanup(func() {
+		for _, o := range desired.Policies(platform()) {
+			if o.GetName() == binding.Name {
+				if err := apply(context.Background(), bulkhead, o); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, 30*time.Second, true, completed); err != nil {
+			t.Errorf("pods are not completed again: %v", err)
+		}
+	})
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		done, err := completed(ctx)
+		return !done, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := workloads(ns, "bare", podSpec())
+	for _, kind := range []string{"Pod", "DaemonSet"} {
+		err := owner.Create(t.Context(), all[kind], client.DryRunAll)
+		assertRefused(t, err, "node-affinity", `must have nodeSelector node-restriction.kubernetes.io/bulkhead-tenant: unplaced`)
+	}
+	placed := spoiled(ns, func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{v1alpha1.LabelNodeTenant: "unplaced"} })
+	if err := owner.Create(t.Context(), placed, client.DryRunAll); err != nil {
+		t.Errorf("placed by hand: %v", err)
+	}
 }

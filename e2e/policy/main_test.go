@@ -114,6 +114,7 @@ func clientAs(user string, groups ...string) (client.Client, error) {
 		}
 	}
 	c := rest.CopyConfig(config)
+	c.WarningHandler = rest.NoWarnings{} // the tests ask for things that are out of fashion
 	if user != "" {
 		c.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
 	}
