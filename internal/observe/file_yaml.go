@@ -100,7 +100,11 @@ func (d *document) parse() ([]*yaml.Node, *Fault) {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+var (
+	yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+	// fromZero are the errors of the parser's grammar, which counts lines from 0; its scanner counts from 1.
+	fromZero = regexp.MustCompile(`^did not find expected (node|key|'|<)`)
+)
 
 // syntax turns the parser's error into a fault. The parser tells the line only; the column is that of the first
 // character in it, or of the tab that is in the way.
@@ -111,12 +115,12 @@ func (d *document) syntax(err error) *Fault {
 			line = n
 		}
 		text = strings.TrimPrefix(err.Error(), found[0])
+		if fromZero.MatchString(text) {
+			line++
+		}
 	}
 	lines := bytes.Split(d.data, []byte("\n"))
 	line = min(max(line, 1), len(lines))
-	if strings.Contains(text, "cannot start any token") && !bytes.Contains(lines[line-1], []byte("\t")) && line < len(lines) {
-		line++ // for some errors the parser counts from 0
-	}
 	content := lines[line-1]
 	column := len(content) - len(bytes.TrimLeft(content, " "))
 	if len(bytes.TrimLeft(content, " ")) > 0 && content[column] == '\t' {
