@@ -19,6 +19,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
+	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
 
 // Promise: on a cluster that can enforce, every required check is fine, and only what the API cannot tell is unknown.
@@ -134,12 +135,12 @@ func TestPreflightNamesMissingRights(t *testing.T) {
 
 // Promise: an object of somebody else's under one of our names is named, and stops the installation.
 func TestPreflightNamesWhatIsNotOurs(t *testing.T) {
-	create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: install.ControllerRole}})
+	create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: run.RoleName}})
 	findings, err := check.Cluster{Config: cluster.Config}.Preflight(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, findings, "BHC122", "Names are free", check.Problem, "ClusterRole bulkhead:controller (no label app.kubernetes.io/managed-by=bulkhead-install)")
+	expect(t, findings, "BHC122", "Names are free", check.Problem, "ClusterRole bulkhead (no label app.kubernetes.io/managed-by=bulkhead)")
 	if missing := check.Missing(findings); len(missing) != 1 {
 		t.Errorf("missing: %+v", missing)
 	}

@@ -21,9 +21,9 @@ var (
 	admin   client.Client
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(suite(m)) }
 
-func run(m *testing.M) int {
+func suite(m *testing.M) int {
 	log.SetLogger(logr.Discard()) // the client complains after half a minute without
 	var err error
 	if cluster, err = testcluster.Start(); err != nil {

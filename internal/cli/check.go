@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bulkhead-dev/bulkhead/internal/check"
-	"github.com/bulkhead-dev/bulkhead/internal/install"
+	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
 
 // checkOptions are the flags of `bulkhead check`.
@@ -59,7 +59,7 @@ func (o *checkOptions) Run(ctx context.Context) error {
 			return fmt.Errorf("--accept %s: there is no such check: choose among %s", code, strings.Join(checkCodes(), ", "))
 		}
 	}
-	config, err := o.cluster.config()
+	config, err := o.cluster.oneShot()
 	if err != nil {
 		return err
 	}
@@ -110,6 +110,8 @@ func checkCodes() []string {
 
 // rightLine is the JSON form of one rule.
 type rightLine struct {
+	// Namespace in which the rule holds; empty for the whole cluster.
+	Namespace string   `json:"namespace,omitempty"`
 	Verbs     []string `json:"verbs"`
 	Groups    []string `json:"apiGroups,omitempty"`
 	Resources []string `json:"resources,omitempty"`
@@ -119,14 +121,17 @@ type rightLine struct {
 }
 
 func (o *checkOptions) writeRights() error {
-	rights := install.Rights()
+	rights := run.Rights()
 	lines, rows := make([]rightLine, len(rights)), make([][]string, len(rights))
 	for i, right := range rights {
 		r := right.Rule
-		lines[i] = rightLine{r.Verbs, r.APIGroups, r.Resources, r.ResourceNames, r.NonResourceURLs, right.Why}
+		lines[i] = rightLine{right.Namespace, r.Verbs, r.APIGroups, r.Resources, r.ResourceNames, r.NonResourceURLs, right.Why}
 		what := resourcesOf(r.APIGroups, r.Resources)
 		if len(r.ResourceNames) > 0 {
 			what += " named " + strings.Join(r.ResourceNames, ", ")
+		}
+		if right.Namespace != "" {
+			what += " in namespace " + right.Namespace
 		}
 		rows[i] = []string{strings.Join(append(slices.Clone(r.NonResourceURLs), what), " "), strings.Join(r.Verbs, ","), right.Why}
 	}
@@ -138,8 +143,8 @@ func (o *checkOptions) writeRights() error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(o.Out, "\nThese are the rules of ClusterRole %s. Installing needs, beyond them, the rights to write what is\n"+
-		"installed: `bulkhead install --preflight` asks for each.\n", install.ControllerRole)
+	_, err := fmt.Fprintf(o.Out, "\nThese are the rules of ClusterRole and Role %s. Installing needs, beyond them, the rights to write what is\n"+
+		"installed: `bulkhead install --preflight` asks for each.\n", run.RoleName)
 	return err
 }
 

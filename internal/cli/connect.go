@@ -36,11 +36,17 @@ func (f *clusterFlags) config() (*rest.Config, error) {
 		}
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
-	log.SetLogger(logr.Discard()) // errors come back as values; the library's log would complain of nobody reading it
 	config.UserAgent = "bulkhead/" + version()
 	config.QPS = -1 // the API server's priority and fairness is what limits us
 	if config.Timeout == 0 {
 		config.Timeout = 30 * time.Second // a server that accepts and never answers is a fault, not a wait
 	}
 	return config, nil
+}
+
+// oneShot is config for commands that ask, write and end. They get errors as values and read no log, and the library
+// complains when nobody does.
+func (f *clusterFlags) oneShot() (*rest.Config, error) {
+	log.SetLogger(logr.Discard())
+	return f.config()
 }

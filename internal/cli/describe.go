@@ -57,7 +57,7 @@ func newDescribeCommand(streams IOStreams) *cobra.Command {
 
 // Run reads the tenant and prints it.
 func (o *describeOptions) Run(ctx context.Context, name string) error {
-	config, err := o.cluster.config()
+	config, err := o.cluster.oneShot()
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (o *describeOptions) Run(ctx context.Context, name string) error {
 
 // tenantNames completes the argument. A shell that asks for completion shows no errors, so there are none.
 func (o *describeOptions) tenantNames(ctx context.Context) []string {
-	config, err := o.cluster.config()
+	config, err := o.cluster.oneShot()
 	if err != nil {
 		return nil
 	}

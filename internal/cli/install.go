@@ -64,7 +64,7 @@ func (o *installOptions) Run(ctx context.Context) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	config, err := o.cluster.config()
+	config, err := o.cluster.oneShot()
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (o *uninstallOptions) Run(ctx context.Context) error {
 	if o.what.Orphan && !o.what.Definitions {
 		return errors.New("--orphan needs --definitions: it says what becomes of Tenants and Spaces when those go")
 	}
-	config, err := o.cluster.config()
+	config, err := o.cluster.oneShot()
 	if err != nil {
 		return err
 	}

@@ -2,13 +2,13 @@ package install
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/bulkhead-dev/bulkhead/api/crds"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
 
 // The phases of an installation, in their order. Rights come after what they are for, and the controller last: it
@@ -27,14 +27,11 @@ const (
 
 // Names of Bulkhead's own objects.
 const (
-	// ServiceAccountName is the controller's identity, in the namespace v1alpha1.SystemNamespace.
-	ServiceAccountName = "bulkhead"
+	// ServiceAccountName is the controller's identity, in the namespace v1alpha1.SystemNamespace: what run.RBAC binds,
+	// and what the admission policies know as Bulkhead.
+	ServiceAccountName = v1alpha1.ManagedBy
 	// DeploymentName is the controller's Deployment.
 	DeploymentName = "bulkhead"
-	// ControllerRole is the ClusterRole, and its binding, that hold the controller's rights.
-	ControllerRole = "bulkhead:controller"
-	// LeaderRole is the Role, and its binding, for the controller's leader election.
-	LeaderRole = "bulkhead:leader-election"
 	// LeaseName is the lease that the leading controller holds, in the namespace v1alpha1.SystemNamespace.
 	LeaseName = "bulkhead"
 	// ManagedBy is the value of the label v1alpha1.LabelManagedBy on the objects of an installation. It differs from
@@ -90,7 +87,6 @@ func renderDefinitions() ([]desired.Object, error) {
 }
 
 func renderSystem() []desired.Object {
-	subject := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.SystemNamespace, Name: ServiceAccountName}}
 	namespace := &corev1.Namespace{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace, Labels: ownLabels()},
@@ -99,42 +95,14 @@ func renderSystem() []desired.Object {
 		namespace.Labels["pod-security.kubernetes.io/"+mode] = "restricted"
 		namespace.Labels["pod-security.kubernetes.io/"+mode+"-version"] = "latest"
 	}
-	return []desired.Object{
+	objects := []desired.Object{
 		namespace,
 		&corev1.ServiceAccount{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 			ObjectMeta: inSystem(ServiceAccountName),
 		},
-		&rbacv1.ClusterRole{
-			TypeMeta:   rbacType("ClusterRole"),
-			ObjectMeta: metav1.ObjectMeta{Name: ControllerRole, Labels: ownLabels()},
-			Rules:      PolicyRules(),
-		},
-		&rbacv1.ClusterRoleBinding{
-			TypeMeta:   rbacType("ClusterRoleBinding"),
-			ObjectMeta: metav1.ObjectMeta{Name: ControllerRole, Labels: ownLabels()},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: ControllerRole},
-			Subjects:   subject,
-		},
-		&rbacv1.Role{
-			TypeMeta:   rbacType("Role"),
-			ObjectMeta: inSystem(LeaderRole),
-			Rules: []rbacv1.PolicyRule{
-				{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create", "get", "update"}},
-				{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-			},
-		},
-		&rbacv1.RoleBinding{
-			TypeMeta:   rbacType("RoleBinding"),
-			ObjectMeta: inSystem(LeaderRole),
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: LeaderRole},
-			Subjects:   subject,
-		},
 	}
-}
-
-func rbacType(kind string) metav1.TypeMeta {
-	return metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: kind}
+	return append(objects, run.RBAC()...)
 }
 
 // inSystem is the metadata of an object in Bulkhead's own namespace.

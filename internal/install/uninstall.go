@@ -103,7 +103,7 @@ func (u *uninstaller) removeController(ctx context.Context) error {
 				u.progress.tell(PhaseController, Kept, Name(objects[j]), "holds the records of off-boarded tenants")
 				continue
 			}
-			if err := u.remove(ctx, PhaseController, objects[j], ManagedBy); err != nil {
+			if err := u.remove(ctx, PhaseController, objects[j], objects[j].GetLabels()[v1alpha1.LabelManagedBy]); err != nil {
 				return err
 			}
 		}
