@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -31,8 +32,9 @@ type Cluster struct {
 }
 
 // Start runs etcd and an API server with Bulkhead's CRDs installed. Use it once per test package, from TestMain:
-// a start takes seconds. Tests keep apart by using tenants of their own.
-func Start() (*Cluster, error) {
+// a start takes seconds. Tests keep apart by using tenants of their own. Further flags of the API server are given as
+// name=value.
+func Start(flags ...string) (*Cluster, error) {
 	definitions, err := crds.All()
 	if err != nil {
 		return nil, err
@@ -55,6 +57,10 @@ func Start() (*Cluster, error) {
 	args.Set("authorization-mode", "Node,RBAC")
 	args.Append("enable-admission-plugins", "NodeRestriction")
 	args.Disable("disable-admission-plugins") // envtest turns ServiceAccount off; tenants' pods need it real
+	for _, flag := range flags {
+		name, value, _ := strings.Cut(flag, "=")
+		args.Set(name, value)
+	}
 	config, err := env.Start()
 	if err != nil {
 		return nil, fmt.Errorf("start etcd and kube-apiserver from %s: %w", assets, err)
