@@ -65,7 +65,7 @@ func spaceNamespace(in *SpaceInput) *corev1.Namespace {
 	level := restricted
 	for _, w := range in.waivers() {
 		labels[v1alpha1.WaiverPrefix+w.Control] = labelValue(w.Name)
-		annotations[v1alpha1.WaiverPrefix+w.Control] = w.Name + " until " + w.Expires.UTC().Format(time.RFC3339)
+		annotations[v1alpha1.WaiverPrefix+w.Control] = w.Expires.UTC().Format(time.RFC3339) // policies compare it with the clock
 		if w.Control == ControlPodSecurity {
 			level = baseline
 		}

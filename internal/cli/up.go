@@ -8,7 +8,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bulkhead-dev/bulkhead/examples"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
@@ -59,6 +61,7 @@ func newUpCommand(streams IOStreams) *cobra.Command {
 
 func (o *upOptions) run(ctx context.Context) error {
 	began := time.Now()
+	log.SetLogger(logr.Discard()) // controller-runtime's clients have nothing to say that their errors do not
 	kube, err := localcluster.FindKube(o.kube)
 	if err != nil {
 		return err

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
+	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/story"
 )
 
@@ -120,24 +120,15 @@ func answers(url string) func(context.Context) error {
 	}
 }
 
-// grantControllers binds the controller's rights to the group in the certificate that it has outside of a cluster;
-// an installation binds them to its service account only.
+// grantControllers gives the controller its rights, as the group in the certificate that it has outside of a cluster.
 func grantControllers(ctx context.Context, c client.Client) error {
-	group := localcluster.Controllers.Groups[0]
-	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: group}}
-	const name = "local:bulkhead"
-	for _, binding := range []client.Object{
-		&rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: name}, Subjects: subjects,
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: install.ControllerRole},
-		},
-		&rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name}, Subjects: subjects,
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: install.LeaderRole},
-		},
-	} {
-		if err := client.IgnoreAlreadyExists(c.Create(ctx, binding)); err != nil {
-			return fmt.Errorf("give the controller's group its rights: %w", err)
+	for _, object := range run.RBAC() {
+		err := c.Create(ctx, object)
+		if apierrors.IsAlreadyExists(err) {
+			err = c.Update(ctx, object)
+		}
+		if err != nil {
+			return fmt.Errorf("give the controller its rights: %w", err)
 		}
 	}
 	return nil

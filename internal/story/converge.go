@@ -97,11 +97,17 @@ func conditionsText(conditions []metav1.Condition) string {
 	if len(conditions) == 0 {
 		return "no conditions yet: is the controller running?"
 	}
+	const longest = 300
 	var words []string
 	for _, c := range conditions {
-		if c.Status != metav1.ConditionTrue {
-			words = append(words, fmt.Sprintf("%s=%s (%s: %s)", c.Type, c.Status, c.Reason, c.Message))
+		if c.Status == metav1.ConditionTrue || c.Type == v1alpha1.ConditionReady { // Ready repeats one of the others
+			continue
 		}
+		message := c.Message
+		if len(message) > longest {
+			message = strings.ToValidUTF8(message[:longest], "") + " ..."
+		}
+		words = append(words, fmt.Sprintf("%s=%s (%s: %s)", c.Type, c.Status, c.Reason, message))
 	}
 	return strings.Join(words, "; ")
 }

@@ -136,7 +136,7 @@ func running() []attempt {
 		pod("run an image from elsewhere", "images", ByPolicy, "docker.io/library/miner", func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].Image = "docker.io/library/miner:latest"
 		}),
-		pod("choose a node itself", "scheduling", ByPolicy, "", func(pod *corev1.Pod) {
+		pod("choose a node itself", "node-affinity", ByPolicy, `nodeName "dedicated-1"`, func(pod *corev1.Pod) {
 			pod.Spec.NodeName = "dedicated-1"
 		}),
 		pod("tolerate every taint", "node-affinity", ByPolicy, "", func(pod *corev1.Pod) {
