@@ -12,10 +12,13 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// generateName begins the name of everything that an attack would make.
+const generateName = "bulkhead-attack-"
+
 // marked is the metadata of everything that an attack would make: a name that the API server completes, so that it meets
 // nothing that exists, and a label by which it is known should it ever be stored.
 func marked(s Scene) metav1.ObjectMeta {
-	return metav1.ObjectMeta{GenerateName: "bulkhead-attack-", Namespace: s.Namespace(), Labels: map[string]string{"bulkhead.dev/attack": "proof"}}
+	return metav1.ObjectMeta{GenerateName: generateName, Namespace: s.Namespace(), Labels: map[string]string{"bulkhead.dev/attack": "proof"}}
 }
 
 // podChange makes the compliant pod differ in a single point.

@@ -2,7 +2,6 @@ package attack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,8 +95,8 @@ type interview struct {
 
 func (i *interview) run(ctx context.Context, t task) Result {
 	result := Result{Attack: t.attack, Scene: t.scene}
-	if err := ctx.Err(); err != nil {
-		result.Verdict, result.Detail = v1alpha1.Unknown, fmt.Sprintf("attack %s was not tried: %v", t.attack.ID, errors.Join(err, context.Cause(ctx)))
+	if ctx.Err() != nil {
+		result.Verdict, result.Detail = v1alpha1.Unknown, fmt.Sprintf("attack %s was not tried: %v", t.attack.ID, context.Cause(ctx))
 		return result
 	}
 	key := strings.Join([]string{t.scene.Subject.String(), t.scene.Namespace(), t.attack.PositiveControl.Title}, "\x00")

@@ -49,7 +49,7 @@ func newAPIServer(config *rest.Config) (*apiServer, error) {
 func (s *apiServer) platform(ctx context.Context) (*v1alpha1.Platform, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	raw, err := s.rest.Get().AbsPath("/apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "platforms", v1alpha1.PlatformName).Do(ctx).Raw()
+	raw, err := rawOf(s.rest.Get().AbsPath("/apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "platforms", v1alpha1.PlatformName).Do(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("read the Platform, which says what a compliant pod looks like: %w", err)
 	}
@@ -82,7 +82,7 @@ func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *au
 	if err != nil {
 		return problem("encode the review: %v", err)
 	}
-	raw, err := s.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").Body(body).Do(ctx).Raw()
+	raw, err := rawOf(s.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").Body(body).Do(ctx))
 	if err != nil {
 		return problem("the review was not answered: %v", err)
 	}
@@ -96,22 +96,41 @@ func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *au
 	return reviewed(answer.Status)
 }
 
+// dryRun returns no error only when the API server handed back the object as it would have stored it.
 func (s *apiServer) dryRun(ctx context.Context, subject *Subject, d *DryRun) error {
 	root := path.Join("/apis", d.Group, d.Version)
 	if d.Group == "" {
 		root = path.Join("/api", d.Version)
 	}
 	ctx = context.WithValue(ctx, actAs{}, subject)
-	if d.MergePatch != nil {
-		return s.rest.Patch(types.MergePatchType).AbsPath(root, "namespaces", d.Namespace, d.Resource, d.Name).
-			Param("dryRun", metav1.DryRunAll).Body(d.MergePatch).Do(ctx).Error()
+	request := s.rest.Patch(types.MergePatchType).AbsPath(root, "namespaces", d.Namespace, d.Resource, d.Name).Body(d.MergePatch)
+	if d.MergePatch == nil {
+		body, err := json.Marshal(d.Create)
+		if err != nil {
+			return fmt.Errorf("encode %s: %w", d.Resource, err)
+		}
+		request = s.rest.Post().AbsPath(root, "namespaces", d.Namespace, d.Resource).Body(body)
 	}
-	body, err := json.Marshal(d.Create)
+	raw, err := rawOf(request.Param("dryRun", metav1.DryRunAll).Do(ctx))
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", d.Resource, err)
+		return err
 	}
-	return s.rest.Post().AbsPath(root, "namespaces", d.Namespace, d.Resource).
-		Param("dryRun", metav1.DryRunAll).Body(body).Do(ctx).Error()
+	var accepted metav1.PartialObjectMetadata
+	if err := json.Unmarshal(raw, &accepted); err != nil {
+		return fmt.Errorf("decode the accepted %s: %w", d.Resource, err)
+	}
+	if accepted.Namespace != d.Namespace || (accepted.Name != d.Name && accepted.GenerateName != generateName) {
+		return fmt.Errorf("the answer is not what was asked for, but a %q named %q in namespace %q", accepted.Kind, accepted.Name, accepted.Namespace)
+	}
+	return nil
+}
+
+// rawOf is the body of a success, or the error in the API server's own words, which Raw alone would lose.
+func rawOf(result rest.Result) ([]byte, error) {
+	if err := result.Error(); err != nil {
+		return nil, err
+	}
+	return result.Raw()
 }
 
 // actAs is the key under which a request's context holds the Subject to act as.

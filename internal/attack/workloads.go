@@ -100,7 +100,6 @@ func images() []Attack {
 func scheduling() []Attack {
 	const control = "scheduling"
 	return []Attack{
-		refusedPod("node-name", control, "names its node and so goes round the scheduler", nodeName, byPolicy(control)),
 		refusedPod("scheduler-name", control, "names a scheduler that is not allowed", foreignScheduler, byPolicy(control)),
 		inSpace(rights("bind-pods", control, "binds pods to nodes", Owners, may("create", "", "pods/binding", inOwn))),
 	}
@@ -116,6 +115,7 @@ func nodeAffinity() []Attack {
 	const control = "node-affinity"
 	return []Attack{
 		refusedPod("tolerate-all", control, "tolerates every taint, and so lands on anybody's nodes", tolerateAll, byPolicy(control)),
+		refusedPod("node-name", control, "names its node, which may be anybody's", nodeName, byPolicy(control)),
 		refusedPod("foreign-nodes", control, "selects another tenant's nodes", foreignNodes, byPolicy(control)),
 	}
 }
