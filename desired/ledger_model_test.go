@@ -322,7 +322,7 @@ func (m *model) settle() error {
 // that change, and tenants that take all they can get, the Spaces never have or may take more than the tenant's quota; and
 // left in peace, everyone comes to have its share.
 func TestLedgerModel(t *testing.T) {
-	walks := uint64(400)
+	walks := uint64(200)
 	if testing.Short() {
 		walks = 50
 	}

@@ -104,7 +104,7 @@ func TestRenderingIsDeterministic(t *testing.T) {
 	objects, closed := Space(fullSpace())
 	want := text(t, objects, closed)
 	tenant := text(t, Tenant(testTenant("shop"), []string{"shop--a", "shop--b"}), nil)
-	for range 50 {
+	for range 8 {
 		in := fullSpace()
 		r.Shuffle(len(in.Peers), func(i, j int) { in.Peers[i], in.Peers[j] = in.Peers[j], in.Peers[i] })
 		r.Shuffle(len(in.Waivers), func(i, j int) { in.Waivers[i], in.Waivers[j] = in.Waivers[j], in.Waivers[i] })
@@ -265,7 +265,7 @@ func TestLimitRange(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	keys := []string{"requests.cpu", "limits.cpu", "requests.memory", "limits.memory", "requests.ephemeral-storage",
 		"limits.ephemeral-storage", "pods", "requests.storage"}
-	for range 3000 {
+	for range 1000 {
 		in := plainSpace()
 		in.Tenant.Spec.Quota = corev1.ResourceList{}
 		for _, key := range keys {
