@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -29,7 +30,18 @@ var (
 	admin    client.Client
 	bulkhead client.Client
 	config   *rest.Config
+	auditLog string
 )
+
+// auditRules keep the audit log to the one test that reads it.
+const auditRules = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  namespaces: [audited--space]
+- level: None
+`
 
 // platform of the tests: every list has something on it, and the one that matters most for cost is as long as can be.
 func platform() *v1alpha1.Platform {
@@ -49,7 +61,19 @@ func platform() *v1alpha1.Platform {
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	cluster, err := testcluster.Start()
+	dir, err := os.MkdirTemp("", "bulkhead-policy-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a folder of the temporary ones
+	auditLog = filepath.Join(dir, "audit.log")
+	rules := filepath.Join(dir, "audit.yaml")
+	if err := os.WriteFile(rules, []byte(auditRules), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	cluster, err := testcluster.Start("audit-policy-file="+rules, "audit-log-path="+auditLog)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
