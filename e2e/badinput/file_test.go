@@ -169,7 +169,7 @@ func TestLargestObjectsAreAccepted(t *testing.T) {
 			"]\n  network:\n    podCIDRs: [" + list(16, func(i int) string { return fmt.Sprintf("10.%d.0.0/16", i) }) +
 			"]\n    serviceCIDRs: [" + list(16, func(i int) string { return fmt.Sprintf("10.%d.0.0/16", 100+i) }) +
 			"]\n    externalCIDRs: [" + list(64, func(i int) string { return fmt.Sprintf("203.0.%d.0/24", i) }) +
-			"]\n  services: [" + list(64, func(i int) string { return fmt.Sprintf("{name: s%d, namespace: n, podLabels: {%s}}", i, labels) }) +
+			"]\n  services: [" + list(64, func(i int) string { return fmt.Sprintf("{name: s%d, namespace: offers, podLabels: {%s}}", i, labels) }) +
 			"]\n  flows: [" + list(1024, func(i int) string { return fmt.Sprintf("{from: from-%d, to: to}", i) }) +
 			"]\n  nodeGroups: [" + list(256, func(i int) string { return fmt.Sprintf("{name: g%d, nodeLabels: {%s}}", i, labels) }) +
 			"]\n  tenantResources: [" + list(64, func(i int) string {

@@ -119,7 +119,7 @@ func (d *document) syntax(err error) *Fault {
 			line++
 		}
 	}
-	lines := bytes.Split(d.data, []byte("\n"))
+	lines := bytes.Split(bytes.TrimRight(d.data, "\r\n"), []byte("\n"))
 	line = min(max(line, 1), len(lines))
 	content := lines[line-1]
 	column := len(content) - len(bytes.TrimLeft(content, " "))
