@@ -15,7 +15,7 @@ kube: ## Build Kubernetes into bin/kube (minutes the first time, nothing when up
 	@./kube/build.sh
 
 build: ## Build bin/bulkhead.
-	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/bulkhead ./cmd/bulkhead
+	@$(GO) build -o bin/bulkhead ./cmd/bulkhead
 
 up: kube build ## Run Kubernetes with Bulkhead and the example platform on this machine; Ctrl-C ends it.
 	@./bin/bulkhead up
