@@ -126,3 +126,39 @@ func wrongPull(field string) string {
 	}
 	return "e.?" + field + ".orValue('') != 'Always'"
 }
+
+// lapsedPodSecurity (control pod-security) ends a waiver of Pod Security at its time. The waiver lowers a label, and a label
+// has no clock: until Bulkhead raises it again, this policy asks of new pods what the level restricted asks beyond
+// baseline (v1.36, https://kubernetes.io/docs/concepts/security/pod-security-standards/). Kinds of volumes are left to
+// control storage.
+func lapsedPodSecurity() validation {
+	const lax = `c.?securityContext.?allowPrivilegeEscalation.orValue(true) ||
+ !('ALL' in c.?securityContext.?capabilities.?drop.orValue([])) ||
+ c.?securityContext.?capabilities.?add.orValue([]).exists(a, a != 'NET_BIND_SERVICE') ||
+ !c.?securityContext.?runAsNonRoot.orValue(variables.shared.?runAsNonRoot.orValue(false)) ||
+ c.?securityContext.?runAsUser.orValue(variables.shared.?runAsUser.orValue(1)) == 0 ||
+ !(c.?securityContext.?seccompProfile.?type.orValue(variables.shared.?seccompProfile.?type.orValue(''))
+  in ['RuntimeDefault', 'Localhost'])`
+	return validation{
+		name: "pod-security", control: "pod-security",
+		about: "Where a Waiver of Pod Security is over, pods are restricted again at once.",
+		match: match{
+			rules: []admissionv1.NamedRuleWithOperations{
+				on("", []string{"pods"}, onCreate), on("", []string{"pods/ephemeralcontainers"}, onUpdate),
+			},
+			namespaces: labelled(v1alpha1.WaiverPrefix + "pod-security"),
+		},
+		variables: containerVariables(waived("pod-security"),
+			let("oldNames", "variables.oldContainers.map(c, c.name)"),
+			let("shared", "variables.pod.?securityContext.orValue({})"),
+			let("lax", "variables.containers.filter(c, !(c.name in variables.oldNames) && ("+lax+"))"),
+		),
+		checks: []check{{
+			expression: "size(variables.lax) == 0 || variables.waived",
+			message: `'container "' + variables.lax.map(c, c.name).join('", "') + '" is not restricted, and the waiver is over; ' +
+ 'set runAsNonRoot: true, seccompProfile RuntimeDefault, allowPrivilegeEscalation: false, and drop ALL capabilities'`,
+			fallback: "a container is not restricted, and the waiver is over",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}

@@ -107,7 +107,7 @@ func TestPoliciesFormSound(t *testing.T) {
 // Exactly the controls that a Waiver may name can be waived: the others' policies do not even look.
 func TestPoliciesWaivable(t *testing.T) {
 	waivable := map[string]bool{
-		"images": true, "priority": true, "runtime": true, "scheduling": true, "service-expose": true, "storage": true, "token": true,
+		"images": true, "pod-security": true, "priority": true, "runtime": true, "scheduling": true, "service-expose": true, "storage": true, "token": true,
 	}
 	for _, o := range Policies(fullPlatform()) {
 		p, ok := o.(*admissionv1.ValidatingAdmissionPolicy)

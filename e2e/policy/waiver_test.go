@@ -164,3 +164,51 @@ func TestWaivedTokenRequest(t *testing.T) {
 		}
 	}
 }
+
+// A waiver of Pod Security lowers a label, which cannot end by itself; a policy does it for it.
+func TestPodSecurityWaiverEnds(t *testing.T) {
+	marked := map[string]string{v1alpha1.WaiverPrefix + "pod-security": "w", "pod-security.kubernetes.io/enforce": "baseline"}
+	during, inForce := newSpace(t, "lax", marked, until("pod-security", time.Now().Add(time.Hour)))
+	after, over := newSpace(t, "strict", marked, until("pod-security", time.Now().Add(-time.Hour)))
+	within := func(change func(*corev1.SecurityContext)) func(*corev1.PodSpec) {
+		return func(s *corev1.PodSpec) { change(s.Containers[0].SecurityContext) }
+	}
+	for name, change := range map[string]func(*corev1.PodSpec){
+		"root":           func(s *corev1.PodSpec) { s.SecurityContext.RunAsNonRoot = nil },
+		"root by number": func(s *corev1.PodSpec) { s.SecurityContext.RunAsUser = ptr(int64(0)) },
+		"root by itself": within(func(c *corev1.SecurityContext) { c.RunAsNonRoot = ptr(false) }),
+		"no seccomp":     func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile = nil },
+		"escalation":     within(func(c *corev1.SecurityContext) { c.AllowPrivilegeEscalation = nil }),
+		"capabilities":   within(func(c *corev1.SecurityContext) { c.Capabilities = nil }),
+		"one capability": within(func(c *corev1.SecurityContext) { c.Capabilities.Add = []corev1.Capability{"CHOWN"} }),
+		"nothing at all": func(s *corev1.PodSpec) { s.SecurityContext, s.Containers[0].SecurityContext = nil, nil },
+		"init container": func(s *corev1.PodSpec) {
+			s.InitContainers = []corev1.Container{{Name: "init", Image: "registry.example.com/init"}}
+		},
+		"second container": func(s *corev1.PodSpec) {
+			s.Containers = append(s.Containers, corev1.Container{Name: "side", Image: "registry.example.com/side"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := during.Create(t.Context(), spoiled(inForce, change), client.DryRunAll); err != nil {
+				t.Errorf("while the waiver is in force: %v", err)
+			}
+			assertRefused(t, after.Create(t.Context(), spoiled(over, change), client.DryRunAll), "pod-security", "is not restricted, and the waiver is over")
+		})
+	}
+	for name, change := range map[string]func(*corev1.PodSpec){
+		"restricted": func(*corev1.PodSpec) {},
+		"the one capability that restricted allows": within(func(c *corev1.SecurityContext) { c.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"} }),
+		"all said in the container": func(s *corev1.PodSpec) {
+			s.Containers[0].SecurityContext.RunAsNonRoot = s.SecurityContext.RunAsNonRoot
+			s.Containers[0].SecurityContext.SeccompProfile = s.SecurityContext.SeccompProfile
+			s.SecurityContext = nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := after.Create(t.Context(), spoiled(over, change), client.DryRunAll); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
