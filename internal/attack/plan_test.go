@@ -232,7 +232,7 @@ func TestAttacksApplyWhereTheirControlIsInForce(t *testing.T) {
 		"soft":       {func(*world) {}, []string{"token", "images", "node-affinity"}, []string{"runtime"}},
 		"sandboxed":  {func(w *world) { w.tenant.Status.Decisions[0].RuntimeClass = "gvisor" }, []string{"runtime"}, nil},
 		"api access": {func(w *world) { w.tenant.Spec.Workloads[0].APIAccess = "OwnNamespaces" }, []string{"token"}, nil},
-		"waived": {func(w *world) { w.spaces[0].Status.Waivers = []string{"images", "pod-security"} },
+		"waived": {func(w *world) { w.spaces[0].Status.Waivers = []string{"images/ocr", "pod-security/legacy"} },
 			[]string{"pod-security", "priority"}, []string{"images"}},
 	}
 	for name, test := range tests {

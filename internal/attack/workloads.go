@@ -2,6 +2,7 @@ package attack
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
@@ -9,9 +10,14 @@ import (
 )
 
 // inForce says of a control whether no Waiver suspends it in the scene's Space. What is waived is not asked: the Waiver
-// stands in the Space's and the tenant's status. A waiver of pod-security lowers it to baseline, so it is still asked.
+// stands in the Space's status, as control/waiver, and in the tenant's. A waiver of pod-security lowers it to baseline, so it is still asked.
 func inForce(control string) func(Scene) bool {
-	return func(s Scene) bool { return s.Space == nil || !slices.Contains(s.Space.Status.Waivers, control) }
+	return func(s Scene) bool {
+		return s.Space == nil || !slices.ContainsFunc(s.Space.Status.Waivers, func(waiver string) bool {
+			waived, _, _ := strings.Cut(waiver, "/")
+			return waived == control
+		})
+	}
 }
 
 // byPolicy is the refusal by one of Bulkhead's admission policies.
