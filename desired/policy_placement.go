@@ -108,21 +108,9 @@ func nodeAffinity() validation {
 		"PATTERN", celNamespaceLabel(v1alpha1.LabelPattern))
 	return validation{
 		name: "node-affinity", control: "node-affinity",
-		about: "Pods run on their tenant's dedicated nodes where it has some, and never on another tenant's.",
-		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
-		variables: podVariables(tenantName(),
-			let("wild", tr.Replace(`variables.pod.?tolerations.orValue([]).filter(t,
- !(t in variables.old.?tolerations.orValue([])) &&
- (t.?key.orValue('') == '' || (t.key == TAINT &&
-  !(t.?operator.orValue('Equal') == 'Equal' && t.?value.orValue('') == variables.tenant))))`)),
-			let("node", "variables.pod.?nodeName.orValue('')"),
-			let("selected", tr.Replace(`variables.pod.?nodeSelector[?LABEL].orValue('')`)),
-			let("nodeTerms", `variables.pod.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([]) +
- variables.pod.?affinity.?nodeAffinity.?preferredDuringSchedulingIgnoredDuringExecution.orValue([]).map(p, p.preference)`),
-			let("podTerms", podTerms("podAffinity")+" +\n "+podTerms("podAntiAffinity")),
-			let("strangers", `variables.podTerms.filter(t, has(t.namespaceSelector) ||
- t.?namespaces.orValue([]).exists(n, !n.startsWith(variables.tenant + '--')))`),
-		),
+		about:     "Pods run on their tenant's dedicated nodes where it has some, and never on another tenant's.",
+		match:     match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
+		variables: nodeVariables(tr),
 		checks: []check{{
 			expression: "size(variables.wild) == 0",
 			message: `'toleration of ' + variables.wild.map(t, '"' + t.?key.orValue('') + '" (' + ` +
@@ -163,6 +151,23 @@ func nodeAffinity() validation {
 			reason:   metav1.StatusReasonForbidden,
 		}},
 	}
+}
+
+// nodeVariables are what of a pod spec decides where it runs.
+func nodeVariables(tr *strings.Replacer) []admissionv1.Variable {
+	return podVariables(tenantName(),
+		let("wild", tr.Replace(`variables.pod.?tolerations.orValue([]).filter(t,
+ !(t in variables.old.?tolerations.orValue([])) &&
+ (t.?key.orValue('') == '' || (t.key == TAINT &&
+  !(t.?operator.orValue('Equal') == 'Equal' && t.?value.orValue('') == variables.tenant))))`)),
+		let("node", "variables.pod.?nodeName.orValue('')"),
+		let("selected", tr.Replace(`variables.pod.?nodeSelector[?LABEL].orValue('')`)),
+		let("nodeTerms", `variables.pod.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([]) +
+ variables.pod.?affinity.?nodeAffinity.?preferredDuringSchedulingIgnoredDuringExecution.orValue([]).map(p, p.preference)`),
+		let("podTerms", podTerms("podAffinity")+" +\n "+podTerms("podAntiAffinity")),
+		let("strangers", `variables.podTerms.filter(t, has(t.namespaceSelector) ||
+ t.?namespaces.orValue([]).exists(n, !n.startsWith(variables.tenant + '--')))`),
+	)
 }
 
 func podTerms(kind string) string {

@@ -2,7 +2,6 @@ package desired
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +14,6 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
-var updatePolicies = flag.Bool("update-policies", false, "rewrite the golden files of the admission policies")
-
 func fullPlatform() *v1alpha1.Platform {
 	return &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{
 		Registries:      []string{"registry.example.com", "mirror.example.com/library/"},
@@ -28,6 +25,7 @@ func fullPlatform() *v1alpha1.Platform {
 }
 
 // The policies as they are written to a cluster, for people to read; every change of them is seen in review.
+// Rewrite with: go test ./desired -run TestPoliciesGolden -update
 func TestPoliciesGolden(t *testing.T) {
 	for name, p := range map[string]*v1alpha1.Platform{"full": fullPlatform(), "none": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +39,7 @@ func TestPoliciesGolden(t *testing.T) {
 				got.Write(y)
 			}
 			file := filepath.Join("testdata", "policy-"+name+".yaml")
-			if *updatePolicies {
+			if *update {
 				if err := os.WriteFile(file, got.Bytes(), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -51,7 +49,7 @@ func TestPoliciesGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("policies changed; if they should, run go test ./desired -run Golden -update-policies (-want +got):\n%s", diff)
+				t.Errorf("policies changed; if they should, run go test ./desired -run PoliciesGolden -update (-want +got):\n%s", diff)
 			}
 		})
 	}

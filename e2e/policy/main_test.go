@@ -73,7 +73,8 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	cluster, err := testcluster.Start("audit-policy-file="+rules, "audit-log-path="+auditLog)
+	cluster, err := testcluster.Start("audit-policy-file="+rules, "audit-log-path="+auditLog,
+		"feature-gates=CrossNamespaceVolumeDataSource=true") // without it the API server drops the field that is attacked
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

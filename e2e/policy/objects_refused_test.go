@@ -255,6 +255,7 @@ func TestClaims(t *testing.T) {
 	try(t, owner, []attempt{
 		{name: "allowed class", object: claim(ns, "data", "fast")},
 		{name: "own snapshot", object: source(nil)},
+		{name: "another's snapshot", object: source(ptr("other--space")), policy: "claims", message: `dataSourceRef reads from namespace "other--space"`},
 		{name: "other class", object: claim(ns, "data", "slow"), policy: "claims", message: `storageClassName "slow" is not allowed; use one of fast`},
 		{name: "no class", object: claim(ns, "data", ""), policy: "claims", message: `storageClassName "" is not allowed`},
 		{name: "empty class", object: with(func(c *corev1.PersistentVolumeClaim) { c.Spec.StorageClassName = ptr("") }), policy: "claims", message: `storageClassName "" is not allowed`},

@@ -88,6 +88,12 @@ func offences(tenant string) []offence {
 		{name: "projected token", policy: "token-pods", spoil: projectToken(""), message: `volume "id" projects one`},
 		{name: "projected token for another audience", policy: "token-pods", spoil: projectToken("sts.example.com"), message: `volume "id" projects one`},
 
+		{name: "projected certificate", policy: "token-pods", message: `volume "id" projects one`, spoil: func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "id", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+				{PodCertificate: &corev1.PodCertificateProjection{SignerName: "example.com/signer", KeyType: "ED25519", CredentialBundlePath: "bundle"}},
+			}}}}}
+		}},
+
 		{name: "in-line CSI volume", policy: "volumes", spoil: func(s *corev1.PodSpec) {
 			s.Volumes = []corev1.Volume{{Name: "in", VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "d.example.com"}}}}
 		}, message: `volume "in" goes past the StorageClasses`},
