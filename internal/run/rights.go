@@ -62,6 +62,8 @@ func Rights() []Right {
 		{Why: "check that the runtimes which the Platform names exist", Rule: rule("node.k8s.io", watched, "runtimeclasses")},
 		{Why: "tell of changes by Events", Rule: rule("events.k8s.io", []string{"create", "patch", "update"}, "events")},
 		{Why: "keep the records of off-boardings", Namespace: v1alpha1.SystemNamespace, Rule: rule("", []string{"get", "create", "update"}, "configmaps")},
+		{Why: "tell of the leader's election, which does so by Events of the old kind", Namespace: v1alpha1.SystemNamespace,
+			Rule: rule("", []string{"create", "patch"}, "events")},
 		{Why: "elect a leader among Bulkhead's processes", Namespace: v1alpha1.SystemNamespace,
 			Rule: rule("coordination.k8s.io", []string{"get", "create", "update"}, "leases")},
 	}
