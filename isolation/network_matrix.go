@@ -81,8 +81,7 @@ func (r *NetworkReach) fill(sc scope) {
 	ins, outs := r.inScope(r.groupsIn, sc.to), r.inScope(r.groupsOut, sc.from)
 	r.parallel(len(outs), func(i int) {
 		for _, in := range ins {
-			r.wideToWide(&r.sure, outs[i], in, false)
-			r.wideToWide(&r.maybe, outs[i], in, true)
+			r.wideToWide(outs[i], in)
 		}
 	})
 	r.sameNode(sc)
@@ -162,34 +161,74 @@ func (r *NetworkReach) inScope(groups map[string]*group, tenant int) []part {
 const familySets = int(ipv4|ipv6) + 1
 
 // wideToWide marks what a wide egress and a wide ingress allowance open together: all sources that the ingress holds,
-// to all destinations that the egress holds. Only families tie a source to a destination, so destinations are kept by
-// theirs.
-func (r *NetworkReach) wideToWide(m *matrix, out, in part, loose bool) {
-	var to [familySets]bitset
-	for _, id := range in.spaces {
-		s := r.spaces[id]
-		for _, c := range s.wideIn {
-			if c.group != in.group || !out.group.allowance.peer.holds(s, c.class, loose) ||
-				!out.group.allowance.ports.meets(c.allowance.ports, c.class.ports) {
-				continue
-			}
-			if to[c.class.families] == nil {
-				to[c.class.families] = newBitset(m.n)
-			}
-			to[c.class.families].set(s.tenant)
-		}
+// to all destinations that the egress holds.
+func (r *NetworkReach) wideToWide(out, in part) {
+	a, b := out.group.allowance, in.group.allowance
+	r.cross(out, in, false, &r.sure, &r.maybe)
+	if a.peer.kind == addressesIn || b.peer.kind == addressesIn { // to nothing else do unknown addresses matter
+		r.cross(out, in, true, &r.maybe)
 	}
+}
+
+// member is a tenant with pods of some IP families on one side of a crossing.
+type member struct {
+	tenant   int
+	families families
+}
+
+func (r *NetworkReach) cross(out, in part, loose bool, matrices ...*matrix) {
+	a, b := out.group.allowance, in.group.allowance
+	var some [8]member // most groups are of one tenant, and take no memory
+	sources := some[:0]
 	for _, id := range out.spaces {
 		s := r.spaces[id]
 		for _, c := range s.wideOut {
-			if c.group != out.group || !in.group.allowance.peer.holds(s, c.class, loose) {
+			if c.group == out.group && b.peer.holds(s, c.class, loose) {
+				sources = addMember(sources, member{s.tenant, c.class.families})
+			}
+		}
+	}
+	if len(sources) == 0 {
+		return
+	}
+	var sets [familySets]bitset // only families tie a source to a destination, so many of these are kept by theirs
+	for _, id := range in.spaces {
+		s := r.spaces[id]
+		for _, c := range s.wideIn {
+			if c.group != in.group || !a.peer.holds(s, c.class, loose) || !a.ports.meets(c.allowance.ports, c.class.ports) {
 				continue
 			}
-			for f := range to {
-				if to[f] != nil && together(&out.group.allowance.peer, &in.group.allowance.peer, c.class.families, families(f)) {
-					m.markAll(s.tenant, to[f])
+			if len(sources) > len(some) {
+				if sets[c.class.families] == nil {
+					sets[c.class.families] = newBitset(len(r.tenants))
+				}
+				sets[c.class.families].set(s.tenant)
+				continue
+			}
+			for _, source := range sources {
+				if source.tenant != s.tenant && together(&a.peer, &b.peer, source.families, c.class.families) {
+					for _, m := range matrices {
+						m.mark(source.tenant, s.tenant)
+					}
 				}
 			}
 		}
 	}
+	for f, set := range sets {
+		for _, source := range sources {
+			if set != nil && together(&a.peer, &b.peer, source.families, families(f)) {
+				for _, m := range matrices {
+					m.markAll(source.tenant, set)
+				}
+			}
+		}
+	}
+}
+
+// addMember adds a member unless it was the last.
+func addMember(list []member, m member) []member {
+	if n := len(list); n > 0 && list[n-1] == m {
+		return list
+	}
+	return append(list, m)
 }

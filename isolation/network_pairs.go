@@ -72,13 +72,16 @@ func (p *TenantPairs) collectDoubts() {
 			p.everyone = append(p.everyone, fmt.Sprintf("%s: %s", missing.Kind, missing.Why))
 		}
 	}
-	labelsMatter := p.r.selectsByLabels()
+	var labelsMatter *bool
 	for _, s := range p.r.spaces {
 		if s.tenant < 0 {
 			continue
 		}
 		doubts := s.invalid
-		if s.source.Implied && labelsMatter {
+		if s.source.Implied && labelsMatter == nil {
+			labelsMatter = new(p.r.selectsByLabels())
+		}
+		if s.source.Implied && *labelsMatter {
 			doubts = append(slices.Clone(doubts), fmt.Sprintf("Namespace %s: was not listed, so its labels are not known, and policies select by labels", s.source.Name))
 		}
 		if len(doubts) > 0 {
@@ -164,15 +167,37 @@ func (p *TenantPairs) Pair(from, to string) (Pair, error) {
 // With returns every pair that got one of the verdicts, with its details, by the names of its tenants.
 func (p *TenantPairs) With(verdicts ...Verdict) iter.Seq[Pair] {
 	return func(yield func(Pair) bool) {
+		candidates := newBitset(len(p.r.tenants))
 		for from := range p.r.tenants {
-			for to := range p.r.tenants {
-				if from == to || !slices.Contains(verdicts, p.verdict(from, to)) {
-					continue
+			p.candidates(from, verdicts, candidates)
+			more := true
+			candidates.each(func(to int) {
+				if more && to != from && slices.Contains(verdicts, p.verdict(from, to)) {
+					more = yield(p.pair(from, to))
 				}
-				if !yield(p.pair(from, to)) {
-					return
-				}
+			})
+			if !more {
+				return
 			}
 		}
+	}
+}
+
+// candidates marks the destinations among which those with the verdicts are, so that what is not asked for costs next
+// to nothing.
+func (p *TenantPairs) candidates(from int, verdicts []Verdict, set bitset) {
+	copy(set, p.r.maybe.rows[from])
+	every := slices.Contains(verdicts, NoConnection)
+	if slices.Contains(verdicts, Unknown) {
+		every = every || len(p.everyone) > 0 || p.doubtful.has(from)
+		for w := range set {
+			set[w] |= p.doubtful[w]
+		}
+	}
+	for to := range p.r.tenants {
+		if !every {
+			break
+		}
+		set.set(to)
 	}
 }

@@ -108,6 +108,12 @@ func (p Ports) String() string {
 }
 
 func (p Ports) union(q Ports) Ports {
+	if p.All() || q.Empty() {
+		return p
+	}
+	if q.All() || p.Empty() {
+		return q
+	}
 	var u Ports
 	for i := range p.ranges {
 		switch {
@@ -170,6 +176,9 @@ func (p Ports) overlaps(q Ports) bool {
 }
 
 func (p Ports) minus(q Ports) Ports {
+	if q.Empty() {
+		return p
+	}
 	var u Ports
 	for i := range p.ranges {
 		for _, a := range p.ranges[i] {

@@ -10,7 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-var packets = flag.Int("packets", 60_000, "packets that the reach and the dumb evaluator must agree on; 1000000 for the full count")
+var packets = flag.Int("packets", 30_000, "packets that the reach and the dumb evaluator must agree on; 1000000 for the full count")
 
 const packetsPerWorld = 250
 

@@ -34,6 +34,7 @@ type space struct {
 // class is a set of pods of one namespace that no policy can tell apart: the same labels, named ports, and cells of
 // addresses.
 type class struct {
+	id     int32 // in the namespace, by first pod
 	labels snapshot.Labels
 	ports  []snapshot.NamedPort
 	host   bool
@@ -73,7 +74,7 @@ func (s *space) regroup(pods []*snapshot.Pod, cuts cuts) {
 		if !known {
 			i = int32(len(s.classes))
 			index[string(key)] = i
-			s.classes = append(s.classes, &class{labels: pod.Labels, ports: pod.Ports, host: pod.HostNetwork, cells: cells, families: families, first: pod})
+			s.classes = append(s.classes, &class{id: i, labels: pod.Labels, ports: pod.Ports, host: pod.HostNetwork, cells: cells, families: families, first: pod})
 		}
 		s.pods = append(s.pods, pod)
 		s.classOf = append(s.classOf, i)

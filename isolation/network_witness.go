@@ -62,47 +62,113 @@ func (p *TenantPairs) pair(from, to int) Pair {
 
 // connect fills in every connection of the pair.
 func (p *TenantPairs) connect(pair *Pair, from, to int) {
-	flows := p.flows[[2]int{from, to}]
-	var possible *Witness
+	f := findings{pair: pair, flows: p.flows[[2]int{from, to}]}
 	for _, a := range p.r.tenants[from].spaces {
 		for _, b := range p.r.tenants[to].spaces {
 			source, target := p.r.spaces[a], p.r.spaces[b]
-			for _, c := range source.classes {
-				for _, d := range target.classes {
-					s, t := end{source, c}, end{target, d}
-					approved := declared(flows, s, t)
-					all := between(s, t, true)
-					sure := between(s, t, false)
-					pair.Declared = pair.Declared.union(sure.intersect(approved))
-					if excess := sure.minus(approved); !excess.Empty() {
-						pair.Excess = pair.Excess.union(excess)
-						if pair.Witness == nil {
-							pair.Witness = witnessOf(s, t, approved, excess, false)
-						}
-					}
-					if beyond := all.minus(sure).minus(approved); !beyond.Empty() {
-						pair.Possible = pair.Possible.union(beyond)
-						if possible == nil {
-							possible = witnessOf(s, t, approved, beyond, true)
-						}
-					}
-				}
+			f.overPolicies(source, target)
+			f.onNodes(source, target)
+			f.settle(source, target)
+			if pair.Excess.All() && len(f.flows) == 0 {
+				return // there is no more to find
 			}
-			p.connectOnNodes(pair, source, target, flows, &possible)
 		}
 	}
 	pair.Possible = pair.Possible.minus(pair.Excess)
 	if !pair.Possible.Empty() {
 		pair.Doubts = append(pair.Doubts, fmt.Sprintf("%s from %s to %s hangs on addresses or nodes of pods that are not known",
-			possible.Ports, possible.From, possible.To))
+			f.possible.Ports, f.possible.From, f.possible.To))
 	}
 	if pair.Witness == nil {
-		pair.Witness = possible
+		pair.Witness = f.possible
 	}
 }
 
-// connectOnNodes adds what host-network pods reach, and are reached by, on their own node.
-func (p *TenantPairs) connectOnNodes(pair *Pair, source, target *space, flows []flow, possible **Witness) {
+// findings collects the connections of a pair of tenants.
+type findings struct {
+	pair     *Pair
+	flows    []flow
+	possible *Witness
+	// sure and maybe are the first classes of the two namespaces at hand that have a connection; with nil there is none.
+	sure, maybe [2]*class
+	outs, ins   []carried
+}
+
+// overPolicies adds what policies let through from one namespace to another.
+func (f *findings) overPolicies(source, target *space) {
+	f.outs = appendFor(f.outs[:0], target, source.narrowOut, source.wideOut)
+	if len(f.outs) == 0 {
+		return
+	}
+	f.ins = appendFor(f.ins[:0], source, target.narrowIn, target.wideIn)
+	for _, out := range f.outs {
+		for _, in := range f.ins {
+			a, b := out.allowance, in.allowance
+			if !a.peer.holds(target, in.class, true) || !b.peer.holds(source, out.class, true) ||
+				!together(&a.peer, &b.peer, out.class.families, in.class.families) {
+				continue
+			}
+			ports, pair := overlap(a, b, in.class.ports), f.pair
+			approved := declared(f.flows, end{source, out.class}, end{target, in.class})
+			beyond := ports.minus(approved)
+			if !a.peer.holds(target, in.class, false) || !b.peer.holds(source, out.class, false) {
+				beyond = beyond.minus(between(end{source, out.class}, end{target, in.class}, false))
+				if pair.Possible = pair.Possible.union(beyond); !beyond.Empty() {
+					f.maybe = first(f.maybe, out.class, in.class)
+				}
+				continue
+			}
+			pair.Declared = pair.Declared.union(ports.intersect(approved))
+			if pair.Excess = pair.Excess.union(beyond); !beyond.Empty() {
+				f.sure = first(f.sure, out.class, in.class)
+			}
+		}
+	}
+}
+
+// appendFor appends what of a namespace's allowances can concern another.
+func appendFor(list []carried, other *space, lists ...[]carried) []carried {
+	for _, l := range lists {
+		for i := range l {
+			if peer := &l[i].allowance.peer; peer.kind == everyone || peer.spaces.has(other.id) {
+				list = append(list, l[i])
+			}
+		}
+	}
+	return list
+}
+
+// first returns the pair of classes that comes first.
+func first(known [2]*class, from, to *class) [2]*class {
+	if known[0] == nil || from.id < known[0].id || from.id == known[0].id && to.id < known[1].id {
+		return [2]*class{from, to}
+	}
+	return known
+}
+
+// settle makes the witnesses of two namespaces, unless there are some.
+func (f *findings) settle(source, target *space) {
+	witness := func(classes [2]*class, loose bool) *Witness {
+		s, t := end{source, classes[0]}, end{target, classes[1]}
+		approved := declared(f.flows, s, t)
+		ports := between(s, t, loose).minus(approved)
+		if loose {
+			ports = ports.minus(between(s, t, false))
+		}
+		return witnessOf(s, t, approved, ports, loose)
+	}
+	if f.sure[0] != nil && f.pair.Witness == nil {
+		f.pair.Witness = witness(f.sure, false)
+	}
+	if f.maybe[0] != nil && f.possible == nil {
+		f.possible = witness(f.maybe, true)
+	}
+	f.sure, f.maybe = [2]*class{}, [2]*class{}
+}
+
+// onNodes adds what host-network pods reach, and are reached by, on their own node.
+func (f *findings) onNodes(source, target *space) {
+	pair := f.pair
 	if len(source.hostNodes) == 0 && len(target.hostNodes) == 0 {
 		return
 	}
@@ -112,7 +178,7 @@ func (p *TenantPairs) connectOnNodes(pair *Pair, source, target *space, flows []
 			if !maybe {
 				continue
 			}
-			approved := declared(flows, end{source, source.classes[source.classOf[i]]}, end{target, target.classes[target.classOf[j]]})
+			approved := declared(f.flows, end{source, source.classes[source.classOf[i]]}, end{target, target.classes[target.classOf[j]]})
 			excess := everyPort().minus(approved)
 			w := nodeWitness(source, target, a, b, excess)
 			switch {
@@ -122,8 +188,8 @@ func (p *TenantPairs) connectOnNodes(pair *Pair, source, target *space, flows []
 					pair.Witness = w
 				}
 			case !excess.Empty():
-				if pair.Possible = pair.Possible.union(excess); *possible == nil {
-					*possible = w
+				if pair.Possible = pair.Possible.union(excess); f.possible == nil {
+					f.possible = w
 				}
 			}
 		}
