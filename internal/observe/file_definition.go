@@ -29,7 +29,8 @@ type definition struct {
 	namespaced bool
 	structural *schema.Structural
 	openAPI    validation.SchemaValidator
-	rules      *cel.Validator
+	conformer  *conformer
+	rules      *ruleBook
 }
 
 // definitions are compiled when the first object of their kind is met: compiling costs more than checking hundreds of
@@ -91,7 +92,8 @@ func compile(crd *apiextensionsv1.CustomResourceDefinition) (*definition, error)
 		namespaced: crd.Spec.Scope == apiextensionsv1.NamespaceScoped,
 		structural: structural,
 		openAPI:    openAPI,
-		rules:      cel.NewValidator(structural, true, celconfig.PerCallLimit),
+		conformer:  newConformer(structural),
+		rules:      newRuleBook(cel.NewValidator(structural, true, celconfig.PerCallLimit)),
 	}, nil
 }
 
@@ -125,12 +127,12 @@ func (d *definition) check(object map[string]any) []refusal {
 		faults = append(faults, metavalidation.ValidateObjectMetaDeclaratively(context.Background(), operation.Create, meta, nil,
 			d.namespaced, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata"), false)...)
 	}
-	faults = append(faults, validation.ValidateCustomResource(nil, object, d.openAPI)...)
+	if !d.conformer.conforms(d.structural, object) {
+		faults = append(faults, validation.ValidateCustomResource(nil, object, d.openAPI)...)
+	}
 	faults = append(faults, listtype.ValidateListSetsAndMaps(nil, d.structural, object)...)
 	if !blocks(faults) && meta != nil {
-		// The rules run without a limit of time: each has the API server's limit of cost.
-		broken, _ := d.rules.Validate(context.Background(), nil, d.structural, object, nil, celconfig.RuntimeCELCostBudget)
-		faults = append(faults, broken...)
+		faults = append(faults, d.rules.check(nil, object)...)
 	}
 	for _, fault := range faults {
 		refusals = append(refusals, d.refusal(fault))
