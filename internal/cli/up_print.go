@@ -202,7 +202,7 @@ const wrapAtLeast = 50
 
 func (t *told) printAnswer(b *strings.Builder, p paint) {
 	if t.empty {
-		fmt.Fprintf(b, "%s\n", p.bold(fmt.Sprintf("Bulkhead is up, and empty (%.0f s).", t.seconds)))
+		fmt.Fprintf(b, "%s\n", p.bold(fmt.Sprintf("Bulkhead is up, without the example platform (%.0f s).", t.seconds)))
 		return
 	}
 	ready := 0

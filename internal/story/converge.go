@@ -125,7 +125,7 @@ func (p *Play) Run(ctx context.Context, states []SpaceState) error {
 		for _, workloads := range p.Example.Workloads {
 			inside := slices.DeleteFunc(slices.Clone(pods.Items), func(pod corev1.Pod) bool { return pod.Namespace != workloads.Namespace })
 			if len(inside) == 0 {
-				open = append(open, workloads.Namespace+" has no pod")
+				open = append(open, workloads.Namespace+" has no pod: "+p.lastWarning(ctx, workloads.Namespace))
 			}
 			for i := range inside {
 				if why := notRunning(&inside[i]); why != "" {
@@ -140,6 +140,22 @@ func (p *Play) Run(ctx context.Context, states []SpaceState) error {
 		return fmt.Errorf("after %v not everything runs:\n  %s", patience, strings.Join(open, "\n  "))
 	}
 	return err
+}
+
+// lastWarning is the newest event of a namespace that is a warning: it mostly says why nothing runs.
+func (p *Play) lastWarning(ctx context.Context, namespace string) string {
+	var events corev1.EventList
+	if err := p.Admin.client.List(ctx, &events, client.InNamespace(namespace)); err != nil {
+		return err.Error()
+	}
+	newest := corev1.Event{Message: "no event says why"}
+	for i := range events.Items {
+		e := &events.Items[i]
+		if e.Type == corev1.EventTypeWarning && !e.LastTimestamp.Before(&newest.LastTimestamp) {
+			newest = *e
+		}
+	}
+	return newest.Message
 }
 
 func notRunning(pod *corev1.Pod) string {

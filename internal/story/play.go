@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,13 +81,19 @@ func (p *Play) Deploy(ctx context.Context, spaces []SpaceState) ([]string, error
 	return kept, fault
 }
 
+// immutable says that an object is there from an older example and lets its difference to this one not be written.
+func immutable(err error) bool {
+	return apierrors.IsInvalid(err) &&
+		(strings.Contains(err.Error(), "field is immutable") || strings.Contains(err.Error(), "updates to statefulset spec"))
+}
+
 // apply writes objects by server-side apply. What somebody else has changed since is left as it is and reported.
 func (p *Person) apply(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
 	var kept []string
 	for _, object := range objects {
 		err := p.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object.DeepCopy()), client.FieldOwner(fieldOwner))
 		switch {
-		case apierrors.IsConflict(err):
+		case apierrors.IsConflict(err), immutable(err):
 			kept = append(kept, describe(object))
 		case err != nil:
 			return nil, fmt.Errorf("%s applies %s: %w", p.Name, describe(object), err)
