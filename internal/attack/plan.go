@@ -177,11 +177,16 @@ func one[T any](salt string, list []T, choose func(string, int) int) []T {
 	return list[i : i+1]
 }
 
-// someSpaces are all Spaces that the previous proof does not cover as they are now, and spacesPerProof of the others.
+// someSpaces are all Spaces that the previous proof does not cover as they are now, and spacesPerProof of the others. A change
+// of the Tenant or the Platform changes what is enforced in all of them.
 func someSpaces(w *world, choose func(string, int) int) []v1alpha1.Space {
 	var chosen, proven []v1alpha1.Space
+	var before []string
+	if proof := w.tenant.Status.Proof; proof != nil && slices.Contains(proof.Covers, w.generations()) {
+		before = proof.Covers
+	}
 	for _, space := range w.spaces {
-		if w.tenant.Status.Proof != nil && slices.Contains(w.tenant.Status.Proof.Covers, covered(&space)) {
+		if slices.Contains(before, covered(&space)) {
 			proven = append(proven, space)
 		} else {
 			chosen = append(chosen, space)
@@ -200,10 +205,15 @@ func someSpaces(w *world, choose func(string, int) int) []v1alpha1.Space {
 // covered is how a proof notes a Space: by its name and what is enforced in it.
 func covered(space *v1alpha1.Space) string { return space.Name + "/" + space.Status.Revision }
 
+// generations is how a proof notes the Tenant and the Platform.
+func (w *world) generations() string {
+	return fmt.Sprintf("tenant/%d/%d", w.tenant.Generation, w.platform.Generation)
+}
+
 // covers is what a proof notes that it is about. Spaces that this proof passed over were asked by an earlier one, and nothing
 // of theirs has changed since: someSpaces chooses every other.
 func (w *world) covers() []string {
-	list := []string{fmt.Sprintf("tenant/%d/%d", w.tenant.Generation, w.platform.Generation)}
+	list := []string{w.generations()}
 	for i := range w.spaces {
 		list = append(list, covered(&w.spaces[i]))
 	}

@@ -257,6 +257,30 @@ func TestAttacksApplyWhereTheirControlIsInForce(t *testing.T) {
 	}
 }
 
+// A change of the Platform or of the Tenant may change what every Space allows, so that all are asked again.
+func TestEverySpaceIsAskedAfterAChangeOfPlatformOrTenant(t *testing.T) {
+	for name, change := range map[string]func(*world){
+		"platform": func(w *world) { w.platform.Generation++ },
+		"tenant":   func(w *world) { w.tenant.Generation++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := testWorld()
+			w.spaces = []v1alpha1.Space{testSpace("a"), testSpace("b"), testSpace("c"), testSpace("d")}
+			w.prove()
+			change(w)
+			where := map[string]bool{}
+			for _, task := range mustPlan(t, w, time.Unix(0, 0), false) {
+				where[task.scene.Namespace()] = true
+			}
+			for _, space := range w.spaces {
+				if !where[space.Status.Namespace] {
+					t.Errorf("nobody asked in %s", space.Status.Namespace)
+				}
+			}
+		})
+	}
+}
+
 func TestOwnNamespacesAreNotForeign(t *testing.T) {
 	w := testWorld()
 	if got := foreignTo(w.tenant, []string{"acme--web", "tenant-acme", "", "acme-two--web"}); !slices.Equal(got, []string{"acme-two--web"}) {
