@@ -75,7 +75,7 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 		return a.change(want, Unchanged), err
 	}
 	change := a.change(want, Updated)
-	change.Fields, change.By = d.fields, LastForeignWriter(have)
+	change.Fields, change.By, change.Version = d.told(), LastForeignWriter(have), have.GetResourceVersion()
 	if a.memory.same(want) || change.By != "" && change.By == have.GetAnnotations()[v1alpha1.AnnotationChangedBy] {
 		change.Action = Repaired
 	}
@@ -238,7 +238,10 @@ func terminating(want, have client.Object) error {
 }
 
 func (a *Applier) change(obj client.Object, action Action) Change {
-	return Change{Action: action, Kind: kindOf(obj), Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	return Change{
+		Action: action, APIVersion: obj.GetObjectKind().GroupVersionKind().GroupVersion().String(),
+		Kind: kindOf(obj), Namespace: obj.GetNamespace(), Name: obj.GetName(),
+	}
 }
 
 // kindOf is the name of the Go type, which for every built-in object is its kind: objects from a cache carry no TypeMeta.

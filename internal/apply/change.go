@@ -29,8 +29,10 @@ const (
 // Change says what was done to one object, and why.
 type Change struct {
 	Action Action
-	// Kind, Namespace and Name of the object; Namespace is empty for a cluster-scoped one.
-	Kind, Namespace, Name string
+	// APIVersion, Kind, Namespace and Name of the object; Namespace is empty for a cluster-scoped one.
+	APIVersion, Kind, Namespace, Name string
+	// Version is the resourceVersion that was found and not left as it was; empty when there was no object.
+	Version string
 	// Fields that differed from the rendering, as paths, for Updated and Repaired.
 	Fields []string
 	// By is who made the difference, as well as the object tells: the user's name that the API server noted, or else

@@ -63,6 +63,16 @@ func compare(want, have client.Object) difference {
 	return d
 }
 
+// told are the differences without the note that the API server made about who changed the object, unless that is all.
+func (d *difference) told() []string {
+	note := fmt.Sprintf("metadata.annotations[%s]", v1alpha1.AnnotationChangedBy)
+	told := slices.DeleteFunc(slices.Clone(d.fields), func(f string) bool { return f == note })
+	if len(told) == 0 {
+		return d.fields
+	}
+	return told
+}
+
 // AsRendered tells whether a live object is exactly as rendered.
 func AsRendered(want, have client.Object) bool { return compareNone(want, have) }
 
@@ -89,6 +99,9 @@ func isReserved(key string, prefixes []string) bool {
 func (d *difference) values(path string, want, have reflect.Value) {
 	if equality.Semantic.DeepEqual(want.Interface(), have.Interface()) {
 		return
+	}
+	if want.Kind() == reflect.Pointer && !want.IsNil() && !have.IsNil() {
+		want, have = want.Elem(), have.Elem()
 	}
 	switch {
 	case want.Kind() == reflect.Struct && plainStruct(want.Type()):

@@ -201,24 +201,33 @@ func passing(reason string) bool {
 	}
 }
 
-// Changes writes an Event for every change that undid somebody's tampering: who, and what.
+// Changes writes an Event for every change that undid somebody's tampering: who, and what. The object that was put
+// right is the Event's related one, with the version that was found: Events that agree in everything but their note are
+// counted as one, and two people's tampering must not be.
 func (r *Reporter) Changes(tenant string, obj client.Object, changes []apply.Change) {
 	for i := range changes {
-		if changes[i].Tampered() {
-			r.Eventf(tenant, obj, corev1.EventTypeWarning, string(changes[i].Action), "Repair", "%s", changes[i].String())
+		if c := &changes[i]; c.Tampered() {
+			related := &corev1.ObjectReference{
+				APIVersion: c.APIVersion, Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, ResourceVersion: c.Version,
+			}
+			r.Events.Eventf(obj, related, corev1.EventTypeWarning, string(c.Action), "Repair", "%s", note(tenant, c.String()))
 		}
 	}
 }
 
-// Eventf writes an Event that names the tenant. The API server takes notes of at most 1 kB.
+// Eventf writes an Event that names the tenant.
 func (r *Reporter) Eventf(tenant string, obj client.Object, eventType, reason, action, format string, args ...any) {
+	r.Events.Eventf(obj, nil, eventType, reason, action, "%s", note(tenant, fmt.Sprintf(format, args...)))
+}
+
+// note names the tenant, and is no longer than the 1 kB that the API server takes.
+func note(tenant, text string) string {
 	const longest = 1000
-	note := fmt.Sprintf(format, args...)
 	if tenant != "" {
-		note = "tenant " + tenant + ": " + note
+		text = "tenant " + tenant + ": " + text
 	}
-	if len(note) > longest {
-		note = note[:longest] + " ..."
+	if len(text) > longest {
+		text = text[:longest] + " ..."
 	}
-	r.Events.Eventf(obj, nil, eventType, reason, action, "%s", note)
+	return text
 }
