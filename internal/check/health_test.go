@@ -134,9 +134,15 @@ func TestTenantsReadiness(t *testing.T) {
 	absent(t, findings, "BHC301", "Tenant rd-ready")
 	expect(t, findings, "BHC301", "Tenant rd-new", check.Unknown, "not looked at by a controller yet")
 	expect(t, findings, "BHC301", "Tenant rd-failed", check.Problem, "ApplyFailed: words")
-	expect(t, findings, "BHC301", "Tenant rd-hard", check.Note, "NeedsDedicatedCluster: waits")
+	absent(t, findings, "BHC301", "Tenant rd-hard")
 	expect(t, findings, "BHC301", "Tenant rd-changed", check.Unknown, "latest change has not been looked at")
-	expect(t, findings, "BHC301", "Tenants", check.OK, "1 of 5 Ready")
+	about := of(findings, "BHC301")
+	if about[0].State != check.OK || about[0].Detail != "1 of 5 Ready" {
+		t.Errorf("the first line is %s %s", about[0].State, about[0].Detail)
+	}
+	if about[1].State != check.Note || about[1].Detail != "1 wait (NeedsDedicatedCluster): rd-hard" {
+		t.Errorf("the second line is %s %s", about[1].State, about[1].Detail)
+	}
 }
 
 // Promise: a proof that is stale, missing or undecided is Unknown; one that found a hole is a problem, fresh or not.

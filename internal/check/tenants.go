@@ -56,15 +56,12 @@ func checkTenants(ctx context.Context, s *session) ([]Finding, error) {
 	if err := s.client.List(ctx, tenants); err != nil {
 		return nil, fmt.Errorf("list Tenants: %w", err)
 	}
-	var findings []Finding
+	var judged group
 	for i := range tenants.Items {
 		t := &tenants.Items[i]
-		if f, fine := readiness(&t.ObjectMeta, t.Status.Conditions); !fine {
-			f.Subject = "Tenant " + t.Name
-			findings = append(findings, f)
-		}
+		judged.add("Tenant "+t.Name, t.Name, &t.ObjectMeta, t.Status.Conditions)
 	}
-	return withCount(findings, len(tenants.Items), "Ready"), nil
+	return judged.findings(), nil
 }
 
 func checkSpaces(ctx context.Context, s *session) ([]Finding, error) {
@@ -72,15 +69,59 @@ func checkSpaces(ctx context.Context, s *session) ([]Finding, error) {
 	if err := s.client.List(ctx, spaces); err != nil {
 		return nil, fmt.Errorf("list Spaces: %w", err)
 	}
-	var findings []Finding
+	var judged group
 	for i := range spaces.Items {
 		space := &spaces.Items[i]
-		if f, fine := readiness(&space.ObjectMeta, space.Status.Conditions); !fine {
-			f.Subject = "Space " + space.Namespace + "/" + space.Name
-			findings = append(findings, f)
-		}
+		name := space.Namespace + "/" + space.Name
+		judged.add("Space "+name, name, &space.ObjectMeta, space.Status.Conditions)
 	}
-	return withCount(findings, len(spaces.Items), "Ready"), nil
+	return judged.findings(), nil
+}
+
+// group is many things of one kind, of which those that are well share a line, and those that wait for the same.
+type group struct {
+	all, ready int
+	waiting    map[string][]string // by reason
+	rest       []Finding
+}
+
+// add judges the condition Ready of one object.
+func (g *group) add(subject, name string, object *metav1.ObjectMeta, conditions []metav1.Condition) {
+	g.all++
+	placed := meta.FindStatusCondition(conditions, v1alpha1.ConditionPlaced)
+	f, ready := readiness(object, conditions)
+	switch {
+	case ready:
+		g.ready++
+	case f.State == Problem && placed != nil && placed.Status != metav1.ConditionTrue && waiting[placed.Reason]:
+		if g.waiting == nil {
+			g.waiting = map[string][]string{}
+		}
+		g.waiting[placed.Reason] = append(g.waiting[placed.Reason], name)
+	default:
+		f.Subject = subject
+		g.rest = append(g.rest, f)
+	}
+}
+
+func (g *group) findings() []Finding {
+	if g.all == 0 {
+		return []Finding{found(Note, "there are none")}
+	}
+	var findings []Finding
+	if g.ready > 0 {
+		findings = append(findings, found(OK, "%d of %d Ready", g.ready, g.all))
+	}
+	const shown = 10
+	for _, reason := range slices.Sorted(maps.Keys(g.waiting)) {
+		names := g.waiting[reason]
+		more := ""
+		if len(names) > shown {
+			more = fmt.Sprintf(" and %d more", len(names)-shown)
+		}
+		findings = append(findings, found(Note, "%d wait (%s): %s%s", len(names), reason, strings.Join(names[:min(shown, len(names))], ", "), more))
+	}
+	return append(findings, g.rest...)
 }
 
 // readiness judges the condition Ready; fine means that there is nothing to tell.
@@ -97,15 +138,10 @@ func readiness(object *metav1.ObjectMeta, conditions []metav1.Condition) (f Find
 	case ready.Status == metav1.ConditionTrue:
 		return f, true
 	}
-	reason, message, state := ready.Reason, ready.Message, Problem
-	placed := meta.FindStatusCondition(conditions, v1alpha1.ConditionPlaced)
-	switch {
-	case placed != nil && placed.Status != metav1.ConditionTrue && waiting[placed.Reason]:
-		reason, message, state = placed.Reason, placed.Message, Note
-	case ready.Status == metav1.ConditionUnknown:
-		state = Unknown
+	if ready.Status == metav1.ConditionUnknown {
+		return found(Unknown, "%s: %s", ready.Reason, ready.Message), false
 	}
-	return found(state, "%s: %s", reason, message), false
+	return found(Problem, "%s: %s", ready.Reason, ready.Message), false
 }
 
 // withCount puts one line for those that are fine before the lines for the others.

@@ -13,9 +13,9 @@ import (
 // drawTenant makes the tree of a description. Problems come before what is well, and what is well shares a line
 // unless every detail is wanted.
 func drawTenant(v *tenantView, verbose bool) *branch {
-	root := &branch{mark: v.Ready.mark(), text: "Tenant " + v.Name + ": " + v.Ready.text()}
+	root := &branch{mark: v.Ready.mark(), text: "Tenant " + v.Name + ": " + v.Ready.word()}
 	drawOwners(root, v)
-	drawDecisions(root, v)
+	drawDecisions(root, v, verbose)
 	placed := condition(v.Conditions, v1alpha1.ConditionPlaced)
 	placement := root.add(placed.mark(), "placement: %s", placed.text())
 	if v.NodeGroup != "" {
@@ -56,6 +56,19 @@ func (c *conditionView) text() string {
 	return c.Reason + ": " + c.Message
 }
 
+// word is the condition in brief: the branches below say why.
+func (c *conditionView) word() string {
+	switch {
+	case c.Status == metav1.ConditionTrue:
+		return c.Type
+	case c.Reason == "":
+		return "not known to be " + c.Type + ": " + c.Message
+	case c.Status == metav1.ConditionFalse:
+		return "not " + c.Type + " (" + c.Reason + ")"
+	}
+	return "not known to be " + c.Type + " (" + c.Reason + ")"
+}
+
 func drawOwners(root *branch, v *tenantView) {
 	names := make([]string, len(v.Owners))
 	for i, o := range v.Owners {
@@ -68,7 +81,7 @@ func drawOwners(root *branch, v *tenantView) {
 	root.add(markNone, "owners: %s", strings.Join(names, ", "))
 }
 
-func drawDecisions(root *branch, v *tenantView) {
+func drawDecisions(root *branch, v *tenantView, verbose bool) {
 	decided := condition(v.Conditions, v1alpha1.ConditionDecided)
 	b := root.add(decided.mark(), "decision: %s", decided.text())
 	for _, d := range v.Decisions {
@@ -81,12 +94,26 @@ func drawDecisions(root *branch, v *tenantView) {
 			workload.detail("because %s", reason)
 		}
 		for _, risk := range d.Risks {
-			workload.detail("risk    %s", risk)
+			if verbose {
+				workload.detail("risk %s", risk)
+			}
+		}
+		if !verbose && len(d.Risks) > 0 {
+			workload.detail("leaves risks %s: -v says what they are", strings.Join(riskIDs(d.Risks), ", "))
 		}
 		for _, flip := range d.Flips {
 			workload.detail("cheaper %s", flip)
 		}
 	}
+}
+
+// riskIDs of risks that are recorded as "id: text".
+func riskIDs(risks []string) []string {
+	ids := make([]string, len(risks))
+	for i, risk := range risks {
+		ids[i], _, _ = strings.Cut(risk, ":")
+	}
+	return ids
 }
 
 func drawSpaces(root *branch, v *tenantView, verbose bool) {
@@ -129,7 +156,8 @@ func drawSpace(s *spaceView, verbose bool) *branch {
 	}
 	b := &branch{mark: s.Ready.mark(), text: fmt.Sprintf("%s (%s), workload %s: %s", s.Name, where, s.Workload, s.Ready.text())}
 	for _, c := range s.Conditions {
-		if c.Status != metav1.ConditionTrue || verbose {
+		// What is not looked at for the reason that the first line gives says nothing new.
+		if verbose || c.Status != metav1.ConditionTrue && c.Reason != s.Ready.Reason {
 			b.add(c.mark(), "%s: %s", c.Type, c.text())
 		}
 	}
@@ -201,11 +229,17 @@ func drawWaivers(root *branch, v *tenantView) {
 
 func drawProof(root *branch, v *tenantView) {
 	proven := condition(v.Conditions, v1alpha1.ConditionProven)
-	b := root.add(proven.mark(), "proof: %s", proven.text())
 	if v.Proof == nil {
+		root.add(proven.mark(), "proof: %s", proven.text())
 		return
 	}
-	b.detail("%s: %d questions asked, the last %s ago", v.Proof.Verdict, v.Proof.Asked, v.ProofAge)
+	asked := fmt.Sprintf("%s: %d questions asked as the tenant's own identities, the last %s ago", v.Proof.Verdict, v.Proof.Asked, v.ProofAge)
+	if proven.Status == metav1.ConditionTrue {
+		root.add(markOK, "proof: %s", asked)
+		return
+	}
+	b := root.add(proven.mark(), "proof: %s", proven.text())
+	b.detail("%s", asked)
 	for _, finding := range v.Proof.Findings {
 		m := markUnknown
 		if v.Proof.Verdict == v1alpha1.Exposed {
