@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/lipgloss"
 
@@ -40,17 +42,27 @@ func (t *told) printStory(b *strings.Builder, p paint) {
 	t.printDecided(b, p)
 	t.printEnforced(b, p)
 	heading(b, p, "What a tenant's developer does, alone and at once", "each line is a request with the developer's own client certificate")
-	printOutcomes(b, p, t.Allowed)
+	printAllowed(b, p, t.Allowed)
 	heading(b, p, "What is refused, by which control and in its words", "")
-	printOutcomes(b, p, t.Refused)
+	printRefused(b, p, t.Refused)
 	if t.Drill != nil {
 		heading(b, p, "Without the controller: killed with SIGKILL", "admission, rights and quota are the API server's own")
-		printOutcomes(b, p, t.Drill.Allowed)
+		printAllowed(b, p, append(t.Drill.Allowed, summary(t.Drill.Refused)))
 		b.WriteString("\n")
-		printOutcomes(b, p, t.Drill.Refused)
-		b.WriteString("\n")
-		printOutcomes(b, p, t.Drill.Rest)
+		printAllowed(b, p, t.Drill.Rest)
 	}
+}
+
+// summary of refusals that were printed once already, in one line; those that do not hold stand at the end.
+func summary(refused []story.Outcome) story.Outcome {
+	sum := story.Outcome{What: "try what must be refused", Holds: true}
+	for _, o := range refused {
+		sum.Holds = sum.Holds && o.Holds
+		sum.Seconds += o.Seconds
+	}
+	failed := len(story.Failed(refused))
+	sum.Says = fmt.Sprintf("%d of %d refused, each by the same control as before", len(refused)-failed, len(refused))
+	return sum
 }
 
 func heading(b *strings.Builder, p paint, title, note string) {
@@ -70,7 +82,7 @@ func (t *told) printDeclared(b *strings.Builder, p paint) {
 			boundary += ", " + tenant.Declared
 		}
 		for i, workload := range tenant.Workloads {
-			row := []string{"", "", workload.Name, string(workload.Code), string(workload.Environment), traits(&workload)}
+			row := []string{"", "", workload.Name, string(workload.Code), string(workload.Environment), traits(&tenant, &workload)}
 			if i == 0 {
 				row[0], row[1] = tenant.Name, boundary
 			}
@@ -80,9 +92,12 @@ func (t *told) printDeclared(b *strings.Builder, p paint) {
 	_ = writeTable(b, []string{"TENANT", "BOUNDARY", "WORKLOAD", "CODE", "ENVIRONMENT", "TRAITS"}, rows) // a Builder takes everything
 }
 
-// traits of a workload that differ from what holds without a word.
-func traits(w *v1alpha1.Workload) string {
+// traits of a workload, and of its tenant as a whole, that differ from what holds without a word.
+func traits(t *story.TenantState, w *v1alpha1.Workload) string {
 	var words []string
+	if t.DedicatedHosts {
+		words = append(words, "dedicatedHosts")
+	}
 	add := func(name, value, usual string) {
 		if value != usual && value != "" {
 			words = append(words, name+" "+value)
@@ -136,41 +151,86 @@ func (t *told) printEnforced(b *strings.Builder, p paint) {
 	heading(b, p, "Enforced by the API server itself", fmt.Sprintf(
 		"%d validating and %d mutating admission policies, %d quotas, %d network policies, %d flow schemas; %d webhooks",
 		e.ValidatingPolicies, e.MutatingPolicies, e.Quotas, e.NetworkPolicies, e.FlowSchemas, e.Webhooks))
-	var ready, waiting [][]string
+	var ready [][]string
 	for _, s := range t.Spaces {
 		if s.Ready {
-			ready = append(ready, []string{p.mark(markOK), s.Namespace, s.Pattern, fmt.Sprint(s.Pods), strings.Join(s.Nodes, ", ")})
-			continue
+			ready = append(ready, []string{p.mark(markOK), s.Namespace, s.Pattern, strconv.Itoa(s.Pods), strings.Join(s.Nodes, ", ")})
 		}
-		waiting = append(waiting, []string{p.mark(markNote), s.Tenant + "/" + s.Name, s.Reason, s.Message})
 	}
 	_ = writeTable(b, []string{" ", "NAMESPACE", "PATTERN", "PODS", "NODES"}, ready) // a Builder takes everything
-	if len(waiting) == 0 {
-		return
-	}
-	b.WriteString("\n" + p.faint("Waiting, and never put where they do not belong:") + "\n\n")
-	printAligned(b, waiting)
+	t.printWaiting(b, p)
+	t.printWaivers(b, p)
 }
 
-func printOutcomes(b *strings.Builder, p paint, outcomes []story.Outcome) {
+// printWaiting groups the Spaces by what they wait for.
+func (t *told) printWaiting(b *strings.Builder, p paint) {
+	names, messages := map[string][]string{}, map[string]string{}
+	for _, s := range t.Spaces {
+		if !s.Ready {
+			names[s.Reason] = append(names[s.Reason], s.Tenant+"/"+s.Name)
+			messages[s.Reason] = s.Message
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	b.WriteString("\nWaiting, and never put where they do not belong:\n\n")
+	var rows [][]string
+	for _, reason := range slices.Sorted(maps.Keys(names)) {
+		message := messages[reason]
+		if len(names[reason]) > 1 {
+			message = story.WaitsFor[reason]
+		}
+		rows = append(rows, []string{p.mark(markNote), reason, strings.Join(names[reason], ", ") + ": " + message})
+	}
+	printAligned(b, rows)
+}
+
+func (t *told) printWaivers(b *strings.Builder, p paint) {
+	if len(t.Waivers) == 0 {
+		return
+	}
+	b.WriteString("\nExceptions:\n\n")
+	var rows [][]string
+	for _, w := range t.Waivers {
+		what := fmt.Sprintf("%s for %s/%s until %s, by %s: %s", w.Control, w.Tenant, w.Workload, w.Expires.UTC().Format(time.DateOnly), w.Approver, w.Reason)
+		state := "in force"
+		if !w.Active {
+			state = "expired"
+		}
+		rows = append(rows, []string{p.mark(markNote), state, what})
+	}
+	printAligned(b, rows)
+}
+
+// printAllowed prints what must work: one line each, with the time that it took.
+func printAllowed(b *strings.Builder, p paint, outcomes []story.Outcome) {
 	rows := make([][]string, 0, len(outcomes))
 	for i := range outcomes {
 		o := &outcomes[i]
-		mark := p.mark(markOK)
-		if !o.Holds {
-			mark = p.mark(markProblem)
-		}
-		by := fmt.Sprintf("%.1f s", o.Seconds)
-		if o.Control != "" {
-			by = o.Control
-		}
-		says := o.Says
-		if !o.Holds {
-			says = p.bad(says)
-		}
-		rows = append(rows, []string{mark, o.What, by, says})
+		rows = append(rows, []string{verdict(p, o), o.What, fmt.Sprintf("%.1f s", o.Seconds), o.Says})
 	}
 	printAligned(b, rows)
+}
+
+// printRefused prints what must be refused: a line with the control, and below it what the control said.
+func printRefused(b *strings.Builder, p paint, outcomes []story.Outcome) {
+	width := 0
+	for i := range outcomes {
+		width = max(width, lipgloss.Width(outcomes[i].What))
+	}
+	for i := range outcomes {
+		o := &outcomes[i]
+		fmt.Fprintf(b, "%s  %-*s  %s\n", verdict(p, o), width, o.What, p.bold(o.Control))
+		b.WriteString("     " + wrapped(o.Says, 5) + "\n")
+	}
+}
+
+func verdict(p paint, o *story.Outcome) string {
+	if o.Holds {
+		return p.mark(markOK)
+	}
+	return p.mark(markProblem)
 }
 
 // printAligned prints rows in columns; the last column is wrapped.
@@ -193,12 +253,9 @@ func printAligned(b *strings.Builder, rows [][]string) {
 		for i, width := range widths {
 			b.WriteString(row[i] + strings.Repeat(" ", width-lipgloss.Width(row[i])+2))
 		}
-		b.WriteString(wrapped(row[last], min(indent, textWidth-wrapAtLeast)) + "\n")
+		b.WriteString(wrapped(row[last], indent) + "\n")
 	}
 }
-
-// wrapAtLeast is the least width of a wrapped column.
-const wrapAtLeast = 50
 
 func (t *told) printAnswer(b *strings.Builder, p paint) {
 	if t.empty {
@@ -215,10 +272,10 @@ func (t *told) printAnswer(b *strings.Builder, p paint) {
 	answer := fmt.Sprintf("Bulkhead is up: %d tenants; %d Spaces enforced and proven, %d waiting for a place of their own; ",
 		len(t.Tenants), ready, len(t.Spaces)-ready)
 	if len(failed) == 0 {
-		fmt.Fprintf(b, "\n%s\n", p.bold(answer+fmt.Sprintf("%d of %d tries went as they must (%.0f s).", t.tried(), t.tried(), t.seconds)))
+		fmt.Fprintf(b, "\n%s\n", p.bold(answer+fmt.Sprintf("all %d tries went as they must (%.0f s).", t.tried(), t.seconds)))
 	} else {
 		fmt.Fprintf(b, "\n%s\n", p.bad(answer+fmt.Sprintf("%d OF %d TRIES DID NOT GO AS THEY MUST:", len(failed), t.tried())))
-		printOutcomes(b, p, failed)
+		printRefused(b, p, failed)
 	}
 	for _, kept := range t.Kept {
 		b.WriteString(p.faint("kept as you changed it: "+kept) + "\n")
@@ -239,7 +296,7 @@ func (t *told) printNext(b *strings.Builder, p paint) {
 	fmt.Fprintf(b, "  %s --kubeconfig %s get tenants,spaces -A\n", kubectl, t.Kubeconfigs[""])
 	if developer, ok := t.Kubeconfigs["newsroom"]; ok {
 		fmt.Fprintf(b, "  %s --kubeconfig %s get spaces\n", kubectl, developer)
-		fmt.Fprintf(b, "  %s --kubeconfig %s -n newsroom--site run miner --image docker.io/library/miner\n", kubectl, developer)
+		fmt.Fprintf(b, "  %s --kubeconfig %s -n newsroom--site delete networkpolicy bulkhead-default\n", kubectl, developer)
 	}
 }
 

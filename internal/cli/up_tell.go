@@ -12,6 +12,7 @@ import (
 type told struct {
 	Tenants     []story.TenantState `json:"tenants"`
 	Spaces      []story.SpaceState  `json:"spaces"`
+	Waivers     []story.WaiverState `json:"waivers,omitempty"`
 	Enforcement story.Enforcement   `json:"enforcement"`
 	Allowed     []story.Outcome     `json:"allowed"`
 	Refused     []story.Outcome     `json:"refused"`
@@ -108,6 +109,9 @@ func (o *upOptions) converge(ctx context.Context, play *story.Play, t *told, ste
 		return err
 	}
 	if t.Tenants, err = play.Tenants(ctx); err != nil {
+		return err
+	}
+	if t.Waivers, err = play.Waivers(ctx); err != nil {
 		return err
 	}
 	t.Enforcement, err = play.Enforcement(ctx)

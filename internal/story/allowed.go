@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -176,21 +177,25 @@ func newSpace(ctx context.Context, p *Person) (string, error) {
 		ObjectMeta: named(v1alpha1.HomeNamespace(newsroom), name),
 		Spec:       v1alpha1.SpaceSpec{Workload: "website"},
 	}
-	if err := p.client.Create(ctx, space); err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := p.forget(ctx, space.DeepCopy()); err != nil {
 		return "", err
 	}
-	err := p.waitSpaceReady(ctx, space)
-	if err != nil {
+	began := time.Now()
+	if err := p.client.Create(ctx, space); err != nil {
 		return "", err
 	}
+	if err := p.waitSpaceReady(ctx, space); err != nil {
+		return "", err
+	}
+	took := time.Since(began)
 	note := &corev1.ConfigMap{ObjectMeta: named(v1alpha1.SpaceNamespace(newsroom, name), "note")}
-	if err := p.client.Create(ctx, note); err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := p.client.Create(ctx, note); err != nil {
 		return "", err
 	}
 	if err := p.client.Delete(ctx, space); err != nil {
 		return "", err
 	}
-	return note.Namespace + " was ready; it has been given back", nil
+	return fmt.Sprintf("%s was ready after %.1f s; it is being given back", note.Namespace, took.Seconds()), nil
 }
 
 func (p *Person) waitSpaceReady(ctx context.Context, space *v1alpha1.Space) error {

@@ -31,9 +31,11 @@ type SpaceState struct {
 	Nodes []string `json:"nodes,omitempty"`
 }
 
-// waitsFor are the reasons of Placed=False that only the platform team ends, by giving what is missing.
-var waitsFor = []string{
-	v1alpha1.ReasonNeedsDedicatedCluster, v1alpha1.ReasonNeedsOtherEnvironment, v1alpha1.ReasonNodeGroupMissing,
+// WaitsFor are the reasons of Placed=False that only the platform team ends, by giving what is missing.
+var WaitsFor = map[string]string{
+	v1alpha1.ReasonNeedsDedicatedCluster: "decided Hard, each waits for a cluster of its own",
+	v1alpha1.ReasonNeedsOtherEnvironment: "each waits for a cluster of its environment",
+	v1alpha1.ReasonNodeGroupMissing:      "each waits for a node group of its own in the Platform's spec.nodeGroups",
 }
 
 // Settle waits until every Space of the cluster is ready, or says for what it waits that nobody here will give it.
@@ -77,7 +79,7 @@ func stateOf(space *v1alpha1.Space) (SpaceState, bool) {
 		return state, true
 	}
 	placed := current(space, v1alpha1.ConditionPlaced)
-	if placed == nil || placed.Status != metav1.ConditionFalse || !slices.Contains(waitsFor, placed.Reason) {
+	if placed == nil || placed.Status != metav1.ConditionFalse || WaitsFor[placed.Reason] == "" {
 		return state, false
 	}
 	state.Reason, state.Message = placed.Reason, placed.Message
@@ -189,75 +191,4 @@ func addPods(states []SpaceState, pods []corev1.Pod) {
 		slices.Sort(s.Nodes)
 		s.Nodes = slices.Compact(s.Nodes)
 	}
-}
-
-// TenantState is one line about a tenant.
-type TenantState struct {
-	Name      string                      `json:"tenant"`
-	Owners    []string                    `json:"owners"`
-	Boundary  string                      `json:"boundary"`
-	Declared  string                      `json:"declared,omitempty"`
-	Workloads []v1alpha1.Workload         `json:"workloads"`
-	Decisions []v1alpha1.WorkloadDecision `json:"decisions"`
-}
-
-// Tenants reads all tenants with their decisions.
-func (p *Play) Tenants(ctx context.Context) ([]TenantState, error) {
-	var list v1alpha1.TenantList
-	if err := p.Admin.client.List(ctx, &list); err != nil {
-		return nil, fmt.Errorf("list Tenants: %w", err)
-	}
-	states := make([]TenantState, 0, len(list.Items))
-	for i := range list.Items {
-		t := &list.Items[i]
-		state := TenantState{
-			Name: t.Name, Boundary: string(t.Spec.Boundary), Declared: string(t.Spec.Declared),
-			Workloads: t.Spec.Workloads, Decisions: t.Status.Decisions,
-		}
-		for _, owner := range t.Spec.Owners {
-			state.Owners = append(state.Owners, owner.Name)
-		}
-		states = append(states, state)
-	}
-	slices.SortFunc(states, func(a, b TenantState) int { return strings.Compare(a.Name, b.Name) })
-	return states, nil
-}
-
-// Enforcement counts what holds the tenants, by kind.
-type Enforcement struct {
-	ValidatingPolicies int `json:"validatingAdmissionPolicies"`
-	MutatingPolicies   int `json:"mutatingAdmissionPolicies"`
-	NetworkPolicies    int `json:"networkPolicies"`
-	Quotas             int `json:"resourceQuotas"`
-	FlowSchemas        int `json:"flowSchemas"`
-	// Webhooks is 0: nothing of Bulkhead stands in anybody's path.
-	Webhooks int `json:"webhooks"`
-}
-
-// Enforcement counts the live objects that Bulkhead manages, and the cluster's webhooks.
-func (p *Play) Enforcement(ctx context.Context) (Enforcement, error) {
-	var e Enforcement
-	managed := client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
-	for _, kind := range []struct {
-		group, version, kind string
-		into                 *int
-		options              []client.ListOption
-	}{
-		{"admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", &e.ValidatingPolicies, []client.ListOption{managed}},
-		{"admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", &e.MutatingPolicies, []client.ListOption{managed}},
-		{"networking.k8s.io", "v1", "NetworkPolicy", &e.NetworkPolicies, []client.ListOption{managed}},
-		{"", "v1", "ResourceQuota", &e.Quotas, []client.ListOption{managed}},
-		{"flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", &e.FlowSchemas, []client.ListOption{managed}},
-		{"admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", &e.Webhooks, nil},
-		{"admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", &e.Webhooks, nil},
-	} {
-		list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{
-			APIVersion: metav1.GroupVersion{Group: kind.group, Version: kind.version}.String(), Kind: kind.kind + "List",
-		}}
-		if err := p.Admin.client.List(ctx, list, kind.options...); err != nil {
-			return e, fmt.Errorf("list %s: %w", kind.kind, err)
-		}
-		*kind.into += len(list.Items)
-	}
-	return e, nil
 }

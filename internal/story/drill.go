@@ -52,7 +52,7 @@ func (p *Play) Drill(ctx context.Context, controller Controller, tell func(Outco
 	if err != nil {
 		return nil, err
 	}
-	if err := p.forgetMeanwhile(ctx); err != nil {
+	if err := p.Developers[newsroom].forget(ctx, meanwhile()); err != nil {
 		return nil, err
 	}
 	if err := controller.Kill(); err != nil {
@@ -174,26 +174,14 @@ func (p *Play) compare(ctx context.Context, before map[string]string) (string, e
 	return fmt.Sprintf("%d pods, all the same and none restarted", len(before)), nil
 }
 
-// forgetMeanwhile removes what an interrupted drill left.
-func (p *Play) forgetMeanwhile(ctx context.Context) error {
-	developer := p.Developers[newsroom]
-	err := developer.client.Delete(ctx, meanwhile())
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("remove the Space of an earlier drill: %w", err)
-	}
-	return p.waitGone(ctx, developer, meanwhile())
-}
-
-// waitGone waits until a Space and its namespace are gone.
-func (p *Play) waitGone(ctx context.Context, developer *Person, space *v1alpha1.Space) error {
-	return poll(ctx, func(ctx context.Context) (bool, error) {
-		err := developer.client.Get(ctx, client.ObjectKeyFromObject(space), space)
-		if apierrors.IsNotFound(err) {
-			return true, nil
-		}
-		return false, err
+// forget removes a Space that an interrupted story left, and waits until it is gone.
+func (p *Person) forget(ctx context.Context, space *v1alpha1.Space) error {
+	err := poll(ctx, func(ctx context.Context) (bool, error) {
+		err := p.client.Delete(ctx, space)
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	})
+	if err != nil {
+		return fmt.Errorf("remove the Space %s of an earlier run: %w", space.Name, err)
+	}
+	return nil
 }
