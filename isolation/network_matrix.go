@@ -178,7 +178,7 @@ type member struct {
 
 func (r *NetworkReach) cross(out, in part, loose bool, matrices ...*matrix) {
 	a, b := out.group.allowance, in.group.allowance
-	var some [8]member // most groups are of one tenant, and take no memory
+	var some [narrow]member // most groups are of few tenants, and take no memory
 	sources := some[:0]
 	for _, id := range out.spaces {
 		s := r.spaces[id]
@@ -198,7 +198,7 @@ func (r *NetworkReach) cross(out, in part, loose bool, matrices ...*matrix) {
 			if c.group != in.group || !a.peer.holds(s, c.class, loose) || !a.ports.meets(c.allowance.ports, c.class.ports) {
 				continue
 			}
-			if len(sources) > len(some) {
+			if len(sources) > r.narrow {
 				if sets[c.class.families] == nil {
 					sets[c.class.families] = newBitset(len(r.tenants))
 				}

@@ -213,3 +213,20 @@ func TestUpdateKeepsUpWithALargeCluster(t *testing.T) {
 		}
 	}
 }
+
+// TestANewBlockTellsPodsApartThatNothingToldApartBefore, in a namespace that did not change itself.
+func TestANewBlockTellsPodsApartThatNothingToldApartBefore(t *testing.T) {
+	pods := []string{"a/x ip=10.9.0.1", "b/one ip=10.0.0.1", "b/two ip=10.0.0.2"}
+	s := build(t, pods, closed+"{metadata: {namespace: b, name: p}, spec: {podSelector: {}, ingress: [{}]}}")
+	r := reach(s, 1, 0)
+	if got := everything(t, r); strings.Contains(got, "a/x[Pod] => b/") {
+		t.Fatalf("before:\n%s", got)
+	}
+	policy := build(t, pods[:1], "{metadata: {namespace: a, name: q}, spec: {podSelector: {}, egress: [{to: [{ipBlock: {cidr: 10.0.0.2/32}}]}]}}").NetworkPolicies[0]
+	s = s.With("8", s.Time, snapshot.SetNetworkPolicy(policy))
+	r.Update(s)
+	got := everything(t, r)
+	if !strings.Contains(got, "a/x[Pod] => b/two[Pod] : All Connections") || strings.Contains(got, "a/x[Pod] => b/one[Pod]") || got != everything(t, Reach(s, 1)) {
+		t.Errorf("after:\n%s", got)
+	}
+}

@@ -181,6 +181,9 @@ c/z[Pod] => 0.0.0.0-255.255.255.255 : All Connections`},
 			"{metadata: {namespace: b, name: q}, spec: {podSelector: {}, policyTypes: [Egress]}}", true, `
 0.0.0.0-255.255.255.255 => b/y[Pod] : All Connections
 a/x[Pod] => b/y[Pod] : TCP 80`},
+	{"pods alike but for the names of their ports are told apart", []string{"a/x", "b/y port=web/80/TCP", "b/z port=dns/80/TCP"},
+		"{metadata: {namespace: b, name: p}, spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: web}]}]}}", false,
+		"a/x[Pod] => b/y[Pod] : TCP 80"},
 	{"a name that two containers declare is both ports", []string{"a/x", "b/y port=web/80/TCP port=web/81/TCP"},
 		"{metadata: {namespace: b, name: p}, spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: web}]}]}}", false,
 		"a/x[Pod] => b/y[Pod] : TCP 80-81"},
@@ -280,6 +283,17 @@ func TestAPolicyThatTheAPIServerWouldRefuseLeavesADoubt(t *testing.T) {
 		doubts := strings.Join(pair.Doubts, "; ")
 		if pair.Verdict != Unknown || !strings.Contains(doubts, "NetworkPolicy b/bad is not valid") || !strings.Contains(doubts, why) {
 			t.Errorf("%s: %s because of %q, want Unknown because of %q", spec, pair.Verdict, doubts, why)
+		}
+		back, err := pairs.Pair("b", "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed := 0
+		for range pairs.With(Unknown) {
+			listed++
+		}
+		if back.Verdict != Unknown || pairs.Count()[Unknown] != 2 || listed != 2 {
+			t.Errorf("%s: the other way %s, count %v, listed %d, want 2 Unknown", spec, back.Verdict, pairs.Count(), listed)
 		}
 	}
 }

@@ -65,13 +65,13 @@ func (p *TenantPairs) connect(pair *Pair, from, to int) {
 	f := findings{pair: pair, flows: p.flows[[2]int{from, to}]}
 	for _, a := range p.r.tenants[from].spaces {
 		for _, b := range p.r.tenants[to].spaces {
+			if pair.Excess.All() && len(f.flows) == 0 {
+				break // there is no more to find
+			}
 			source, target := p.r.spaces[a], p.r.spaces[b]
 			f.overPolicies(source, target)
 			f.onNodes(source, target)
 			f.settle(source, target)
-			if pair.Excess.All() && len(f.flows) == 0 {
-				return // there is no more to find
-			}
 		}
 	}
 	pair.Possible = pair.Possible.minus(pair.Excess)
