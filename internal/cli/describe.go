@@ -100,10 +100,9 @@ func (o *describeOptions) tenantNames(ctx context.Context) []string {
 
 // tenantFacts are the objects that a description is made from.
 type tenantFacts struct {
-	tenant   *v1alpha1.Tenant
-	platform *v1alpha1.Platform // nil when there is none
-	spaces   []v1alpha1.Space
-	waivers  []v1alpha1.Waiver
+	tenant  *v1alpha1.Tenant
+	spaces  []v1alpha1.Space
+	waivers []v1alpha1.Waiver
 }
 
 func gatherTenant(ctx context.Context, c client.Client, name string) (*tenantFacts, error) {
@@ -116,9 +115,6 @@ func gatherTenant(ctx context.Context, c client.Client, name string) (*tenantFac
 		return nil, noTenant(ctx, c, name)
 	case err != nil:
 		return nil, fmt.Errorf("read Tenant %s: %w", name, err)
-	}
-	if facts.platform, err = install.FindPlatform(ctx, c); err != nil {
-		return nil, err
 	}
 	spaces := &v1alpha1.SpaceList{}
 	if err := c.List(ctx, spaces, client.InNamespace(v1alpha1.HomeNamespace(name))); err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -181,6 +182,9 @@ func drawControls(root *branch, v *tenantView, verbose bool) {
 	}
 	enforced := condition(v.Conditions, v1alpha1.ConditionEnforced)
 	b := root.add(enforced.mark(), "controls: %s", enforced.text())
+	if slices.ContainsFunc(v.Controls, func(c controlView) bool { return c.State == controlExposed }) {
+		b.mark = markProblem
+	}
 	for _, state := range []string{controlExposed, controlUnknown, controlWaived, controlNone, controlNotNeeded, controlInForce} {
 		var ids []string
 		for _, c := range v.Controls {

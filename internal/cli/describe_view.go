@@ -12,7 +12,6 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/desired"
-	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
 // tenantView is what is told of a tenant: the JSON and YAML form of `bulkhead describe`.
@@ -112,7 +111,7 @@ func viewTenant(facts *tenantFacts, now time.Time) *tenantView {
 			Namespaces: w.Status.Namespaces,
 		})
 	}
-	v.Controls = viewControls(v, facts.platform)
+	v.Controls = viewControls(v)
 	return v
 }
 
@@ -132,7 +131,7 @@ func viewCondition(conditions []metav1.Condition, kind string, generation int64)
 	case c == nil:
 		return conditionView{Type: kind, Status: metav1.ConditionUnknown, Message: "no controller has looked at it yet"}
 	case c.ObservedGeneration != generation:
-		return conditionView{kind, metav1.ConditionUnknown, c.Reason, "no controller has looked at its latest change; before it: " + c.Message}
+		return conditionView{Type: kind, Status: metav1.ConditionUnknown, Reason: c.Reason, Message: "so it was before its latest change, which no controller has looked at yet"}
 	}
 	return conditionView{kind, c.Status, c.Reason, c.Message}
 }
@@ -147,18 +146,14 @@ func condition(views []conditionView, kind string) conditionView {
 }
 
 // viewControls says of every control what enforces it for this tenant, and whether it does.
-func viewControls(v *tenantView, platform *v1alpha1.Platform) []controlView {
-	policies := policiesByControl(platform)
+func viewControls(v *tenantView) []controlView {
 	enforced := condition(v.Conditions, v1alpha1.ConditionEnforced)
 	var views []controlView
 	for _, c := range desired.Controls() {
 		view := controlView{ID: c.ID, Title: c.Title, State: controlInForce}
 		for _, object := range c.Objects {
-			if !strings.HasSuffix(object, "bulkhead-*") { // told one by one below
-				view.By = append(view.By, strings.ReplaceAll(object, "NAME", v.Name))
-			}
+			view.By = append(view.By, strings.ReplaceAll(object, "NAME", v.Name))
 		}
-		view.By = append(view.By, policies[c.ID]...)
 		switch waived, exposed := v.waivedBy(c.ID), v.exposedBy(c.ID); {
 		case len(exposed) > 0:
 			view.State, view.Detail = controlExposed, strings.Join(exposed, "; ")
@@ -174,18 +169,6 @@ func viewControls(v *tenantView, platform *v1alpha1.Platform) []controlView {
 		views = append(views, view)
 	}
 	return views
-}
-
-// policiesByControl groups the admission policies that are rendered for the Platform by the control on their label.
-func policiesByControl(platform *v1alpha1.Platform) map[string][]string {
-	policies := map[string][]string{}
-	for _, object := range desired.Policies(platform) {
-		kind := object.GetObjectKind().GroupVersionKind().Kind
-		if control := object.GetLabels()[desired.LabelControl]; strings.HasSuffix(kind, "Policy") {
-			policies[control] = append(policies[control], install.Name(object))
-		}
-	}
-	return policies
 }
 
 // needs is false for controls that no decision of this tenant asks for.
