@@ -76,7 +76,7 @@ func checkDefinitions(ctx context.Context, s *session) ([]Finding, error) {
 			return nil, fmt.Errorf("read %s: %w", install.Name(object), err)
 		}
 		if pending := install.NotEstablished(crd); pending != "" {
-			findings = append(findings, about(object, Problem, "%s", pending))
+			findings = append(findings, about(object, "%s", pending))
 		}
 	}
 	return orAllEqual(findings, len(objects), "served, as this version has them"), nil
@@ -215,22 +215,23 @@ func (s *session) compareAll(ctx context.Context, objects []desired.Object) ([]F
 		err = s.client.Get(ctx, client.ObjectKeyFromObject(object), live)
 		switch {
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
-			findings = append(findings, about(object, Problem, "missing"))
+			findings = append(findings, about(object, "missing"))
 		case err != nil:
 			return nil, fmt.Errorf("read %s: %w", install.Name(object), err)
 		case live.GetDeletionTimestamp() != nil:
-			findings = append(findings, about(object, Problem, "being deleted"))
+			findings = append(findings, about(object, "being deleted"))
 		default:
 			if differs := install.Differences(want.Object, live.Object); len(differs) > 0 {
-				findings = append(findings, about(object, Problem, "differs at %s", strings.Join(differs, ", ")))
+				findings = append(findings, about(object, "differs at %s", strings.Join(differs, ", ")))
 			}
 		}
 	}
 	return findings, nil
 }
 
-func about(object desired.Object, state State, detail string, args ...any) Finding {
-	f := found(state, detail, args...)
+// about is a problem with one object.
+func about(object desired.Object, detail string, args ...any) Finding {
+	f := found(Problem, detail, args...)
 	f.Subject = install.Name(object)
 	return f
 }

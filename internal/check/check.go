@@ -238,10 +238,10 @@ func isStatus(err error) bool {
 func Worst(findings []Finding) State {
 	worst := OK
 	for _, f := range findings {
-		switch {
-		case f.State == Problem:
+		if f.State == Problem {
 			return Problem
-		case f.State == Unknown:
+		}
+		if f.State == Unknown {
 			worst = Unknown
 		}
 	}

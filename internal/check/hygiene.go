@@ -50,7 +50,7 @@ func checkOrphans(ctx context.Context, s *session) ([]Finding, error) {
 	for i := range namespaces.Items {
 		ns := &namespaces.Items[i]
 		tenant, space := ns.Labels[v1alpha1.LabelTenant], ns.Labels[v1alpha1.LabelSpace]
-		missing := ""
+		var missing string
 		switch {
 		case !tenants[tenant]:
 			missing = "Tenant " + tenant

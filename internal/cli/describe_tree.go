@@ -20,7 +20,7 @@ func drawTenant(v *tenantView, verbose bool) *branch {
 	placed := condition(v.Conditions, v1alpha1.ConditionPlaced)
 	placement := root.add(placed.mark(), "placement: %s", placed.text())
 	if v.NodeGroup != "" {
-		placement.detail("node group %s is its own", v.NodeGroup)
+		placement.detailf("node group %s is its own", v.NodeGroup)
 	}
 	drawSpaces(root, v, verbose)
 	drawControls(root, v, verbose)
@@ -92,18 +92,18 @@ func drawDecisions(root *branch, v *tenantView, verbose bool) {
 		}
 		workload := b.add(markNone, "%s: %s%s", d.Workload, d.Pattern, runtime)
 		for _, reason := range d.Reasons {
-			workload.detail("because %s", reason)
+			workload.detailf("because %s", reason)
 		}
 		for _, risk := range d.Risks {
 			if verbose {
-				workload.detail("risk %s", risk)
+				workload.detailf("risk %s", risk)
 			}
 		}
 		if !verbose && len(d.Risks) > 0 {
-			workload.detail("leaves risks %s: -v says what they are", strings.Join(riskIDs(d.Risks), ", "))
+			workload.detailf("leaves risks %s: -v says what they are", strings.Join(riskIDs(d.Risks), ", "))
 		}
 		for _, flip := range d.Flips {
-			workload.detail("cheaper %s", flip)
+			workload.detailf("cheaper %s", flip)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func drawControls(root *branch, v *tenantView, verbose bool) {
 				line.text += ": " + c.Detail
 			}
 			if len(c.By) > 0 && verbose {
-				line.detail("by %s", strings.Join(c.By, ", "))
+				line.detailf("by %s", strings.Join(c.By, ", "))
 			}
 		}
 		if len(ids) > 0 {
@@ -227,7 +227,7 @@ func drawWaivers(root *branch, v *tenantView) {
 			state = "in force in " + strings.Join(w.Namespaces, ", ")
 		}
 		line := b.add(m, "%s: %s for workload %s, %s", w.Name, w.Control, w.Workload, state)
-		line.detail("until %s, approved by %s: %s", w.Expires.UTC().Format("2006-01-02 15:04Z"), w.Approver, w.Reason)
+		line.detailf("until %s, approved by %s: %s", w.Expires.UTC().Format("2006-01-02 15:04Z"), w.Approver, w.Reason)
 	}
 }
 
@@ -243,7 +243,7 @@ func drawProof(root *branch, v *tenantView) {
 		return
 	}
 	b := root.add(proven.mark(), "proof: %s", proven.text())
-	b.detail("%s", asked)
+	b.detailf("%s", asked)
 	for _, finding := range v.Proof.Findings {
 		m := markUnknown
 		if v.Proof.Verdict == v1alpha1.Exposed {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -179,17 +180,15 @@ func (p *phasePrinter) event(e install.Event) {
 
 // flush ends a phase with its line.
 func (p *phasePrinter) flush() {
-	total := 0
-	line := ""
+	var parts []string
 	for _, action := range []install.Action{install.Created, install.Changed, install.Unchanged} {
 		if n := p.counts[action]; n > 0 {
-			line += fmt.Sprintf(", %d %s", n, action)
-			total += n
+			parts = append(parts, fmt.Sprintf("%d %s", n, action))
 		}
 	}
-	if total > 0 && p.table {
+	if len(parts) > 0 && p.table {
 		paint := newPaint(p.out)
-		_, _ = fmt.Fprintf(p.out, "  %s %-12s %s\n", paint.mark(markOK), p.phase, line[2:])
+		_, _ = fmt.Fprintf(p.out, "  %s %-12s %s\n", paint.mark(markOK), p.phase, strings.Join(parts, ", "))
 	}
 	p.counts = nil
 }

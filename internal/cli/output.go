@@ -82,6 +82,8 @@ const (
 	markProblem
 	markUnknown
 	markNote
+	// markNone is for lines that judge nothing.
+	markNone
 )
 
 // paint colours text where the writer is a terminal that shows colours (and NO_COLOR is not set); elsewhere it
@@ -111,6 +113,8 @@ func (p paint) mark(m mark) string {
 		return p.bad("✘")
 	case markNote:
 		return p.faint("–")
+	case markNone:
+		return ""
 	case markUnknown:
 	}
 	return p.open("?")

@@ -16,16 +16,13 @@ type branch struct {
 	children []*branch
 }
 
-// markNone is for lines that judge nothing.
-const markNone mark = -1
-
 func (b *branch) add(m mark, format string, args ...any) *branch {
 	child := &branch{mark: m, text: fmt.Sprintf(format, args...)}
 	b.children = append(b.children, child)
 	return child
 }
 
-func (b *branch) detail(format string, args ...any) {
+func (b *branch) detailf(format string, args ...any) {
 	b.details = append(b.details, fmt.Sprintf(format, args...))
 }
 

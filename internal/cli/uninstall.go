@@ -115,7 +115,7 @@ func (o *uninstallOptions) summary(events []install.Event) string {
 	if o.what.DryRun {
 		return fmt.Sprintf("Nothing was changed: %s would be removed.", plural(removed, "object"))
 	}
-	text := fmt.Sprintf("%s removed.", plural(removed, "object"))
+	text := plural(removed, "object") + " removed."
 	if o.what.Enforcement {
 		return text + " Nothing of Bulkhead's enforces any more. What tenants run was not touched."
 	}

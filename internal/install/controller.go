@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/desired"
 )
 
@@ -30,7 +31,7 @@ func renderController(options Options) []desired.Object {
 		criticalPodsQuota(),
 		&networkingv1.NetworkPolicy{
 			TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
-			ObjectMeta: inSystem("bulkhead"),
+			ObjectMeta: inSystem(),
 			// No ingress: the controller serves the kubelet's probes only, and its metrics hold tenants' names. A
 			// policy beside this one opens them to a collector.
 			Spec: networkingv1.NetworkPolicySpec{
@@ -40,7 +41,7 @@ func renderController(options Options) []desired.Object {
 		},
 		&policyv1.PodDisruptionBudget{
 			TypeMeta:   metav1.TypeMeta{APIVersion: policyv1.SchemeGroupVersion.String(), Kind: "PodDisruptionBudget"},
-			ObjectMeta: inSystem("bulkhead"),
+			ObjectMeta: inSystem(),
 			Spec: policyv1.PodDisruptionBudgetSpec{
 				MinAvailable: &one,
 				Selector:     &metav1.LabelSelector{MatchLabels: podLabels()},
@@ -55,7 +56,7 @@ func renderController(options Options) []desired.Object {
 func criticalPodsQuota() *corev1.ResourceQuota {
 	return &corev1.ResourceQuota{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
-		ObjectMeta: inSystem("bulkhead"),
+		ObjectMeta: inSystem(),
 		Spec: corev1.ResourceQuotaSpec{
 			Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("10")}, // two, twice during an update, and room
 			ScopeSelector: &corev1.ScopeSelector{MatchExpressions: []corev1.ScopedResourceSelectorRequirement{{
@@ -72,7 +73,7 @@ func deployment(options Options) *appsv1.Deployment {
 	one := intstr.FromInt32(1)
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "Deployment"},
-		ObjectMeta: inSystem(DeploymentName),
+		ObjectMeta: inSystem(),
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &count,
 			Selector: &metav1.LabelSelector{MatchLabels: podLabels()},
@@ -91,7 +92,7 @@ func deployment(options Options) *appsv1.Deployment {
 func podSpec(options Options) corev1.PodSpec {
 	yes, user := true, int64(nonRoot)
 	return corev1.PodSpec{
-		ServiceAccountName: ServiceAccountName,
+		ServiceAccountName: v1alpha1.ManagedBy, // whom run.RBAC binds, and whom the admission policies know as Bulkhead
 		PriorityClassName:  priorityClass,
 		SecurityContext: &corev1.PodSecurityContext{
 			RunAsNonRoot:   &yes,

@@ -27,11 +27,8 @@ const (
 
 // Names of Bulkhead's own objects.
 const (
-	// ServiceAccountName is the controller's identity, in the namespace v1alpha1.SystemNamespace: what run.RBAC binds,
-	// and what the admission policies know as Bulkhead.
-	ServiceAccountName = v1alpha1.ManagedBy
 	// DeploymentName is the controller's Deployment.
-	DeploymentName = "bulkhead"
+	DeploymentName = v1alpha1.ManagedBy
 	// LeaseName is the lease that the leading controller holds, in the namespace v1alpha1.SystemNamespace.
 	LeaseName = "bulkhead"
 	// ManagedBy is the value of the label v1alpha1.LabelManagedBy on the objects of an installation. It differs from
@@ -99,15 +96,15 @@ func renderSystem() []desired.Object {
 		namespace,
 		&corev1.ServiceAccount{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
-			ObjectMeta: inSystem(ServiceAccountName),
+			ObjectMeta: inSystem(),
 		},
 	}
 	return append(objects, run.RBAC()...)
 }
 
-// inSystem is the metadata of an object in Bulkhead's own namespace.
-func inSystem(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name, Labels: ownLabels()}
+// inSystem is the metadata of an object in Bulkhead's own namespace. There is one of each kind.
+func inSystem() metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ManagedBy, Labels: ownLabels()}
 }
 
 // ownLabels are on every object of an installation but the guardrails, which are the controller's to keep. A map of its own each time: callers add to it.

@@ -1,16 +1,18 @@
-package check
+package cli
 
 import (
 	"flag"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/bulkhead-dev/bulkhead/internal/check"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/checks.md")
 
 // Promise: docs/checks.md says what the program says, and has the anchor that each finding points to.
-// Rewrite it with: go test ./internal/check -run TestDocs -update
+// Rewrite it with: go test ./internal/cli -run TestDocs -update
 func TestDocs(t *testing.T) {
 	const page = "../../docs/checks.md"
 	want := renderDocs()
@@ -24,7 +26,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(have) != want {
-		t.Errorf("%s is not current: run go test ./internal/check -run TestDocs -update", page)
+		t.Errorf("%s is not current: run go test ./internal/cli -run TestDocs -update", page)
 	}
 }
 
@@ -35,7 +37,7 @@ func renderDocs() string {
 		"A finding is fine (✔), a problem (✘), unknown (?) or a note (–). Unknown is never reported as fine: find out by\n" +
 		"other means and say so with `--accept CODE`.\n")
 	group := ""
-	for _, c := range Checks() {
+	for _, c := range check.Checks() {
 		if c.Group != group {
 			group = c.Group
 			b.WriteString("\n## " + group + "\n")
