@@ -327,3 +327,32 @@ func FuzzEveryPacketIsJudgedAsTheAPIDocumentationSays(f *testing.F) {
 		}
 	})
 }
+
+// TestTheMatrixAgreesWithALookAtEveryPair: the matrix is filled from groups of allowances, the details of a pair from
+// its own namespaces. The second is judged by the tests above; this one brings many more worlds before the first.
+func TestTheMatrixAgreesWithALookAtEveryPair(t *testing.T) {
+	for i := range worldsForLists() * 15 {
+		w := newWorld(uint64(1_000_000 + i))
+		w.alike = i%2 == 1
+		s := w.snapshot(t)
+		r := reach(s, 1, i%3)
+		pairs, err := r.TenantPairs(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from := range r.tenants {
+			for to := range r.tenants {
+				var pair Pair
+				if from == to {
+					continue
+				}
+				pairs.connect(&pair, from, to)
+				sure, maybe := !pair.Excess.Empty(), !pair.Excess.Empty() || !pair.Possible.Empty()
+				if r.sure.has(from, to) != sure || r.maybe.has(from, to) != maybe {
+					t.Fatalf("world %d: %s to %s: the matrix says %v, maybe %v; the pair %+v\n%s", i, r.tenants[from].name, r.tenants[to].name,
+						r.sure.has(from, to), r.maybe.has(from, to), pair, describe(s))
+				}
+			}
+		}
+	}
+}

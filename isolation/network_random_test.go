@@ -20,6 +20,8 @@ import (
 type world struct {
 	*rand.Rand
 	spaces int
+	// alike makes rules that differ in one thing only: all are for every namespace, with selected pods, on few ports.
+	alike bool
 }
 
 func newWorld(seed uint64) world {
@@ -143,6 +145,10 @@ func (w world) peers() []networkingv1.NetworkPolicyPeer {
 	var peers []networkingv1.NetworkPolicyPeer
 	for range 1 + w.IntN(2) {
 		var peer networkingv1.NetworkPolicyPeer
+		if w.alike {
+			peers = append(peers, networkingv1.NetworkPolicyPeer{PodSelector: w.selector(), NamespaceSelector: &metav1.LabelSelector{}})
+			continue
+		}
 		switch w.IntN(5) {
 		case 0:
 			peer.PodSelector = w.selector()
@@ -184,6 +190,9 @@ func (w world) block() *networkingv1.IPBlock {
 func (w world) ports() []networkingv1.NetworkPolicyPort {
 	if w.chance(35) {
 		return nil
+	}
+	if w.alike {
+		return []networkingv1.NetworkPolicyPort{{Port: new(intstr.FromString(pick(w, "web", "dns")))}}
 	}
 	var ports []networkingv1.NetworkPolicyPort
 	for range 1 + w.IntN(2) {
