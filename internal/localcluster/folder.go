@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // folder is the data folder of one cluster. Everything that a cluster is lies in it, so two folders are two clusters,
@@ -162,9 +163,17 @@ func (p *ports) choose() error {
 	return nil
 }
 
+// freeing is how long a port may stay in use after the process that had it has ended.
+const freeing = 3 * time.Second
+
 func (p *ports) checkFree(dir string) error {
+	deadline := time.Now().Add(freeing)
 	for _, port := range p.all() {
-		if !isFree(*port) {
+		for !isFree(*port) {
+			if time.Now().Before(deadline) {
+				<-time.After(pollInterval)
+				continue
+			}
 			return fmt.Errorf("port %d on 127.0.0.1, which belongs to the cluster in %s, is in use by another program: "+
 				"end that program, or start another cluster with --dir", *port, dir)
 		}

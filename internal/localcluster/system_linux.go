@@ -30,7 +30,8 @@ func startTime(pid int) (string, error) {
 	if len(fields) < 20 {
 		return "", fmt.Errorf("look for process %d: unexpected form of /proc/%d/stat", pid, pid)
 	}
-	if fields[0] == "Z" {
+	// A killed process is a zombie from when its first thread has ended; its files and ports are free when the last has.
+	if threads := fields[17]; fields[0] == "Z" && (threads == "0" || threads == "1") {
 		return "", nil
 	}
 	return fields[19], nil
