@@ -31,9 +31,9 @@ type model struct {
 }
 
 type modelSpace struct {
-	wanted                  corev1.ResourceList
-	quota                   *corev1.ResourceQuota
-	leaving, gone, released bool
+	wanted        corev1.ResourceList
+	quota         *corev1.ResourceQuota
+	leaving, gone bool
 }
 
 // modelPass is a pass of the controller under way.
@@ -43,7 +43,6 @@ type modelPass struct {
 	total   corev1.ResourceList
 	shares  []SpaceShare
 	unread  []int
-	order   []string
 	result  *Division
 	wrote   bool
 	writes  []Grant

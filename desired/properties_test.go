@@ -110,7 +110,7 @@ func TestRenderingIsDeterministic(t *testing.T) {
 		r.Shuffle(len(in.Waivers), func(i, j int) { in.Waivers[i], in.Waivers[j] = in.Waivers[j], in.Waivers[i] })
 		owners := in.Tenant.Spec.Owners
 		r.Shuffle(len(owners), func(i, j int) { owners[i], owners[j] = owners[j], owners[i] })
-		in.Tenant.Spec.Owners = append(owners, owners[0])
+		in.Tenant.Spec.Owners = slices.Concat(owners, owners[:1])
 		before := text(t, []Object{in.Tenant, in.Platform, in.Space}, nil)
 		objects, closed := Space(in)
 		if diff := cmp.Diff(want, text(t, objects, closed)); diff != "" {

@@ -66,7 +66,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a folder of the temporary ones
+	defer os.RemoveAll(dir)
 	auditLog = filepath.Join(dir, "audit.log")
 	rules := filepath.Join(dir, "audit.yaml")
 	if err := os.WriteFile(rules, []byte(auditRules), 0o600); err != nil {

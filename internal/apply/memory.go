@@ -85,6 +85,8 @@ func idOf(obj client.Object) objectID { return objectID{kindOf(obj), obj.GetName
 // encoded cannot be written either, so the error shows there.
 func hashOf(obj client.Object) uint64 {
 	h := fnv.New64a()
-	_ = json.NewEncoder(h).Encode(obj)
+	if err := json.NewEncoder(h).Encode(obj); err != nil {
+		return 0
+	}
 	return h.Sum64()
 }

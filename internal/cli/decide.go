@@ -45,7 +45,7 @@ func newDecideCommand(streams IOStreams) *cobra.Command {
 
 func decide(streams IOStreams, paths []string, output string, now time.Time) error {
 	if len(paths) == 0 {
-		return errors.New("decide what? Name the files that declare the tenants: bulkhead decide -f FILE...")
+		return errors.New("no files: name those that declare the tenants, as in bulkhead decide -f FILE...")
 	}
 	files, err := observe.ReadFiles(paths, streams.In)
 	if err != nil {

@@ -85,7 +85,7 @@ func (o *upOptions) run(ctx context.Context) error {
 	ctx, cancel := whileRunning(ctx, cluster)
 	defer cancel()
 
-	program, err := installBulkhead(ctx, cluster, o.dir, steps)
+	program, err := installBulkhead(ctx, cluster, steps)
 	if err != nil {
 		return o.ended(ctx, err)
 	}

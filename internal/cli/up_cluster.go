@@ -59,7 +59,7 @@ func startCluster(ctx context.Context, dir, kube string, steps *steps) (*localcl
 
 // installBulkhead writes what `bulkhead install` writes, without a Deployment, and runs the controller as a child
 // process instead. The returned program starts it again.
-func installBulkhead(ctx context.Context, cluster *localcluster.Cluster, dir string, steps *steps) (*localcluster.Program, error) {
+func installBulkhead(ctx context.Context, cluster *localcluster.Cluster, steps *steps) (*localcluster.Program, error) {
 	err := steps.do("install Bulkhead: definitions, guardrails, rights", func() error {
 		config, err := cluster.Admin()
 		if err != nil {

@@ -166,7 +166,8 @@ func (s *supervised) crashed(now time.Time) (ok, hopeless bool) {
 			recent = append(recent, at)
 		}
 	}
-	s.crashes = append(recent, now)
+	recent = append(recent, now)
+	s.crashes = recent
 	return true, len(s.crashes) > maxCrashes
 }
 

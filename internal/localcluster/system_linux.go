@@ -1,6 +1,7 @@
 package localcluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ func startTime(pid int) (string, error) {
 		return "", fmt.Errorf("look for process %d: %w", pid, err)
 	}
 	// The second field is the program's name in parentheses and may hold spaces and parentheses.
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	if len(fields) < 20 {
 		return "", fmt.Errorf("look for process %d: unexpected form of /proc/%d/stat", pid, pid)
 	}

@@ -22,7 +22,7 @@ import (
 
 // Wait is why a reconciler's chain of steps stopped without a fault: something that is not there yet, or that somebody
 // must decide. It becomes a condition. As an error it travels up the chain; it is not retried with a backoff.
-type Wait struct {
+type Wait struct { //nolint:errname // it is no fault
 	// Condition that does not hold, with its Reason and Message.
 	Condition, Reason, Message string
 	// Unknown instead of False as the condition's status.

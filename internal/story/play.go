@@ -44,7 +44,7 @@ func (p *Play) Declare(ctx context.Context) ([]string, error) {
 		tenant, _ := v1alpha1.TenantOfHome(space.GetNamespace())
 		owner, ok := p.Developers[tenant]
 		if !ok {
-			return nil, fmt.Errorf("Space %s: there is no tenant %s in the example", space.GetName(), tenant)
+			return nil, fmt.Errorf("space %s: there is no tenant %s in the example", space.GetName(), tenant)
 		}
 		more, err := owner.applyWhenAllowed(ctx, space)
 		if err != nil {

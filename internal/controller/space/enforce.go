@@ -212,7 +212,9 @@ func revision(objects []desired.Object) string {
 	hash := fnv.New64a()
 	for _, object := range objects {
 		if _, ok := object.(*corev1.ResourceQuota); !ok {
-			_ = json.NewEncoder(hash).Encode(object) // what cannot be encoded could not be applied either
+			if err := json.NewEncoder(hash).Encode(object); err != nil {
+				return "" // what cannot be encoded could not be applied either, and no proof covers it
+			}
 		}
 	}
 	return fmt.Sprintf("%016x", hash.Sum64())
