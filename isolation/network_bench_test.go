@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/clustergen"
@@ -119,5 +120,34 @@ func BenchmarkNetworkUpdate(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkNetworkReachWithAWideRuleEach gives every tenant a wide rule of its own, the hardest case for grouping: all
+// but me may connect. At 10,000 pods; the answer itself has as many parts as there are pairs.
+func BenchmarkNetworkReachWithAWideRuleEach(b *testing.B) {
+	s := cluster(b, 10_000)
+	contents := *s
+	contents.NetworkPolicies = nil
+	for _, t := range s.Tenants {
+		for _, ns := range t.Namespaces {
+			others := []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+				{Key: clustergen.TenantLabel, Operator: metav1.LabelSelectorOpNotIn, Values: []string{t.Name}}}}}}
+			contents.NetworkPolicies = append(contents.NetworkPolicies, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "others"},
+				Spec: networkingv1.NetworkPolicySpec{Ingress: []networkingv1.NetworkPolicyIngressRule{{From: others}}, Egress: []networkingv1.NetworkPolicyEgressRule{{To: others}}}})
+		}
+	}
+	wide, err := snapshot.New(contents)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		pairs, err := isolation.Reach(wide, 0).TenantPairs(nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n := len(s.Tenants); pairs.Count()[isolation.Exceeding] < n*(n-1)*9/10 {
+			b.Fatalf("%v of %d tenants", pairs.Count(), n)
+		}
 	}
 }

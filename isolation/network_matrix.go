@@ -183,8 +183,9 @@ func (r *NetworkReach) cross(out, in part, loose bool, matrices ...*matrix) {
 	for _, id := range out.spaces {
 		s := r.spaces[id]
 		for _, c := range s.wideOut {
-			if c.group == out.group && b.peer.holds(s, c.class, loose) {
-				sources = addMember(sources, member{s.tenant, c.class.families})
+			m := member{s.tenant, c.class.families}
+			if n := len(sources); c.group == out.group && (n == 0 || sources[n-1] != m) && b.peer.holds(s, c.class, loose) {
+				sources = append(sources, m)
 			}
 		}
 	}
@@ -195,7 +196,7 @@ func (r *NetworkReach) cross(out, in part, loose bool, matrices ...*matrix) {
 	for _, id := range in.spaces {
 		s := r.spaces[id]
 		for _, c := range s.wideIn {
-			if c.group != in.group || !a.peer.holds(s, c.class, loose) || !a.ports.meets(c.allowance.ports, c.class.ports) {
+			if c.group != in.group || len(sources) == 1 && marked(matrices, sources[0].tenant, s.tenant) || !a.peer.holds(s, c.class, loose) || !a.ports.meets(c.allowance.ports, c.class.ports) {
 				continue
 			}
 			if len(sources) > r.narrow {
@@ -225,10 +226,12 @@ func (r *NetworkReach) cross(out, in part, loose bool, matrices ...*matrix) {
 	}
 }
 
-// addMember adds a member unless it was the last.
-func addMember(list []member, m member) []member {
-	if n := len(list); n > 0 && list[n-1] == m {
-		return list
+// marked says whether there is no more to find out about two tenants.
+func marked(matrices []*matrix, from, to int) bool {
+	for _, m := range matrices {
+		if !m.has(from, to) {
+			return false
+		}
 	}
-	return append(list, m)
+	return true
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-var packets = flag.Int("packets", 30_000, "packets that the reach and the dumb evaluator must agree on; 1000000 for the full count")
+var packets = flag.Int("packets", 20_000, "packets that the reach and the dumb evaluator must agree on; 1000000 for the full count")
 
 const packetsPerWorld = 60
 
@@ -65,7 +65,7 @@ func describe(s *snapshot.Snapshot) string {
 }
 
 // worldsForLists is smaller than the packets' number: a list asks about every pair of pods.
-func worldsForLists() int { return max(150, *packets/1000) }
+func worldsForLists() int { return max(100, *packets/1000) }
 
 func TestConnectionsListWhatPacketsPass(t *testing.T) {
 	for i := range worldsForLists() {
