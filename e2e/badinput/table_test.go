@@ -129,8 +129,8 @@ h: &h [*g,*g,*g,*g,*g,*g,*g,*g,*g,*g]
 
 var tenantCases = []badCase{
 	{name: "unknown field", old: "  boundary:", new: "  trust: Full\n  boundary:", says: `unknown field "spec.trust"`, at: "9:10"},
-	{name: "misspelled field", old: "  boundary:", new: "  boundry:", says: `unknown field "spec.boundry"`, at: "9:12", file: `unknown field "spec.boundry": did you mean "boundary"?`},
-	{name: "unknown field of a workload", old: "performance: Guaranteed", new: "preformance: Guaranteed", says: `unknown field "spec.workloads[1].preformance"`, at: "18:76"},
+	{name: "misspelled field", old: "  boundary:", new: "  boundarie:", says: `unknown field "spec.boundarie"`, at: "9:14", file: `unknown field "spec.boundarie": did you mean "boundary"?`},
+	{name: "unknown field of a workload", old: "performance: Guaranteed", new: "performances: Guaranteed", says: `unknown field "spec.workloads[1].performances"`, at: "18:77"},
 	{name: "misspelled metadata", old: "metadata:\n", new: "metadata:\n  lables: {a: b}\n", says: `unknown field "metadata.lables"`, at: "4:3"},
 	{name: "boundary missing", old: "  boundary: Inside\n", new: "", says: "spec.boundary: Required value", at: "5:1", file: "spec.boundary: Required value: one of Inside, Outside"},
 	{name: "origin of the code missing", old: "code: Audited, ", new: "", says: "spec.workloads[0].code: Required value", at: "17:7", file: "spec.workloads[0].code: Required value: one of Audited, ThirdParty, Arbitrary"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +48,9 @@ func decide(streams IOStreams, paths []string, output string, now time.Time) err
 	if len(paths) == 0 {
 		return errors.New("no files: name those that declare the tenants, as in bulkhead decide -f FILE...")
 	}
+	// Reading thousands of tenants leaves much garbage and ends soon: collecting it less often takes a fifth of the
+	// time off. What the files' sizes are bounded by bounds the memory too.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	files, err := observe.ReadFiles(paths, streams.In)
 	if err != nil {
 		return badFiles(streams.Err, err)

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"math"
 	"regexp"
 	"unicode/utf8"
 
@@ -47,17 +48,14 @@ func (c *conformer) conforms(s *schema.Structural, value any) bool {
 	if v == nil {
 		v = &schema.ValueValidation{}
 	}
-	unsure := len(v.AllOf) > 0 || len(v.OneOf) > 0 || v.Not != nil || len(v.AnyOf) > 0 && !s.XIntOrString || v.MultipleOf != nil ||
-		v.UniqueItems || v.ExclusiveMaximum || v.ExclusiveMinimum || s.XPreserveUnknownFields || s.XEmbeddedResource
-	if unsure {
+	if doubtful(s, v) {
 		return false
 	}
 	switch value := value.(type) {
 	case string:
 		return (s.Type == "string" || s.XIntOrString) && c.stringConforms(v, value)
 	case int64:
-		return (s.Type == "integer" || s.XIntOrString) && len(v.Enum) == 0 && (v.Format == "" || v.Format == "int32" && int64(int32(value)) == value) &&
-			(v.Minimum == nil || float64(value) >= *v.Minimum) && (v.Maximum == nil || float64(value) <= *v.Maximum)
+		return (s.Type == "integer" || s.XIntOrString) && numberConforms(v, value)
 	case bool:
 		return s.Type == "boolean" && len(v.Enum) == 0
 	case []any:
@@ -66,6 +64,19 @@ func (c *conformer) conforms(s *schema.Structural, value any) bool {
 		return s.Type == "object" && c.objectConforms(s, v, value)
 	}
 	return false
+}
+
+// doubtful says that the schema has what the conformer does not know.
+func doubtful(s *schema.Structural, v *schema.ValueValidation) bool {
+	return len(v.AllOf) > 0 || len(v.OneOf) > 0 || v.Not != nil || len(v.AnyOf) > 0 && !s.XIntOrString || v.MultipleOf != nil ||
+		v.UniqueItems || v.ExclusiveMaximum || v.ExclusiveMinimum || s.XPreserveUnknownFields || s.XEmbeddedResource
+}
+
+func numberConforms(v *schema.ValueValidation, value int64) bool {
+	if len(v.Enum) > 0 || v.Minimum != nil && float64(value) < *v.Minimum || v.Maximum != nil && float64(value) > *v.Maximum {
+		return false
+	}
+	return v.Format == "" || v.Format == "int32" && value >= math.MinInt32 && value <= math.MaxInt32
 }
 
 func (c *conformer) stringConforms(v *schema.ValueValidation, value string) bool {

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -63,12 +64,12 @@ func (d *definitions) decodeObject(doc *document, node *yaml.Node, value any, in
 		return
 	}
 	def, err := d.of(kind)
-	if err != nil {
-		fault(node, kind, "Bulkhead cannot read its own definition: %v", err)
+	if errors.Is(err, errNoSuchKind) || apiVersion != v1alpha1.GroupVersion.String() {
+		fault(node, "", "no such kind: %s of %s; want Platform, Tenant, Space or Waiver of %s", kind, apiVersion, v1alpha1.GroupVersion)
 		return
 	}
-	if def == nil || apiVersion != v1alpha1.GroupVersion.String() {
-		fault(node, "", "no such kind: %s of %s; want Platform, Tenant, Space or Waiver of %s", kind, apiVersion, v1alpha1.GroupVersion)
+	if err != nil {
+		fault(node, kind, "Bulkhead cannot read its own definition: %v", err)
 		return
 	}
 	if !inList && len(doc.data) > maxDocumentBytes {

@@ -2,7 +2,9 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -55,7 +57,10 @@ func newDefinitions() *definitions {
 	})}
 }
 
-// of returns the definition of a kind; nil when there is none of this name.
+// errNoSuchKind is returned for kinds that Bulkhead does not define.
+var errNoSuchKind = errors.New("no such kind")
+
+// of returns the definition of a kind; errNoSuchKind when there is none of this name.
 func (d *definitions) of(kind string) (*definition, error) {
 	byKind, err := d.byKind()
 	if err != nil {
@@ -63,7 +68,7 @@ func (d *definitions) of(kind string) (*definition, error) {
 	}
 	crd, known := byKind[kind]
 	if !known {
-		return nil, nil
+		return nil, errNoSuchKind
 	}
 	d.lock.Lock()
 	compiled := d.ready[kind]
@@ -140,16 +145,13 @@ func (d *definition) check(object map[string]any) []refusal {
 	return refusals
 }
 
-// blocks says that the rules cannot be asked, as the API server does: they rely on the schema.
+// blocking are the faults after which the API server does not ask the rules, which rely on the schema.
+var blocking = []field.ErrorType{
+	field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid,
+}
+
 func blocks(faults field.ErrorList) bool {
-	for _, fault := range faults {
-		switch fault.Type {
-		case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
-			return true
-		default:
-		}
-	}
-	return false
+	return slices.ContainsFunc(faults, func(fault *field.Error) bool { return slices.Contains(blocking, fault.Type) })
 }
 
 // quantityForm is how the API server says that a quantity is none: by a regular expression, of which this is the end.

@@ -140,7 +140,7 @@ type values struct {
 	faults   []Fault
 }
 
-func (v *values) fault(node *yaml.Node, format string, args ...any) {
+func (v *values) faultf(node *yaml.Node, format string, args ...any) {
 	if len(v.faults) < maxFaults {
 		v.faults = append(v.faults, Fault{Source: v.document.source(node), Message: fmt.Sprintf(format, args...)})
 	}
@@ -153,11 +153,11 @@ var errTooMuch = errors.New("too much")
 func (v *values) convert(node *yaml.Node, depth int) (any, error) {
 	v.left--
 	if v.left < 0 {
-		v.fault(node, "the document stands for more than %d values: aliases (*name) that multiply it are refused", maxValues)
+		v.faultf(node, "the document stands for more than %d values: aliases (*name) that multiply it are refused", maxValues)
 		return nil, errTooMuch
 	}
 	if depth > maxDepth {
-		v.fault(node, "nested deeper than %d levels, or an alias (*name) within what it stands for", maxDepth)
+		v.faultf(node, "nested deeper than %d levels, or an alias (*name) within what it stands for", maxDepth)
 		return nil, errTooMuch
 	}
 	switch node.Kind {
@@ -179,8 +179,8 @@ func (v *values) convert(node *yaml.Node, depth int) (any, error) {
 		return v.scalar(node), nil
 	case yaml.DocumentNode:
 	}
-	v.fault(node, "not a value")
-	return nil, nil
+	v.faultf(node, "not a value")
+	return "", nil
 }
 
 func (v *values) mapping(node *yaml.Node, depth int) (any, error) {
@@ -188,15 +188,15 @@ func (v *values) mapping(node *yaml.Node, depth int) (any, error) {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := resolved(node.Content[i])
 		if key.Kind != yaml.ScalarNode {
-			v.fault(key, "a key must be a word, not a list or a map")
+			v.faultf(key, "a key must be a word, not a list or a map")
 			continue
 		}
 		if key.Tag == "!!merge" {
-			v.fault(key, "merge keys (<<) are not supported: write the fields out")
+			v.faultf(key, "merge keys (<<) are not supported: write the fields out")
 			continue
 		}
 		if _, twice := object[key.Value]; twice {
-			v.fault(node.Content[i], "key %q is given twice, first in line %d", key.Value, v.document.source(child(node, key.Value)).Line)
+			v.faultf(node.Content[i], "key %q is given twice, first in line %d", key.Value, v.document.source(child(node, key.Value)).Line)
 			continue
 		}
 		value, err := v.convert(node.Content[i+1], depth+1)
@@ -228,11 +228,11 @@ func (v *values) scalar(node *yaml.Node) any {
 	case "!!str", "!!timestamp":
 		if node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 &&
 			slices.Contains(yaml11Words, strings.ToLower(node.Value)) {
-			v.fault(node, "%s means true or false to Kubernetes and a word to others: write true or false, or %q in quotes", node.Value, node.Value)
+			v.faultf(node, "%s means true or false to Kubernetes and a word to others: write true or false, or %q in quotes", node.Value, node.Value)
 		}
 		return node.Value
 	default:
-		v.fault(node, "tag %s is not supported: values are words, numbers, true, false and null", node.ShortTag())
+		v.faultf(node, "tag %s is not supported: values are words, numbers, true, false and null", node.ShortTag())
 		return nil
 	}
 }
@@ -240,7 +240,7 @@ func (v *values) scalar(node *yaml.Node) any {
 func (v *values) float(node *yaml.Node) any {
 	var f float64
 	if err := node.Decode(&f); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-		v.fault(node, "%s is not a number that an API has", node.Value)
+		v.faultf(node, "%s is not a number that an API has", node.Value)
 		return nil
 	}
 	return f
