@@ -235,7 +235,7 @@ func gone(t *testing.T, o client.Object) {
 			return err.Error()
 		}
 		if err == nil {
-			return fmt.Sprintf("it exists: %+v", o)
+			return fmt.Sprintf("it exists: deleted %v, finalizers %v", o.GetDeletionTimestamp(), o.GetFinalizers())
 		}
 		return ""
 	})

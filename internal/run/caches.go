@@ -16,9 +16,9 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
 
-// caches hold what Bulkhead manages and nothing of what tenants make, so that memory grows with the number of tenants
+// Caches hold what Bulkhead manages and nothing of what tenants make, so that memory grows with the number of tenants
 // and not with what runs in their namespaces.
-func caches() cache.Options {
+func Caches() cache.Options {
 	objects := map[client.Object]cache.ByObject{
 		&corev1.Node{}: {Transform: abridgeNode},
 	}

@@ -102,7 +102,7 @@ func New(ctx context.Context, o *Options) (ctrl.Manager, error) {
 	mgr, err := ctrl.NewManager(settings, ctrl.Options{
 		Scheme:                        Scheme(),
 		Logger:                        o.Log,
-		Cache:                         caches(),
+		Cache:                         Caches(),
 		NewClient:                     o.NewClient,
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              leaseName,

@@ -50,6 +50,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		For(&v1alpha1.Tenant{}).
 		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(ofHome), builder.WithPredicates(predicate.Funcs{UpdateFunc: spaceChanged})).
 		Watches(&v1alpha1.Platform{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(predicate.Funcs{UpdateFunc: platformChanged})).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(ofNode), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		Watches(&v1alpha1.Waiver{}, handler.EnqueueRequestsFromMapFunc(ofWaiver))
 	for _, kind := range apply.Kinds() {
 		b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged))
@@ -77,6 +78,11 @@ func ofManaged(_ context.Context, o client.Object) []ctrl.Request {
 func ofHome(_ context.Context, o client.Object) []ctrl.Request {
 	tenant, _ := v1alpha1.TenantOfHome(o.GetNamespace())
 	return named(tenant)
+}
+
+// ofNode is the Tenant that a node is dedicated to, or was until now: one that is being removed waits for that.
+func ofNode(_ context.Context, o client.Object) []ctrl.Request {
+	return named(o.GetLabels()[v1alpha1.LabelNodeTenant])
 }
 
 func ofWaiver(_ context.Context, o client.Object) []ctrl.Request {

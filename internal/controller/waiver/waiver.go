@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -96,14 +95,22 @@ func (r *Reconciler) namespaces(ctx context.Context, w *v1alpha1.Waiver) ([]stri
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("get namespace of space %s: %w", spaces.Items[i].Name, err)
 		}
-		// The annotation beside the label has the waiver's whole name, which may be too long for a label.
-		name, _, _ := strings.Cut(namespace.Annotations[v1alpha1.WaiverPrefix+w.Spec.Control], " ")
-		if err == nil && name == w.Name {
+		if err == nil && marked(namespace, w) {
 			names = append(names, namespace.Name)
 		}
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// marked tells whether a namespace carries the waiver's mark: its name as the label, shortened to a start and a hash
+// where it is too long for one, and the time at which it ends as the annotation.
+func marked(namespace *corev1.Namespace, w *v1alpha1.Waiver) bool {
+	const kept = 46 // of 63, the rest is hyphen and hash
+	key := v1alpha1.WaiverPrefix + w.Spec.Control
+	label := namespace.Labels[key]
+	return (label == w.Name || len(w.Name) > len(label) && len(label) > kept && label[:kept] == w.Name[:kept]) &&
+		namespace.Annotations[key] == w.Spec.Expires.UTC().Format(time.RFC3339)
 }
 
 // indexTenant finds Waivers by their tenant.

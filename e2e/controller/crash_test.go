@@ -1,0 +1,458 @@
+package controller_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	nodev1 "k8s.io/api/node/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/space"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
+	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/run"
+)
+
+// Promise: the controllers may die before or after any write, or lose its answer, over the whole life of a tenant with
+// two Spaces, and after a restart everything ends up as if they had not. At no point in between do owners have rights in
+// a namespace that lacks a guardrail.
+//
+// Reconcilers are driven by hand, one set for each life, over one shared cache, so that many lives pass at once. A
+// death is a client that refuses everything from the n-th write on; a restart is a new set of reconcilers, which knows
+// nothing of the old one.
+func TestDeathAtAnyWrite(t *testing.T) {
+	stop := start(t, nil)
+	ready(t, platform())
+	stop()
+	shared := startCache(t)
+
+	undisturbed := &life{name: "crash-none", shared: shared}
+	undisturbed.live(t)
+	writes := int(undisturbed.writes.Load())
+	if writes < 40 {
+		t.Fatalf("a life took %d writes: the test would hold little", writes)
+	}
+	t.Logf("an undisturbed life takes %d writes", writes)
+	step := 1
+	if testing.Short() {
+		step = 7
+	}
+	if only := os.Getenv("BULKHEAD_CRASH_STEP"); only != "" {
+		step, _ = strconv.Atoi(only)
+	}
+	slots := make(chan struct{}, 16)
+	var died atomic.Int32
+	t.Run("lives", func(t *testing.T) {
+		for _, mode := range []string{"before", "after", "lost"} {
+			for n := 1; n <= writes; n += step {
+				t.Run(fmt.Sprintf("%s/%d", mode, n), func(t *testing.T) {
+					t.Parallel()
+					slots <- struct{}{}
+					defer func() { <-slots }()
+					l := &life{name: fmt.Sprintf("crash-%s-%d", mode, n), shared: shared, mode: mode, at: int64(n)}
+					l.live(t)
+					if l.deaths > 0 {
+						died.Add(1)
+					}
+					for i, now := range l.snapshots {
+						if diff := cmp.Diff(undisturbed.snapshots[i], now); diff != "" {
+							t.Errorf("%s: not as undisturbed (-undisturbed +now), died at: %s\n%s", stages[i], l.epitaph, diff)
+						}
+					}
+				})
+			}
+		}
+	})
+	if want := int32(writes / step); died.Load() < want {
+		t.Errorf("only %d lives were disturbed, want at least %d", died.Load(), want)
+	}
+}
+
+// stages of a life, after each of which it is looked at.
+var stages = []string{"born", "grown", "changed", "shrunk", "gone"}
+
+type life struct {
+	name   string
+	shared cache.Cache
+	// mode and at say what happens at which write; none when at is 0.
+	mode string
+	at   int64
+
+	writes    atomic.Int64
+	dead      atomic.Bool
+	deaths    int
+	epitaph   string
+	snapshots []string
+}
+
+var errDead = errors.New("the process is dead")
+
+// write counts, and makes the n-th write fail in the chosen way.
+func (l *life) write(what string, do func() error) error {
+	if l.dead.Load() {
+		return errDead
+	}
+	if l.writes.Add(1) != l.at {
+		return do()
+	}
+	l.epitaph = l.mode + " " + what
+	l.deaths++
+	switch l.mode {
+	case "before":
+		l.dead.Store(true)
+	case "after":
+		_ = do()
+		l.dead.Store(true)
+	default:
+		_ = do()
+	}
+	return errDead
+}
+
+// process makes a set of reconcilers that know nothing of earlier ones.
+func (l *life) process(t *testing.T) map[string]reconcile.Reconciler {
+	t.Helper()
+	raw, err := client.NewWithWatch(bulkhead, client.Options{Scheme: run.Scheme(), Cache: &client.CacheOptions{Reader: l.shared}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, err := client.New(bulkhead, client.Options{Scheme: run.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	describe := func(verb string, o client.Object) string { return verb + " " + apply.Describe(o) }
+	c := interceptor.NewClient(raw, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			return l.write(describe("create", o), func() error { return c.Create(ctx, o, opts...) })
+		},
+		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			return l.write(describe("update", o), func() error { return c.Update(ctx, o, opts...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			return l.write(describe("delete", o), func() error { return c.Delete(ctx, o, opts...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			return l.write(describe("patch", o), func() error { return c.Patch(ctx, o, p, opts...) })
+		},
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			text, _ := json.Marshal(o)
+			return l.write("apply "+string(text[:min(len(text), 200)]), func() error { return c.Apply(ctx, o, opts...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			return l.write(describe("patch "+sub+" of", o), func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
+		},
+	})
+	now := clock.RealClock{}
+	applier := apply.New(c, live, now, apply.NewMetrics())
+	reporter := &report.Reporter{Client: c, Events: noEvents{}, Clock: now}
+	return map[string]reconcile.Reconciler{
+		"tenant": &tenant.Reconciler{Client: c, Live: live, Apply: applier, Report: reporter, Prover: agreeable{now}, Clock: now},
+		"space":  &space.Reconciler{Client: c, Live: live, Apply: applier, Report: reporter, Clock: now},
+	}
+}
+
+// live goes through the stages.
+func (l *life) live(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var driver sync.WaitGroup
+	driver.Go(func() { l.drive(ctx, t) })
+	defer driver.Wait()
+	defer cancel()
+
+	owner := newTenant(l.name)
+	a := newSpace(l.name, "a", func(s *v1alpha1.SpaceSpec) {
+		s.Quota = corev1.ResourceList{"pods": resource.MustParse("60")}
+		s.To = []v1alpha1.Flow{{Space: "b"}, {CIDR: "203.0.113.0/24"}}
+	})
+	b := newSpace(l.name, "b")
+	create(t, owner)
+	l.whole(t, owner)
+	l.look(t)
+	create(t, a)
+	create(t, b)
+	l.whole(t, owner, a, b)
+	l.look(t)
+	edit(t, a, func() {
+		a.Spec.Quota = corev1.ResourceList{"pods": resource.MustParse("10")}
+		a.Spec.To = nil
+	})
+	l.whole(t, owner, a, b)
+	l.look(t)
+	if err := admin.Delete(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	l.gone(t, b)
+	l.whole(t, owner, a)
+	l.look(t)
+	if err := admin.Delete(t.Context(), owner); err != nil {
+		t.Fatal(err)
+	}
+	l.gone(t, a, owner)
+	l.look(t)
+}
+
+// drive reconciles in turn, without hurry, and restarts the process when it died.
+func (l *life) drive(ctx context.Context, t *testing.T) {
+	process := l.process(t)
+	for ctx.Err() == nil {
+		home := v1alpha1.HomeNamespace(l.name)
+		for _, r := range []struct{ kind, namespace, name string }{{"tenant", "", l.name}, {"space", home, "a"}, {"space", home, "b"}} {
+			req := ctrl.Request{NamespacedName: client.ObjectKey{Namespace: r.namespace, Name: r.name}}
+			_, _ = process[r.kind].Reconcile(ctx, req) // what went wrong is tried again, as the workqueue would
+			if l.dead.Load() {
+				l.fenced(t)
+				process = l.process(t)
+				l.dead.Store(false)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// fenced checks, at the moment of death, that owners have no rights where a guardrail is missing.
+func (l *life) fenced(t *testing.T) {
+	for _, name := range []string{"a", "b"} {
+		namespace := v1alpha1.SpaceNamespace(l.name, name)
+		key := client.ObjectKey{Namespace: namespace, Name: desired.OwnersName}
+		if admin.Get(context.Background(), key, &rbacv1.RoleBinding{}) != nil {
+			continue
+		}
+		n := &corev1.Namespace{}
+		if err := admin.Get(context.Background(), client.ObjectKey{Name: namespace}, n); err != nil || !n.DeletionTimestamp.IsZero() {
+			continue // going: nothing can be made in it
+		}
+		for _, guardrail := range []client.Object{
+			&corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: desired.QuotaName}},
+			&corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: desired.LimitsName}},
+			&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: desired.NetworkDefaultName}},
+		} {
+			if err := admin.Get(context.Background(), client.ObjectKeyFromObject(guardrail), guardrail); err != nil {
+				t.Errorf("after death (%s) owners have rights in %s without %T: %v", l.epitaph, namespace, guardrail, err)
+			}
+		}
+		if n.Labels["pod-security.kubernetes.io/enforce"] != "restricted" || n.Labels[v1alpha1.LabelPattern] == "" {
+			t.Errorf("after death (%s) owners have rights in %s with labels %v", l.epitaph, namespace, n.Labels)
+		}
+	}
+}
+
+const lifePatience = 4 * time.Minute // many lives share two cores and one namespace controller
+
+// whole waits until all are Ready on their present generation and nothing is in flow: the proof covers them all, and
+// the quotas are as the ledger has them.
+func (l *life) whole(t *testing.T, owner *v1alpha1.Tenant, spaces ...*v1alpha1.Space) {
+	t.Helper()
+	eventually(t, lifePatience, l.name+" is whole", func() string {
+		if err := admin.Get(t.Context(), client.ObjectKeyFromObject(owner), owner); err != nil {
+			return err.Error()
+		}
+		if !isReady(owner.Status.Conditions, owner.Generation) || len(owner.Status.Ledger) != len(spaces) ||
+			owner.Status.Spaces != fmt.Sprintf("%d/%d", len(spaces), len(spaces)) {
+			return fmt.Sprintf("%+v", owner.Status)
+		}
+		for i, s := range spaces {
+			if err := admin.Get(t.Context(), client.ObjectKeyFromObject(s), s); err != nil {
+				return err.Error()
+			}
+			if !isReady(s.Status.Conditions, s.Generation) {
+				return fmt.Sprintf("%+v", s.Status)
+			}
+			quota := &corev1.ResourceQuota{}
+			if err := admin.Get(t.Context(), client.ObjectKey{Namespace: s.Status.Namespace, Name: desired.QuotaName}, quota); err != nil {
+				return err.Error()
+			}
+			pods, want := quota.Status.Hard["pods"], owner.Status.Ledger[i].Held["pods"]
+			expected := int64(100)
+			if s.Name == "a" {
+				expected = s.Spec.Quota.Pods().Value()
+			} else if len(spaces) == 2 {
+				expected -= spaces[0].Spec.Quota.Pods().Value()
+			}
+			if pods.Cmp(want) != 0 || pods.Value() != expected {
+				return fmt.Sprintf("space %s: pods %s, ledger %s, want %d", s.Name, pods.String(), want.String(), expected)
+			}
+		}
+		return ""
+	})
+}
+
+func isReady(conditions []metav1.Condition, generation int64) bool {
+	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == generation
+}
+
+func (l *life) gone(t *testing.T, objects ...client.Object) {
+	t.Helper()
+	for _, o := range objects {
+		eventually(t, lifePatience, fmt.Sprintf("%T %s is gone", o, o.GetName()), func() string {
+			if err := admin.Get(t.Context(), client.ObjectKeyFromObject(o), o); err == nil {
+				return fmt.Sprintf("%+v", o)
+			}
+			return ""
+		})
+	}
+}
+
+// look takes down everything that exists for the tenant, without what differs from life to life.
+func (l *life) look(t *testing.T) {
+	t.Helper()
+	var lines []string
+	note := func(o client.Object) {
+		o.SetManagedFields(nil)
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		metadata := content["metadata"].(map[string]any)
+		for _, key := range []string{"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"} {
+			delete(metadata, key)
+		}
+		if _, ours := o.(*v1alpha1.Space); !ours {
+			if _, ours := o.(*v1alpha1.Tenant); !ours {
+				delete(content, "status")
+			}
+		}
+		text, err := json.MarshalIndent(scrub(content), "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, kindOf(o)+" "+string(text))
+	}
+	for _, kind := range apply.Kinds() {
+		list := kind.List.DeepCopyObject().(client.ObjectList)
+		if err := admin.List(t.Context(), list, client.MatchingLabels{v1alpha1.LabelTenant: l.name}); err != nil {
+			t.Fatal(err)
+		}
+		_ = meta.EachListItem(list, func(item runtime.Object) error { note(item.(client.Object)); return nil })
+	}
+	owner, spaces, records := &v1alpha1.Tenant{}, &v1alpha1.SpaceList{}, &corev1.ConfigMapList{}
+	if admin.Get(t.Context(), client.ObjectKey{Name: l.name}, owner) == nil {
+		note(owner)
+	}
+	if err := admin.List(t.Context(), spaces, client.InNamespace(v1alpha1.HomeNamespace(l.name))); err != nil {
+		t.Fatal(err)
+	}
+	for i := range spaces.Items {
+		note(&spaces.Items[i])
+	}
+	if err := admin.List(t.Context(), records, client.InNamespace(v1alpha1.SystemNamespace)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range records.Items {
+		if r := &records.Items[i]; r.Data["tenant"] == l.name {
+			r.Name = strings.TrimSuffix(r.Name, r.Data["uid"][:8])
+			for _, key := range []string{"uid", "requested", "finished"} {
+				r.Data[key] = fmt.Sprint(r.Data[key] != "")
+			}
+			note(r)
+		}
+	}
+	slices.Sort(lines)
+	l.snapshots = append(l.snapshots, strings.ReplaceAll(strings.Join(lines, "\n"), l.name, "TENANT"))
+}
+
+// scrub takes out times and hashes over names.
+func scrub(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key := range v {
+			switch key {
+			case "lastTransitionTime", "time", "revision", "covers":
+				delete(v, key)
+			default:
+				v[key] = scrub(v[key])
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = scrub(v[i])
+		}
+	}
+	return value
+}
+
+func startCache(t *testing.T) cache.Cache {
+	t.Helper()
+	options := run.Caches()
+	options.Scheme = run.Scheme()
+	shared, err := cache.New(bulkhead, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, index := range []func(context.Context, client.FieldIndexer) error{tenant.Index, space.Index} {
+		if err := index(t.Context(), shared); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kinds := []client.Object{
+		&v1alpha1.Platform{}, &v1alpha1.Tenant{}, &v1alpha1.Space{}, &v1alpha1.Waiver{},
+		&corev1.Node{}, &storagev1.StorageClass{}, &nodev1.RuntimeClass{},
+	}
+	for _, kind := range apply.Kinds() {
+		kinds = append(kinds, kind.Object)
+	}
+	go func() { _ = shared.Start(t.Context()) }()
+	for _, kind := range kinds {
+		if _, err := shared.GetInformer(t.Context(), kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !shared.WaitForCacheSync(t.Context()) {
+		t.Fatal("the cache does not fill")
+	}
+	return shared
+}
+
+// agreeable finds everybody isolated: these tests are about writes, and a proof makes none.
+type agreeable struct{ clock clock.PassiveClock }
+
+func (a agreeable) Prove(_ context.Context, t *v1alpha1.Tenant, spaces []v1alpha1.Space, _ []string) (v1alpha1.Proof, error) {
+	covers := []string{fmt.Sprintf("tenant/%d/%d", t.Generation, platformGeneration())}
+	for i := range spaces {
+		covers = append(covers, spaces[i].Name+"/"+spaces[i].Status.Revision)
+	}
+	return v1alpha1.Proof{Verdict: v1alpha1.Isolated, Time: metav1.NewTime(a.clock.Now()), Asked: 12, Covers: covers}, nil
+}
+
+func platformGeneration() int64 {
+	p := &v1alpha1.Platform{}
+	if err := admin.Get(context.Background(), client.ObjectKey{Name: v1alpha1.PlatformName}, p); err != nil {
+		return 0
+	}
+	return p.Generation
+}
+
+type noEvents struct{}
+
+func (noEvents) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {}
