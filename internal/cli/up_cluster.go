@@ -39,7 +39,7 @@ func startCluster(ctx context.Context, dir, kube string, steps *steps) (*localcl
 	err := steps.do("start Kubernetes: etcd, API server, controllers, scheduler, six simulated nodes", func() error {
 		var err error
 		cluster, err = localcluster.Start(ctx, localcluster.Options{
-			Dir: dir, Kube: kube, Notice: steps.notice,
+			Dir: dir, Kube: kube, Notice: steps.noticef,
 			Step: func(name string) {
 				parts = append(parts, name)
 				steps.note(strings.Join(parts, ", "))

@@ -49,8 +49,8 @@ func (s *steps) note(text string) {
 	}
 }
 
-// notice is a line that does not belong to the step that goes on.
-func (s *steps) notice(format string, args ...any) {
+// noticef writes a line that does not belong to the step that goes on.
+func (s *steps) noticef(format string, args ...any) {
 	s.clear()
 	_, _ = fmt.Fprintf(s.streams.Err, s.paint.open("!")+" "+format+"\n", args...) // told even with -q
 }
