@@ -35,15 +35,10 @@ func nodes() []localcluster.Node {
 
 func startCluster(ctx context.Context, dir, kube string, steps *steps) (*localcluster.Cluster, error) {
 	var cluster *localcluster.Cluster
-	var parts []string
-	err := steps.do("start Kubernetes: etcd, API server, controllers, scheduler, six simulated nodes", func() error {
+	err := steps.do("start Kubernetes with six simulated nodes", func() error {
 		var err error
 		cluster, err = localcluster.Start(ctx, localcluster.Options{
-			Dir: dir, Kube: kube, Notice: steps.noticef,
-			Step: func(name string) {
-				parts = append(parts, name)
-				steps.note(strings.Join(parts, ", "))
-			},
+			Dir: dir, Kube: kube, Notice: steps.noticef, Step: steps.note,
 		})
 		if err != nil {
 			return err

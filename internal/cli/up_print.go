@@ -137,13 +137,15 @@ func (t *told) printDecided(b *strings.Builder, p paint) {
 	_ = writeTable(b, []string{"WORKLOAD", "PATTERN", "RULE", "BECAUSE"}, rows) // a Builder takes everything
 }
 
-// ruleOf splits a recorded reason, "rule: facts: because".
+// ruleOf splits a recorded reason, "rule: facts: because", and writes the facts as they are declared.
 func ruleOf(reason string) (rule, because string) {
 	rule, rest, _ := strings.Cut(reason, ": ")
-	if _, after, hasFacts := strings.Cut(rest, ": "); hasFacts {
-		rest = after
+	facts, because, hasFacts := strings.Cut(rest, ": ")
+	if !hasFacts || !strings.Contains(facts, "=") {
+		return rule, rest
 	}
-	return rule, rest
+	short := strings.NewReplacer("workload.", "", "tenant.", "", "=", " ", ", ", " and ").Replace(facts)
+	return rule, short + ": " + because
 }
 
 func (t *told) printEnforced(b *strings.Builder, p paint) {
@@ -284,16 +286,14 @@ func (t *told) printAnswer(b *strings.Builder, p paint) {
 
 func (t *told) printNext(b *strings.Builder, p paint) {
 	b.WriteString("\n" + p.bold("Kubeconfigs") + "\n")
-	rows := [][]string{{"  administrator", t.Kubeconfigs[""]}}
+	rows := [][]string{{"  administrator", t.AdminKubeconfig}}
 	for _, tenant := range slices.Sorted(maps.Keys(t.Kubeconfigs)) {
-		if tenant != "" {
-			rows = append(rows, []string{"  " + tenant, t.Kubeconfigs[tenant]})
-		}
+		rows = append(rows, []string{"  " + tenant, t.Kubeconfigs[tenant]})
 	}
 	printAligned(b, rows)
 	kubectl := kubectlCommand()
 	b.WriteString("\n" + p.bold("Try") + "\n")
-	fmt.Fprintf(b, "  %s --kubeconfig %s get tenants,spaces -A\n", kubectl, t.Kubeconfigs[""])
+	fmt.Fprintf(b, "  %s --kubeconfig %s get tenants,spaces -A\n", kubectl, t.AdminKubeconfig)
 	if developer, ok := t.Kubeconfigs["newsroom"]; ok {
 		fmt.Fprintf(b, "  %s --kubeconfig %s get spaces\n", kubectl, developer)
 		fmt.Fprintf(b, "  %s --kubeconfig %s -n newsroom--site delete networkpolicy bulkhead-default\n", kubectl, developer)

@@ -19,8 +19,9 @@ type told struct {
 	Drill       *story.Drill        `json:"drill,omitempty"`
 	// Kept is what the user had changed and the example did not overwrite.
 	Kept []string `json:"kept,omitempty"`
-	// Kubeconfigs by tenant; the administrator's under the empty name.
-	Kubeconfigs map[string]string `json:"kubeconfigs"`
+	// AdminKubeconfig and Kubeconfigs, by tenant, are paths.
+	AdminKubeconfig string            `json:"adminKubeconfig"`
+	Kubeconfigs     map[string]string `json:"kubeconfigs"`
 
 	empty   bool
 	seconds float64
@@ -53,7 +54,7 @@ func (o *upOptions) tell(ctx context.Context, cluster *localcluster.Cluster, pro
 	if err != nil {
 		return nil, err
 	}
-	t.Kubeconfigs[""] = play.Admin.Kubeconfig
+	t.AdminKubeconfig = play.Admin.Kubeconfig
 	for tenant, developer := range play.Developers {
 		t.Kubeconfigs[tenant] = developer.Kubeconfig
 	}

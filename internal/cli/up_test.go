@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/bulkhead-dev/bulkhead/internal/story"
+)
+
+// Promise: something that was not refused is told loudly, and makes `up --once` exit with 1.
+func TestUpTellsWhatDidNotHold(t *testing.T) {
+	good := story.Outcome{What: "list all namespaces", Control: "rbac-enumerate", Holds: true, Says: "cannot list"}
+	bad := story.Outcome{What: "run an image from elsewhere", Control: "images", Says: "NOT REFUSED: images had to refuse it"}
+	for name, c := range map[string]struct {
+		told  told
+		holds bool
+	}{
+		"all holds":         {told{Refused: []story.Outcome{good}}, true},
+		"not refused":       {told{Refused: []story.Outcome{good, bad}}, false},
+		"did not work":      {told{Allowed: []story.Outcome{bad}}, false},
+		"not in the drill":  {told{Drill: &story.Drill{Refused: []story.Outcome{bad}}}, false},
+		"rest of the drill": {told{Drill: &story.Drill{Rest: []story.Outcome{bad}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errOut bytes.Buffer
+			o := &upOptions{IOStreams: IOStreams{Out: &out, Err: &errOut}, once: true, format: &format{value: formatTable}}
+			if err := o.print(&c.told); err != nil {
+				t.Fatal(err)
+			}
+			err := o.wait(t.Context(), &c.told)
+			if c.holds {
+				if err != nil || !strings.Contains(out.String(), "all 1 tries went as they must") {
+					t.Errorf("want success, got %v and:\n%s", err, out.String())
+				}
+				return
+			}
+			if code := answered(0); !errors.As(err, &code) || code != exitNo {
+				t.Errorf("want exit code %d, got %v", exitNo, err)
+			}
+			end := out.String()[strings.Index(out.String(), "Bulkhead is up"):]
+			if !strings.Contains(end, "1 OF ") || !strings.Contains(end, bad.Says) || strings.Contains(end, good.What) {
+				t.Errorf("the answer should name what did not hold, and only that:\n%s", end)
+			}
+		})
+	}
+}
+
+// Promise: a reason is told with the facts that fired the rule, as they were declared.
+func TestUpTellsReasonsWithTheirFacts(t *testing.T) {
+	for reason, want := range map[string]string{
+		"T1: workload.code=Arbitrary: an escape reaches others":                              "code Arbitrary: an escape reaches others",
+		"T6: tenant.boundary=Outside, workload.code=ThirdParty: neither is under the policy": "boundary Outside and code ThirdParty: neither is under the policy",
+		"T11: no declared fact asks for more":                                                "no declared fact asks for more",
+		"T7: mature SaaS: isolation in the application":                                      "mature SaaS: isolation in the application",
+	} {
+		rule, because := ruleOf(reason)
+		if !strings.HasPrefix(reason, rule+": ") || because != want {
+			t.Errorf("%s: want %q, got rule %q and %q", reason, want, rule, because)
+		}
+	}
+}
