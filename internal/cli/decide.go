@@ -46,7 +46,7 @@ func newDecideCommand(streams IOStreams) *cobra.Command {
 
 func decide(streams IOStreams, paths []string, output string, now time.Time) error {
 	if len(paths) == 0 {
-		return errors.New("no files: name those that declare the tenants, as in bulkhead decide -f FILE...")
+		return errors.New("no files: name those that declare the tenants, as in `bulkhead decide -f FILE`")
 	}
 	// Reading thousands of tenants leaves much garbage and ends soon: collecting it less often takes a fifth of the
 	// time off. What the files' sizes are bounded by bounds the memory too.
