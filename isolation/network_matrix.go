@@ -177,53 +177,88 @@ type member struct {
 }
 
 func (r *NetworkReach) cross(out, in part, loose bool, matrices ...*matrix) {
-	a, b := out.group.allowance, in.group.allowance
 	var some [narrow]member // most groups are of few tenants, and take no memory
-	sources := some[:0]
+	sources := r.sources(some[:0], out, in, loose)
+	switch {
+	case len(sources) == 0:
+	case len(sources) > r.narrow:
+		r.crossMany(sources, out, in, loose, matrices)
+	default:
+		r.crossFew(sources, out, in, loose, matrices)
+	}
+}
+
+// sources appends those of a group that an ingress allowance holds.
+func (r *NetworkReach) sources(list []member, out, in part, loose bool) []member {
 	for _, id := range out.spaces {
 		s := r.spaces[id]
 		for _, c := range s.wideOut {
 			m := member{s.tenant, c.class.families}
-			if n := len(sources); c.group == out.group && (n == 0 || sources[n-1] != m) && b.peer.holds(s, c.class, loose) {
-				sources = append(sources, m)
+			if n := len(list); c.group == out.group && (n == 0 || list[n-1] != m) && in.group.allowance.peer.holds(s, c.class, loose) {
+				list = append(list, m)
 			}
 		}
 	}
-	if len(sources) == 0 {
-		return
-	}
-	var sets [familySets]bitset // only families tie a source to a destination, so many of these are kept by theirs
+	return list
+}
+
+// reached says whether an egress group reaches a class by an ingress allowance of a group.
+func reached(out, in part, s *space, c carried, loose bool) bool {
+	a := out.group.allowance
+	return c.group == in.group && a.peer.holds(s, c.class, loose) && a.ports.meets(c.allowance.ports, c.class.ports)
+}
+
+// crossFew marks every pair by itself.
+func (r *NetworkReach) crossFew(sources []member, out, in part, loose bool, matrices []*matrix) {
 	for _, id := range in.spaces {
 		s := r.spaces[id]
 		for _, c := range s.wideIn {
-			if c.group != in.group || len(sources) == 1 && marked(matrices, sources[0].tenant, s.tenant) || !a.peer.holds(s, c.class, loose) || !a.ports.meets(c.allowance.ports, c.class.ports) {
-				continue
-			}
-			if len(sources) > r.narrow {
-				if sets[c.class.families] == nil {
-					sets[c.class.families] = newBitset(len(r.tenants))
-				}
-				sets[c.class.families].set(s.tenant)
+			if len(sources) == 1 && marked(matrices, sources[0].tenant, s.tenant) || !reached(out, in, s, c, loose) {
 				continue
 			}
 			for _, source := range sources {
-				if source.tenant != s.tenant && together(&a.peer, &b.peer, source.families, c.class.families) {
-					for _, m := range matrices {
-						m.mark(source.tenant, s.tenant)
-					}
+				if source.tenant == s.tenant || !out.together(in, source.families, c.class.families) {
+					continue
+				}
+				for _, m := range matrices {
+					m.mark(source.tenant, s.tenant)
 				}
 			}
+		}
+	}
+}
+
+// crossMany marks all destinations of a source at once. Only families tie a source to a destination, so those are kept
+// by theirs.
+func (r *NetworkReach) crossMany(sources []member, out, in part, loose bool, matrices []*matrix) {
+	var sets [familySets]bitset
+	for _, id := range in.spaces {
+		s := r.spaces[id]
+		for _, c := range s.wideIn {
+			if !reached(out, in, s, c, loose) {
+				continue
+			}
+			if sets[c.class.families] == nil {
+				sets[c.class.families] = newBitset(len(r.tenants))
+			}
+			sets[c.class.families].set(s.tenant)
 		}
 	}
 	for f, set := range sets {
 		for _, source := range sources {
-			if set != nil && together(&a.peer, &b.peer, source.families, families(f)) {
-				for _, m := range matrices {
-					m.markAll(source.tenant, set)
-				}
+			if set == nil || !out.together(in, source.families, families(f)) {
+				continue
+			}
+			for _, m := range matrices {
+				m.markAll(source.tenant, set)
 			}
 		}
 	}
+}
+
+// together says whether one packet between pods of such families can satisfy both groups' peers.
+func (p part) together(in part, from, to families) bool {
+	return together(&p.group.allowance.peer, &in.group.allowance.peer, from, to)
 }
 
 // marked says whether there is no more to find out about two tenants.

@@ -24,17 +24,17 @@ func TestPortsAgreeWithSetsOfNumbers(t *testing.T) {
 	for range 5000 {
 		p, q := random(), random()
 		union, both, minus := p.union(q), p.intersect(q), p.minus(q)
-		any := false
+		shared := false
 		for _, protocol := range protocols {
 			for _, port := range append(limits, 79, 1000) {
 				inP, inQ := p.Has(protocol, port), q.Has(protocol, port)
-				any = any || inP && inQ
+				shared = shared || inP && inQ
 				if union.Has(protocol, port) != (inP || inQ) || both.Has(protocol, port) != (inP && inQ) || minus.Has(protocol, port) != (inP && !inQ) {
 					t.Fatalf("%s and %s at %s %d: union %s, both %s, minus %s", p, q, protocol, port, union, both, minus)
 				}
 			}
 		}
-		if p.overlaps(q) != !both.Empty() || any && both.Empty() {
+		if p.overlaps(q) != !both.Empty() || shared && both.Empty() {
 			t.Fatalf("%s and %s: overlap %v, both %s", p, q, p.overlaps(q), both)
 		}
 		for _, set := range []Ports{union, both, minus} {
