@@ -67,24 +67,16 @@ func TestDeathAtAnyWrite(t *testing.T) {
 	if only := os.Getenv("BULKHEAD_CRASH_STEP"); only != "" {
 		step, _ = strconv.Atoi(only)
 	}
-	slots := make(chan struct{}, 16)
 	var died atomic.Int32
 	t.Run("lives", func(t *testing.T) {
 		for _, mode := range []string{"before", "after", "lost"} {
 			for n := 1; n <= writes; n += step {
 				t.Run(fmt.Sprintf("%s/%d", mode, n), func(t *testing.T) {
 					t.Parallel()
-					slots <- struct{}{}
-					defer func() { <-slots }()
-					l := &life{name: fmt.Sprintf("crash-%s-%d", mode, n), shared: shared, mode: mode, at: int64(n)}
+					l := &life{name: fmt.Sprintf("crash-%s-%d", mode, n), shared: shared, mode: mode, at: int64(n), like: undisturbed}
 					l.live(t)
 					if l.deaths > 0 {
 						died.Add(1)
-					}
-					for i, now := range l.snapshots {
-						if diff := cmp.Diff(undisturbed.snapshots[i], now); diff != "" {
-							t.Errorf("%s: not as undisturbed (-undisturbed +now), died at: %s\n%s", stages[i], l.epitaph, diff)
-						}
 					}
 				})
 			}
@@ -104,6 +96,8 @@ type life struct {
 	// mode and at say what happens at which write; none when at is 0.
 	mode string
 	at   int64
+	// like is the life that this one must come to resemble; nil for the first.
+	like *life
 
 	writes    atomic.Int64
 	dead      atomic.Bool
@@ -235,7 +229,7 @@ func (l *life) drive(ctx context.Context, t *testing.T) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(150 * time.Millisecond):
 		}
 	}
 }
@@ -324,8 +318,37 @@ func (l *life) gone(t *testing.T, objects ...client.Object) {
 	}
 }
 
-// look takes down everything that exists for the tenant, without what differs from life to life.
+// look waits until all is as in the undisturbed life at this stage; in that life itself, until nothing moves any more.
 func (l *life) look(t *testing.T) {
+	t.Helper()
+	stage := len(l.snapshots)
+	if l.like == nil {
+		const still = 20
+		last, same := "", 0
+		eventually(t, lifePatience, stages[stage]+": nothing moves", func() string {
+			if now := l.picture(t); now != last {
+				last, same = now, 0
+			}
+			if same++; same < still {
+				return "it moves"
+			}
+			return ""
+		})
+		l.snapshots = append(l.snapshots, last)
+		return
+	}
+	want := l.like.snapshots[stage]
+	eventually(t, lifePatience, stages[stage]+": as undisturbed (-undisturbed +now)", func() string {
+		if now := l.picture(t); now != want {
+			return "died at: " + l.epitaph + "\n" + cmp.Diff(want, now)
+		}
+		return ""
+	})
+	l.snapshots = append(l.snapshots, want)
+}
+
+// picture is everything that exists for the tenant, without what differs from life to life.
+func (l *life) picture(t *testing.T) string {
 	t.Helper()
 	var lines []string
 	note := func(o client.Object) {
@@ -379,7 +402,7 @@ func (l *life) look(t *testing.T) {
 		}
 	}
 	slices.Sort(lines)
-	l.snapshots = append(l.snapshots, strings.ReplaceAll(strings.Join(lines, "\n"), l.name, "TENANT"))
+	return strings.ReplaceAll(strings.Join(lines, "\n"), l.name, "TENANT")
 }
 
 // scrub takes out times and hashes over names.

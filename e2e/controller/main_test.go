@@ -5,6 +5,7 @@ package controller_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -34,7 +35,14 @@ var (
 	bulkhead *rest.Config
 )
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	// Parallel tests here mostly wait for Kubernetes' own controllers, so their number is not that of the processors.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) (code int) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -145,7 +153,7 @@ func eventually(t *testing.T, within time.Duration, what string, check func() st
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: after %s still: %s", what, within, complaint)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
