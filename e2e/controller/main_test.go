@@ -153,7 +153,11 @@ func eventually(t *testing.T, within time.Duration, what string, check func() st
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: after %s still: %s", what, within, complaint)
 		}
-		time.Sleep(50 * time.Millisecond)
+		if within > patience {
+			time.Sleep(250 * time.Millisecond) // one of many that wait at the same time
+			continue
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

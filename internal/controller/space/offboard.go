@@ -6,12 +6,12 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/report"
 )
 
@@ -64,7 +64,7 @@ func (r *Reconciler) sweptAway(ctx context.Context, p *pass) (string, error) {
 		name   string
 		what   string
 	}{
-		{&apiextensionsv1.CustomResourceDefinition{}, definitionName, "the definition of Spaces"},
+		{observe.Definition(), definitionName, "the definition of Spaces"},
 		{&corev1.Namespace{}, p.space.Namespace, "its home namespace"},
 	} {
 		err := r.Live.Get(ctx, client.ObjectKey{Name: container.name}, container.object)

@@ -7,13 +7,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/report"
 )
 
@@ -57,7 +57,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 
 // sweptAway asks the API server itself whether the definition of Tenants is being removed, and every Tenant with it.
 func (r *Reconciler) sweptAway(ctx context.Context) (bool, error) {
-	definition := &apiextensionsv1.CustomResourceDefinition{}
+	definition := observe.Definition()
 	err := r.Live.Get(ctx, client.ObjectKey{Name: definitionName}, definition)
 	if apierrors.IsNotFound(err) {
 		return true, nil
@@ -65,7 +65,7 @@ func (r *Reconciler) sweptAway(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("find out whether the definition of Tenants is being removed: %w", err)
 	}
-	return !definition.DeletionTimestamp.IsZero(), nil
+	return !definition.GetDeletionTimestamp().IsZero(), nil
 }
 
 // lockOwnersOut takes the owners' rights in the home namespace away, so that no new Space comes while the others go.
