@@ -37,6 +37,7 @@ func (s *stage) bulkhead() {
 
 	before, begin := s.server(), time.Now()
 	controllers := s.startControllers()
+	profiled := s.profileServer()
 	s.f.enforced = s.within(enforced, begin, controllers)
 	s.f.ready = s.within(ready, begin, controllers)
 	after, own := s.server(), controllers.metrics()
@@ -47,6 +48,7 @@ func (s *stage) bulkhead() {
 		own.sum("rest_client_requests_total", "method", "POST") - after.questions(before)
 	s.tb.Logf("load of this machine: %s; requests that the API server served, all clients together:\n%s", load(), after.busiest(before))
 	s.f.objects = s.count()
+	<-profiled
 }
 
 func tenantName(i int) string { return fmt.Sprintf("ten-%04d", i) }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -123,6 +124,31 @@ func (s *stage) server() samples {
 	text, err := set.RESTClient().Get().AbsPath("/metrics").DoRaw(s.ctx)
 	s.must(err, "read the API server's metrics")
 	return parse(string(text))
+}
+
+// profileServer writes a CPU profile of the API server, if one is asked for.
+func (s *stage) profileServer() (done <-chan struct{}) {
+	finished := make(chan struct{})
+	if *serverProfile == "" {
+		close(finished)
+		return finished
+	}
+	go func() {
+		defer close(finished)
+		set, err := kubernetes.NewForConfig(s.cluster.Config)
+		if err != nil {
+			s.tb.Error(err)
+			return
+		}
+		profile, err := set.RESTClient().Get().AbsPath("/debug/pprof/profile").Param("seconds", "30").DoRaw(s.ctx)
+		if err == nil {
+			err = os.WriteFile(*serverProfile, profile, 0o600)
+		}
+		if err != nil {
+			s.tb.Errorf("profile the API server: %v", err)
+		}
+	}()
+	return finished
 }
 
 // metrics of the controllers' process.

@@ -23,8 +23,9 @@ import (
 )
 
 var (
-	tenants    = flag.Int("tenants", 1000, "tenants, with one Space each, of BenchmarkThousandTenants")
-	cpuProfile = flag.String("controllers.cpuprofile", "", "file for a CPU profile of the controllers' process")
+	tenants       = flag.Int("tenants", 1000, "tenants, with one Space each, of BenchmarkThousandTenants")
+	cpuProfile    = flag.String("controllers.cpuprofile", "", "file for a CPU profile of the controllers' process")
+	serverProfile = flag.String("apiserver.cpuprofile", "", "file for a CPU profile of the API server's first 30 seconds with Bulkhead")
 )
 
 // writers write at the same time, in the raw run and as owners who make their Spaces.
