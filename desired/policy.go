@@ -7,7 +7,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
-// LabelControl, on every admission policy and its binding, is the id of the control that it enforces. A refusal names
+// LabelControl is, on every admission policy and its binding, the id of the control that it enforces. A refusal names
 // the policy, and so the control.
 const LabelControl = "bulkhead.dev/control"
 

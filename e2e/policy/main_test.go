@@ -196,7 +196,7 @@ func waitEnforced(ctx context.Context) error {
 			return refusedBy(last) == policy, nil
 		})
 		if err != nil {
-			return fmt.Errorf("policy %s is not enforced: %w; the last answer: %v", policy, err, last)
+			return fmt.Errorf("policy %s is not enforced: %w; the last answer: %w", policy, err, last)
 		}
 	}
 	return nil

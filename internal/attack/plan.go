@@ -245,6 +245,6 @@ func chooser(tenant *v1alpha1.Tenant, now time.Time) func(salt string, n int) in
 	return func(salt string, n int) int {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(salt + "/" + string(tenant.UID) + "/" + tenant.Name + "/" + strconv.FormatInt(now.UnixNano(), 10))) // never fails
-		return int(h.Sum64() >> 33 % uint64(n))                                                                                   //nolint:gosec // less than n
+		return int(h.Sum64() >> 33 % uint64(n))
 	}
 }
