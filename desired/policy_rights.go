@@ -31,7 +31,7 @@ func roleBindings() validation {
 			let("role", "dyn(object).roleRef"),
 			let("homes", "['tenant-' + variables.tenant]"),
 			let("strangers", `dyn(object).?subjects.orValue([]).filter(s, s.kind == 'ServiceAccount' ?
- !(s.namespace in variables.homes || s.namespace.startsWith(variables.tenant + '--')) :
+ !(s.?namespace.orValue('') in variables.homes || s.?namespace.orValue('').startsWith(variables.tenant + '--')) :
  s.name.startsWith('system:') &&
  !s.name.startsWith('system:serviceaccount:' + variables.tenant + '--') &&
  !s.name.startsWith('system:serviceaccounts:' + variables.tenant + '--'))`),

@@ -142,7 +142,7 @@ type SpaceStatus struct {
 	// +optional
 	// +listType=atomic
 	FlowsClosed []string `json:"flowsClosed,omitempty"`
-	// Waivers in force in this Space, by control.
+	// Waivers in force in this Space, as control/waiver.
 	// +optional
 	// +listType=set
 	Waivers []string `json:"waivers,omitempty"`
