@@ -206,7 +206,7 @@ func (s *stage) startControllers() *controllers {
 	s.tb.Helper()
 	dir := s.tb.TempDir()
 	c := &controllers{stage: s, address: freeAddress(s.tb), log: filepath.Join(dir, "log")}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestControllers$", "-test.timeout=0") //nolint:gosec // this very binary
+	cmd := exec.Command(os.Args[0], "-test.run=^TestControllers$", "-test.timeout=0")
 	if *cpuProfile != "" {
 		cmd.Args = append(cmd.Args, "-test.cpuprofile="+*cpuProfile)
 	}

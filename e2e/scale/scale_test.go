@@ -120,7 +120,7 @@ func drill(tb testing.TB, n int) *figures {
 // stage is one control plane with what the two runs share.
 type stage struct {
 	tb      testing.TB
-	ctx     context.Context //nolint:containedctx // it lives as long as one test
+	ctx     context.Context
 	cluster *testcluster.Cluster
 	admin   client.WithWatch
 	n       int
