@@ -8,13 +8,9 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
-	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/story"
 )
 
@@ -61,18 +57,10 @@ func installBulkhead(ctx context.Context, cluster *localcluster.Cluster, steps *
 			return err
 		}
 		written := 0
-		err = install.Apply(ctx, config, install.Options{}, func(e install.Event) {
+		return install.Apply(ctx, config, install.Options{}, func(install.Event) {
 			written++
 			steps.note(fmt.Sprintf("%d objects", written))
 		})
-		if err != nil {
-			return err
-		}
-		c, err := install.NewClient(config)
-		if err != nil {
-			return err
-		}
-		return grantControllers(ctx, c)
 	})
 	if err != nil {
 		return nil, err
@@ -113,20 +101,6 @@ func answers(url string) func(context.Context) error {
 		}
 		return nil
 	}
-}
-
-// grantControllers gives the controller its rights, as the group in the certificate that it has outside of a cluster.
-func grantControllers(ctx context.Context, c client.Client) error {
-	for _, object := range run.RBAC() {
-		err := c.Create(ctx, object)
-		if apierrors.IsAlreadyExists(err) {
-			err = c.Update(ctx, object)
-		}
-		if err != nil {
-			return fmt.Errorf("give the controller its rights: %w", err)
-		}
-	}
-	return nil
 }
 
 // people are the administrator and a developer of every tenant, each with a kubeconfig in the data folder.
