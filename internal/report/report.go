@@ -136,6 +136,20 @@ func shorten(message string) string {
 	return message[:longest] + " ..."
 }
 
+// Brief tells whether a wait is of the kind that is over before anybody looks, so that writing it down would cost the
+// API server more than it tells: the first moments of a young object, while its parts are being written.
+func Brief(err error, obj client.Object, conditions []metav1.Condition, now time.Time) bool {
+	var wait *Wait
+	if !errors.As(err, &wait) || wait.Reason != v1alpha1.ReasonEnforcing {
+		return false
+	}
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	return (ready == nil || ready.Reason == v1alpha1.ReasonEnforcing) && now.Sub(obj.GetCreationTimestamp().Time) < Moment
+}
+
+// Moment is how long a wait may go untold.
+const Moment = 3 * time.Second
+
 // Merge sets the new conditions on the old list, keeping the time of the last transition where the status stays.
 func Merge(conditions *[]metav1.Condition, updates []metav1.Condition) {
 	for i := range updates {

@@ -86,3 +86,33 @@ func TestMergeKeepsTheTimeOfTheTransition(t *testing.T) {
 		}
 	}
 }
+
+// Promise: only the first moments of a young object go untold: a wait that lasts, a fault, and what was said otherwise
+// before are told.
+func TestBrief(t *testing.T) {
+	created := time.Unix(100, 0)
+	obj := &v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(created)}}
+	said := func(reason string) []metav1.Condition {
+		return []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason}}
+	}
+	enforcing := Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "x")
+	for _, c := range []struct {
+		name       string
+		err        error
+		conditions []metav1.Condition
+		age        time.Duration
+		want       bool
+	}{
+		{"young", enforcing, nil, time.Second, true},
+		{"young, and said before", enforcing, said(v1alpha1.ReasonEnforcing), time.Second, true},
+		{"it lasts", enforcing, nil, Moment, false},
+		{"a fault", errors.New("refused"), nil, time.Second, false},
+		{"a wait for people", Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNodeGroupMissing, "x"), nil, time.Second, false},
+		{"said otherwise before", enforcing, said(v1alpha1.ReasonReady), time.Second, false},
+		{"no wait", nil, nil, time.Second, false},
+	} {
+		if got := Brief(c.err, obj, c.conditions, created.Add(c.age)); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

@@ -37,7 +37,7 @@ const (
 	// leaseName is the Lease in Bulkhead's namespace that the leading process holds.
 	leaseName = "bulkhead"
 	// workers reconcile at the same time, per kind. The API server's own fairness bounds what they ask of it.
-	workers = 8
+	workers = 16
 	// shutdown is how long running reconciles are given to end; each may be cut off at any point without harm.
 	shutdown = 3 * time.Second
 )

@@ -139,6 +139,10 @@ func (r *Reconciler) finish(ctx context.Context, p *pass, err error) (ctrl.Resul
 	if errors.As(err, &terminating) {
 		outcome.Err = report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "%v", terminating).LookAgain(10 * time.Second)
 	}
+	if report.Brief(outcome.Err, p.space, p.before.Status.Conditions, r.Clock.Now()) {
+		p.lookAgain(report.Moment)
+		return r.retry(p, outcome.Err)
+	}
 	if !apierrors.IsConflict(err) { // a conflict says nothing about the Space, only that this look was too late
 		conditions := checklist.Conditions(outcome, p.space.Generation, r.Clock.Now())
 		report.Merge(&p.space.Status.Conditions, conditions)

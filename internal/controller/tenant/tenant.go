@@ -118,6 +118,10 @@ func (r *Reconciler) finish(ctx context.Context, p *pass, err error) (ctrl.Resul
 	if errors.As(err, &terminating) {
 		outcome.Err = report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "%v", terminating).LookAgain(awhile)
 	}
+	if report.Brief(outcome.Err, p.tenant, p.before.Status.Conditions, r.Clock.Now()) {
+		p.lookAgain(report.Moment)
+		return r.retry(p, outcome.Err)
+	}
 	if !apierrors.IsConflict(err) { // a conflict says nothing about the Tenant, only that this look was too late
 		conditions := checklist.Conditions(outcome, p.tenant.Generation, r.Clock.Now())
 		report.Merge(&p.tenant.Status.Conditions, conditions)
