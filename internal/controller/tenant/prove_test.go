@@ -100,3 +100,52 @@ func TestRenewalSpreads(t *testing.T) {
 		}
 	}
 }
+
+// Promise: a first proof waits for first Spaces, but not for long and not for those that wait for people; until then
+// nothing is said to be proven; and a proof that there is is never put off.
+func TestFirstProofWaitsForFirstSpaces(t *testing.T) {
+	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(now)}
+	enforced := func(p *pass, ago time.Duration) *pass {
+		p.before.Status.Conditions = []metav1.Condition{{
+			Type: v1alpha1.ConditionEnforced, Status: metav1.ConditionTrue, ObservedGeneration: 2, LastTransitionTime: metav1.NewTime(now.Add(-ago)),
+		}}
+		return p
+	}
+	with := func(p *pass, age time.Duration, revision, reason string) *pass {
+		s := v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Name: "s", CreationTimestamp: metav1.NewTime(now.Add(-age))}}
+		s.Status.Revision = revision
+		if reason != "" {
+			s.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason}}
+		}
+		p.spaces = []v1alpha1.Space{s}
+		return p
+	}
+	none := func() *pass {
+		p := provenPass("", 0)
+		p.spaces = nil
+		return p
+	}
+	for _, c := range []struct {
+		name  string
+		p     *pass
+		waits bool
+	}{
+		{"Enforced is not told yet", none(), true},
+		{"no Space yet", enforced(none(), 0), true},
+		{"no Space came", enforced(none(), settling), false},
+		{"a Space is coming", with(enforced(none(), time.Minute), time.Second, "", ""), true},
+		{"a Space is being enforced", with(enforced(none(), time.Minute), time.Second, "", v1alpha1.ReasonEnforcing), true},
+		{"a Space takes long", with(enforced(none(), time.Minute), fencing, "", v1alpha1.ReasonEnforcing), false},
+		{"a Space waits for people", with(enforced(none(), time.Minute), time.Second, "", v1alpha1.ReasonNeedsDedicatedCluster), false},
+		{"a Space is fenced", with(enforced(none(), 0), time.Second, "r1", v1alpha1.ReasonProofPending), false},
+		{"there is a proof", provenPass(v1alpha1.Isolated, 0), false},
+	} {
+		var wait *report.Wait
+		if waits := errors.As(r.awaitFirstSpaces(c.p), &wait); waits != c.waits {
+			t.Errorf("%s: waits %v, want %v", c.name, waits, c.waits)
+		}
+		if wait != nil && (wait.Reason != v1alpha1.ReasonProofPending || !wait.Unknown || wait.After <= 0) {
+			t.Errorf("%s: %+v, want Unknown, ProofPending and a time to look again", c.name, wait)
+		}
+	}
+}
