@@ -211,13 +211,10 @@ func (l *life) live(t *testing.T) {
 	l.look(t)
 }
 
-// drive reconciles in turn, and restarts the process when it died. While nothing is written it looks less often: most
-// of a life is waiting for Kubernetes' own controllers.
+// drive reconciles in turn, without hurry, and restarts the process when it died.
 func (l *life) drive(ctx context.Context, t *testing.T) {
-	const quick, slow = 50 * time.Millisecond, time.Second
 	process := l.process(t)
-	for pause := quick; ctx.Err() == nil; pause = min(2*pause, slow) {
-		written := l.writes.Load()
+	for ctx.Err() == nil {
 		home := v1alpha1.HomeNamespace(l.name)
 		for _, r := range []struct{ kind, namespace, name string }{{"tenant", "", l.name}, {"space", home, "a"}, {"space", home, "b"}} {
 			req := ctrl.Request{NamespacedName: client.ObjectKey{Namespace: r.namespace, Name: r.name}}
@@ -228,12 +225,9 @@ func (l *life) drive(ctx context.Context, t *testing.T) {
 				l.dead.Store(false)
 			}
 		}
-		if l.writes.Load() != written {
-			pause = quick
-		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(150 * time.Millisecond):
 		}
 	}
 }

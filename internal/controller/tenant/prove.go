@@ -31,9 +31,6 @@ func (r *Reconciler) prove(ctx context.Context, p *pass) error {
 		p.lookAgain(due)
 		return r.verdict(p)
 	}
-	if wait := r.awaitFirstSpaces(p); wait != nil {
-		return wait
-	}
 	neighbours, err := r.neighbours(ctx, p)
 	if err != nil {
 		return err
@@ -47,40 +44,6 @@ func (r *Reconciler) prove(ctx context.Context, p *pass) error {
 	p.tenant.Status.Proof = &proof
 	p.lookAgain(max(r.proofDue(p), time.Second))
 	return r.verdict(p)
-}
-
-const (
-	// settling is how long a new tenant's first proof waits for its first Space to be declared.
-	settling = time.Second
-	// fencing is how long it then waits for one that was declared to be fenced.
-	fencing = 10 * time.Second
-)
-
-// awaitFirstSpaces lets a tenant that was never proven be told Enforced first, which its Spaces wait for, and its first
-// Spaces be fenced, so that one proof serves them all: a proof is dozens of requests. Until then nothing is said to be
-// proven. A proof that there is is never put off.
-func (r *Reconciler) awaitFirstSpaces(p *pass) error {
-	if p.tenant.Status.Proof != nil {
-		return nil
-	}
-	pending := report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofPending, "the API server has not been asked yet")
-	pending.Unknown = true
-	enforced := find(p.before.Status.Conditions, v1alpha1.ConditionEnforced)
-	if enforced == nil || enforced.Status != metav1.ConditionTrue || enforced.ObservedGeneration != p.tenant.Generation {
-		return pending.LookAgain(settling) // this pass writes it down
-	}
-	if left := settling - r.Clock.Since(enforced.LastTransitionTime.Time); len(p.spaces) == 0 && left > 0 {
-		return pending.LookAgain(left)
-	}
-	for i := range p.spaces {
-		space := &p.spaces[i]
-		ready := find(space.Status.Conditions, v1alpha1.ConditionReady)
-		coming := space.Status.Revision == "" && space.DeletionTimestamp.IsZero() && (ready == nil || ready.Reason == v1alpha1.ReasonEnforcing)
-		if coming && r.Clock.Since(space.CreationTimestamp.Time) < fencing {
-			return pending.LookAgain(settling)
-		}
-	}
-	return nil
 }
 
 // proofDue is how long the present proof serves; zero or less when the API server is to be asked now.
