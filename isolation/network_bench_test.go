@@ -62,7 +62,7 @@ func benchmarkReach(b *testing.B, listed bool) {
 	for _, pods := range []int{100, 300, 1_000, 3_000, 10_000, 30_000, 100_000} {
 		b.Run(fmt.Sprintf("pods=%d", pods), func(b *testing.B) {
 			s := cluster(b, pods)
-			var counts map[isolation.Verdict]int
+			var counts map[isolation.PairVerdict]int
 			var r *isolation.NetworkReach
 			before := cpuTime(b)
 			for b.Loop() {

@@ -4,21 +4,12 @@ import (
 	"errors"
 	"fmt"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Flow is a connection between two tenants that was declared and approved. What is reached beyond the flows exceeds.
-type Flow struct {
-	// From and To are namespaces.
-	From, To string
-	// FromPods and ToPods select pods by labels; nil means all.
-	FromPods, ToPods map[string]string
-	// Ports of the destination, with the meaning that they have in a NetworkPolicy. None means every port.
-	Ports []networkingv1.NetworkPolicyPort
-}
-
-// flow is a Flow in the form that reach is compared with.
+// flow is a snapshot.Flow in the form that reach is compared with.
 type flow struct {
 	from, to         int
 	fromPods, toPods selector
@@ -26,7 +17,7 @@ type flow struct {
 }
 
 // flowsOf sorts flows by their pair of tenants. Flows of namespaces that do not exist, or of no tenant, concern none.
-func (r *NetworkReach) flowsOf(flows []Flow) (map[[2]int][]flow, error) {
+func (r *NetworkReach) flowsOf(flows []snapshot.Flow) (map[[2]int][]flow, error) {
 	sorted := map[[2]int][]flow{}
 	var errs []error
 	for i := range flows {
@@ -46,7 +37,7 @@ func (r *NetworkReach) flowsOf(flows []Flow) (map[[2]int][]flow, error) {
 	return sorted, errors.Join(errs...)
 }
 
-func (r *NetworkReach) flowOf(source *Flow) (*flow, error) {
+func (r *NetworkReach) flowOf(source *snapshot.Flow) (*flow, error) {
 	f := &flow{}
 	var err error
 	if f.fromPods, err = selectorOf(&metav1.LabelSelector{MatchLabels: source.FromPods}); err != nil {

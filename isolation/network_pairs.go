@@ -6,21 +6,23 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Verdict on what an ordered pair of tenants can reach.
-type Verdict string
+// PairVerdict is the verdict on what an ordered pair of tenants can reach.
+type PairVerdict string
 
 // The verdicts. Only NoConnection and DeclaredOnly are good news, and neither is given where anything is in doubt.
 const (
 	// NoConnection: no pod of the one can connect to a pod of the other.
-	NoConnection Verdict = "NoConnection"
+	NoConnection PairVerdict = "NoConnection"
 	// DeclaredOnly: only declared flows.
-	DeclaredOnly Verdict = "DeclaredOnly"
+	DeclaredOnly PairVerdict = "DeclaredOnly"
 	// Exceeding: connections beyond the declared flows.
-	Exceeding Verdict = "Exceeding"
-	// Unknown: it cannot be decided.
-	Unknown Verdict = "Unknown"
+	Exceeding PairVerdict = "Exceeding"
+	// PairUnknown: it cannot be decided.
+	PairUnknown PairVerdict = "Unknown"
 )
 
 // TenantPairs is the verdict on every ordered pair of tenants. It reads the NetworkReach that it came from, and is void
@@ -29,7 +31,7 @@ type TenantPairs struct {
 	r     *NetworkReach
 	flows map[[2]int][]flow
 	// judged holds the pairs with flows that have a connection, whose verdict needs a closer look.
-	judged map[[2]int]Verdict
+	judged map[[2]int]PairVerdict
 	// everyone says why every pair is in doubt; byTenant, why those of a tenant are; doubtful has those tenants.
 	everyone []string
 	byTenant map[int][]string
@@ -38,12 +40,12 @@ type TenantPairs struct {
 }
 
 // TenantPairs compares what tenants reach with the flows that were declared. It fails if a flow is not valid.
-func (r *NetworkReach) TenantPairs(flows []Flow) (*TenantPairs, error) {
+func (r *NetworkReach) TenantPairs(flows []snapshot.Flow) (*TenantPairs, error) {
 	sorted, err := r.flowsOf(flows)
 	if err != nil {
 		return nil, err
 	}
-	p := &TenantPairs{r: r, flows: sorted, judged: map[[2]int]Verdict{}, byTenant: map[int][]string{},
+	p := &TenantPairs{r: r, flows: sorted, judged: map[[2]int]PairVerdict{}, byTenant: map[int][]string{},
 		doubtful: newBitset(len(r.tenants)), index: make(map[string]int, len(r.tenants))}
 	for i, t := range r.tenants {
 		p.index[t.name] = i
@@ -108,7 +110,7 @@ func (r *NetworkReach) selectsByLabels() bool {
 func (p *TenantPairs) Doubts() []string { return slices.Clone(p.everyone) }
 
 // verdict on a pair, without its details.
-func (p *TenantPairs) verdict(from, to int) Verdict {
+func (p *TenantPairs) verdict(from, to int) PairVerdict {
 	if v, has := p.judged[[2]int{from, to}]; has {
 		return v
 	}
@@ -116,14 +118,14 @@ func (p *TenantPairs) verdict(from, to int) Verdict {
 	case p.r.sure.has(from, to):
 		return Exceeding
 	case p.r.maybe.has(from, to) || len(p.everyone) > 0 || p.doubtful.has(from) || p.doubtful.has(to):
-		return Unknown
+		return PairUnknown
 	}
 	return NoConnection
 }
 
 // Count returns how many ordered pairs got each verdict.
-func (p *TenantPairs) Count() map[Verdict]int {
-	counts := map[Verdict]int{}
+func (p *TenantPairs) Count() map[PairVerdict]int {
+	counts := map[PairVerdict]int{}
 	n := len(p.r.tenants)
 	for from := range n {
 		open, exceeding := 0, p.r.sure.rows[from].count()
@@ -135,14 +137,14 @@ func (p *TenantPairs) Count() map[Verdict]int {
 			}
 		}
 		counts[Exceeding] += exceeding
-		counts[Unknown] += open - exceeding
+		counts[PairUnknown] += open - exceeding
 		counts[NoConnection] += n - 1 - open
 	}
 	for pair, v := range p.judged {
 		if p.r.sure.has(pair[0], pair[1]) {
 			counts[Exceeding]--
 		} else {
-			counts[Unknown]--
+			counts[PairUnknown]--
 		}
 		counts[v]++
 	}
@@ -165,7 +167,7 @@ func (p *TenantPairs) Pair(from, to string) (Pair, error) {
 }
 
 // With returns every pair that got one of the verdicts, with its details, by the names of its tenants.
-func (p *TenantPairs) With(verdicts ...Verdict) iter.Seq[Pair] {
+func (p *TenantPairs) With(verdicts ...PairVerdict) iter.Seq[Pair] {
 	return func(yield func(Pair) bool) {
 		candidates := newBitset(len(p.r.tenants))
 		for from := range p.r.tenants {
@@ -185,10 +187,10 @@ func (p *TenantPairs) With(verdicts ...Verdict) iter.Seq[Pair] {
 
 // candidates marks the destinations among which those with the verdicts are, so that what is not asked for costs next
 // to nothing.
-func (p *TenantPairs) candidates(from int, verdicts []Verdict, set bitset) {
+func (p *TenantPairs) candidates(from int, verdicts []PairVerdict, set bitset) {
 	copy(set, p.r.maybe.rows[from])
 	every := slices.Contains(verdicts, NoConnection)
-	if slices.Contains(verdicts, Unknown) {
+	if slices.Contains(verdicts, PairUnknown) {
 		every = every || len(p.everyone) > 0 || p.doubtful.has(from)
 		for w := range set {
 			set[w] |= p.doubtful[w]

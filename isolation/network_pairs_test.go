@@ -15,7 +15,7 @@ import (
 const closed = "{metadata: {namespace: a, name: close}, spec: {podSelector: {}, policyTypes: [Ingress, Egress]}}\n---\n" +
 	"{metadata: {namespace: b, name: close}, spec: {podSelector: {}, policyTypes: [Ingress, Egress]}}\n---\n"
 
-func pairOf(t *testing.T, s *snapshot.Snapshot, from, to string, flows ...Flow) Pair {
+func pairOf(t *testing.T, s *snapshot.Snapshot, from, to string, flows ...snapshot.Flow) Pair {
 	t.Helper()
 	pairs, err := Reach(s, 1).TenantPairs(flows)
 	if err != nil {
@@ -38,14 +38,14 @@ func TestWhatIsMissingIsNeverIsolated(t *testing.T) {
 	if pair := pairOf(t, build(t, twoPods, closed), "a", "b"); pair.Verdict != NoConnection || len(pair.Doubts) != 0 {
 		t.Fatalf("with nothing missing: %s, %v", pair.Verdict, pair.Doubts)
 	}
-	for kind, want := range map[string]Verdict{
-		"Pod": Unknown, "Namespace": Unknown, "NetworkPolicy": Unknown, "AdminNetworkPolicy": Unknown,
-		"BaselineAdminNetworkPolicy": Unknown, "ClusterNetworkPolicy": Unknown, "*": Unknown, "PriorityLevelConfiguration": NoConnection,
+	for kind, want := range map[string]PairVerdict{
+		"Pod": PairUnknown, "Namespace": PairUnknown, "NetworkPolicy": PairUnknown, "AdminNetworkPolicy": PairUnknown,
+		"BaselineAdminNetworkPolicy": PairUnknown, "ClusterNetworkPolicy": PairUnknown, "*": PairUnknown, "PriorityLevelConfiguration": NoConnection,
 	} {
 		s := *build(t, twoPods, closed)
 		s.Missing = []snapshot.Missing{{Kind: kind, Why: "forbidden"}}
 		pair := pairOf(t, &s, "a", "b")
-		if pair.Verdict != want || want == Unknown && !slices.Contains(pair.Doubts, kind+": forbidden") {
+		if pair.Verdict != want || want == PairUnknown && !slices.Contains(pair.Doubts, kind+": forbidden") {
 			t.Errorf("without %s: %s because of %v, want %s", kind, pair.Verdict, pair.Doubts, want)
 		}
 		open := *build(t, twoPods, "")
@@ -66,7 +66,7 @@ func TestWhatIsMissingIsNeverIsolated(t *testing.T) {
 func TestANamespaceThatNobodyListedIsADoubtWhereLabelsMatter(t *testing.T) {
 	bySelector := closed + "{metadata: {namespace: b, name: p}, spec: {podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: z}}}]}]}}"
 	byName := strings.ReplaceAll(bySelector, "team: z", "kubernetes.io/metadata.name: z")
-	for policies, want := range map[string]Verdict{bySelector: Unknown, byName: NoConnection} {
+	for policies, want := range map[string]PairVerdict{bySelector: PairUnknown, byName: NoConnection} {
 		s := build(t, twoPods, policies)
 		s.Namespaces = []*snapshot.Namespace{s.Namespaces[1]}
 		implied, err := snapshot.New(*s)
@@ -82,12 +82,12 @@ func TestANamespaceThatNobodyListedIsADoubtWhereLabelsMatter(t *testing.T) {
 func TestAnAddressThatIsNotKnownIsADoubt(t *testing.T) {
 	both := "{metadata: {namespace: a, name: p}, spec: {podSelector: {}, egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 80}]}]}}\n---\n" +
 		"{metadata: {namespace: b, name: p}, spec: {podSelector: {}, ingress: [{from: [{namespaceSelector: {}}]}]}}"
-	for pod, want := range map[string]Verdict{"b/y": Unknown, "b/y ip=11.0.0.1": NoConnection, "b/y ip=10.0.0.1": Exceeding} {
+	for pod, want := range map[string]PairVerdict{"b/y": PairUnknown, "b/y ip=11.0.0.1": NoConnection, "b/y ip=10.0.0.1": Exceeding} {
 		pair := pairOf(t, build(t, []string{"a/x", pod}, closed+both), "a", "b")
 		if pair.Verdict != want {
 			t.Errorf("%s: %s %v, want %s", pod, pair.Verdict, pair.Doubts, want)
 		}
-		if want == Unknown && (pair.Possible.String() != "TCP 80" || !strings.Contains(strings.Join(pair.Doubts, ""), "hangs on addresses")) {
+		if want == PairUnknown && (pair.Possible.String() != "TCP 80" || !strings.Contains(strings.Join(pair.Doubts, ""), "hangs on addresses")) {
 			t.Errorf("%s: possible %s, doubts %v", pod, pair.Possible, pair.Doubts)
 		}
 	}
@@ -99,23 +99,23 @@ func TestDeclaredFlowsAreNotAnExcessAndWhatExceedsThemIs(t *testing.T) {
 	s := build(t, twoPods, open)
 	for _, c := range []struct {
 		name             string
-		flow             Flow
-		want             Verdict
+		flow             snapshot.Flow
+		want             PairVerdict
 		declared, excess string
 	}{
-		{"exactly", Flow{From: "a", To: "b", Ports: []networkingv1.NetworkPolicyPort{{Port: new(intstr.FromInt32(80)), EndPort: new(int32(90))}}}, DeclaredOnly, "TCP 80-90", "No Connections"},
-		{"more than is open", Flow{From: "a", To: "b"}, DeclaredOnly, "TCP 80-90", "No Connections"},
-		{"less than is open", Flow{From: "a", To: "b", Ports: port(85)}, Exceeding, "TCP 85", "TCP 80-84,86-90"},
-		{"the other way", Flow{From: "b", To: "a"}, Exceeding, "No Connections", "TCP 80-90"},
-		{"for other pods", Flow{From: "a", To: "b", FromPods: map[string]string{"app": "other"}}, Exceeding, "No Connections", "TCP 80-90"},
-		{"for these pods", Flow{From: "a", To: "b", FromPods: map[string]string{"app": "x"}, ToPods: map[string]string{"app": "y"}}, DeclaredOnly, "TCP 80-90", "No Connections"},
+		{"exactly", snapshot.Flow{From: "a", To: "b", Ports: []networkingv1.NetworkPolicyPort{{Port: new(intstr.FromInt32(80)), EndPort: new(int32(90))}}}, DeclaredOnly, "TCP 80-90", "No Connections"},
+		{"more than is open", snapshot.Flow{From: "a", To: "b"}, DeclaredOnly, "TCP 80-90", "No Connections"},
+		{"less than is open", snapshot.Flow{From: "a", To: "b", Ports: port(85)}, Exceeding, "TCP 85", "TCP 80-84,86-90"},
+		{"the other way", snapshot.Flow{From: "b", To: "a"}, Exceeding, "No Connections", "TCP 80-90"},
+		{"for other pods", snapshot.Flow{From: "a", To: "b", FromPods: map[string]string{"app": "other"}}, Exceeding, "No Connections", "TCP 80-90"},
+		{"for these pods", snapshot.Flow{From: "a", To: "b", FromPods: map[string]string{"app": "x"}, ToPods: map[string]string{"app": "y"}}, DeclaredOnly, "TCP 80-90", "No Connections"},
 	} {
 		pair := pairOf(t, s, "a", "b", c.flow)
 		if pair.Verdict != c.want || pair.Declared.String() != c.declared || pair.Excess.String() != c.excess {
 			t.Errorf("declared %s: %s, declared %s, excess %s; want %s, %s, %s", c.name, pair.Verdict, pair.Declared, pair.Excess, c.want, c.declared, c.excess)
 		}
 	}
-	if _, err := Reach(s, 1).TenantPairs([]Flow{{From: "a", To: "b", Ports: port(0)}}); err == nil || !strings.Contains(err.Error(), "flow from a to b: ports[0]") {
+	if _, err := Reach(s, 1).TenantPairs([]snapshot.Flow{{From: "a", To: "b", Ports: port(0)}}); err == nil || !strings.Contains(err.Error(), "flow from a to b: ports[0]") {
 		t.Errorf("a flow to port 0: %v", err)
 	}
 }

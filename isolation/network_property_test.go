@@ -113,19 +113,19 @@ func podPeer(p *snapshot.Pod) string {
 
 // TestTenantPairsSayExceedingExactlyWhenAPacketExceeds judges the bits, the details and the counts of every pair.
 func TestTenantPairsSayExceedingExactlyWhenAPacketExceeds(t *testing.T) {
-	seen := map[Verdict]int{}
+	seen := map[PairVerdict]int{}
 	for i := range worldsForLists() {
 		w := newWorld(uint64(i))
 		s := w.snapshot(t)
-		var flows []Flow
+		var flows []snapshot.Flow
 		for range w.IntN(12) {
-			flows = append(flows, Flow{From: w.namespaceName(), To: w.namespaceName(), FromPods: pick(w, nil, nil, nil, map[string]string{"app": "a"}), Ports: pick(w, nil, w.ports())})
+			flows = append(flows, snapshot.Flow{From: w.namespaceName(), To: w.namespaceName(), FromPods: pick(w, nil, nil, nil, map[string]string{"app": "a"}), Ports: pick(w, nil, w.ports())})
 		}
 		pairs, err := reach(s, 1, i%3).TenantPairs(flows)
 		if err != nil {
 			t.Fatal(err)
 		}
-		counts := map[Verdict]int{}
+		counts := map[PairVerdict]int{}
 		for _, from := range s.Tenants {
 			for _, to := range s.Tenants {
 				if from.Name == to.Name {
@@ -139,7 +139,7 @@ func TestTenantPairsSayExceedingExactlyWhenAPacketExceeds(t *testing.T) {
 				if pair.Verdict != want || pairs.verdict(pairs.index[from.Name], pairs.index[to.Name]) != want {
 					t.Fatalf("world %d: %s to %s is %s, want %s\n%+v\n%v\n%s", i, from.Name, to.Name, pair.Verdict, want, pair, flows, describe(s))
 				}
-				if (want == Exceeding || want == Unknown) && (pair.Witness == nil || pair.Witness.Ports.Empty() || len(pair.Witness.Ingress) == 0 || len(pair.Witness.Egress) == 0) {
+				if (want == Exceeding || want == PairUnknown) && (pair.Witness == nil || pair.Witness.Ports.Empty() || len(pair.Witness.Ingress) == 0 || len(pair.Witness.Egress) == 0) {
 					t.Fatalf("world %d: %s to %s is %s without a witness: %+v", i, from.Name, to.Name, want, pair.Witness)
 				}
 				if got := setsOf(pair); want != NoConnection && !maps.Equal(got, sets) {
@@ -150,13 +150,13 @@ func TestTenantPairsSayExceedingExactlyWhenAPacketExceeds(t *testing.T) {
 			}
 		}
 		got := pairs.Count()
-		for _, v := range []Verdict{NoConnection, DeclaredOnly, Exceeding, Unknown} {
+		for _, v := range []PairVerdict{NoConnection, DeclaredOnly, Exceeding, PairUnknown} {
 			if got[v] != counts[v] {
 				t.Fatalf("world %d: counts %v, want %v", i, got, counts)
 			}
 		}
 	}
-	for _, v := range []Verdict{NoConnection, DeclaredOnly, Exceeding, Unknown} {
+	for _, v := range []PairVerdict{NoConnection, DeclaredOnly, Exceeding, PairUnknown} {
 		if seen[v] == 0 {
 			t.Errorf("no pair of any world was %s: the worlds are too plain to tell anything (%v)", v, seen)
 		}
@@ -178,7 +178,7 @@ func setsOf(pair Pair) map[string]bool {
 	return sets
 }
 
-func dumbVerdict(s *snapshot.Snapshot, from, to snapshot.Tenant, flows []Flow) (Verdict, map[string]bool) {
+func dumbVerdict(s *snapshot.Snapshot, from, to snapshot.Tenant, flows []snapshot.Flow) (PairVerdict, map[string]bool) {
 	sets := map[string]bool{}
 	found := map[string]bool{}
 	for _, protocol := range protocols {
@@ -213,15 +213,15 @@ func dumbVerdict(s *snapshot.Snapshot, from, to snapshot.Tenant, flows []Flow) (
 	case found["excess"]:
 		return Exceeding, sets
 	case found["possible"]:
-		return Unknown, sets
+		return PairUnknown, sets
 	case found["declared"]:
 		return DeclaredOnly, sets
 	}
 	return NoConnection, sets
 }
 
-func dumbDeclared(s *snapshot.Snapshot, flows []Flow, p packet) bool {
-	return slices.ContainsFunc(flows, func(f Flow) bool {
+func dumbDeclared(s *snapshot.Snapshot, flows []snapshot.Flow, p packet) bool {
+	return slices.ContainsFunc(flows, func(f snapshot.Flow) bool {
 		if f.From != p.from.Namespace || f.To != p.to.Namespace || !(dumb{s, false}).ports(f.Ports, p) {
 			return false
 		}
@@ -283,7 +283,7 @@ func everything(t *testing.T, r *NetworkReach) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pair := range pairs.With(Exceeding, Unknown, DeclaredOnly, NoConnection) {
+	for pair := range pairs.With(Exceeding, PairUnknown, DeclaredOnly, NoConnection) {
 		fmt.Fprintf(&b, "%s %s %s %s %s %v", pair.From, pair.To, pair.Verdict, pair.Excess, pair.Possible, pair.Doubts)
 		if pair.Witness != nil {
 			fmt.Fprintf(&b, " %+v", *pair.Witness)

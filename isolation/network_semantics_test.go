@@ -281,7 +281,7 @@ func TestAPolicyThatTheAPIServerWouldRefuseLeavesADoubt(t *testing.T) {
 			t.Fatal(err)
 		}
 		doubts := strings.Join(pair.Doubts, "; ")
-		if pair.Verdict != Unknown || !strings.Contains(doubts, "NetworkPolicy b/bad is not valid") || !strings.Contains(doubts, why) {
+		if pair.Verdict != PairUnknown || !strings.Contains(doubts, "NetworkPolicy b/bad is not valid") || !strings.Contains(doubts, why) {
 			t.Errorf("%s: %s because of %q, want Unknown because of %q", spec, pair.Verdict, doubts, why)
 		}
 		back, err := pairs.Pair("b", "a")
@@ -289,10 +289,10 @@ func TestAPolicyThatTheAPIServerWouldRefuseLeavesADoubt(t *testing.T) {
 			t.Fatal(err)
 		}
 		listed := 0
-		for range pairs.With(Unknown) {
+		for range pairs.With(PairUnknown) {
 			listed++
 		}
-		if back.Verdict != Unknown || pairs.Count()[Unknown] != 2 || listed != 2 {
+		if back.Verdict != PairUnknown || pairs.Count()[PairUnknown] != 2 || listed != 2 {
 			t.Errorf("%s: the other way %s, count %v, listed %d, want 2 Unknown", spec, back.Verdict, pairs.Count(), listed)
 		}
 	}

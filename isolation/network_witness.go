@@ -10,7 +10,7 @@ import (
 // Pair is the verdict on an ordered pair of tenants, with what it rests on.
 type Pair struct {
 	From, To string
-	Verdict  Verdict
+	Verdict  PairVerdict
 	// Declared connections that are open, and Excess beyond them.
 	Declared, Excess Ports
 	// Possible connections beyond the declared ones, which hang on addresses or nodes of pods that are not known.
@@ -53,7 +53,7 @@ func (p *TenantPairs) pair(from, to int) Pair {
 	case !pair.Excess.Empty():
 		pair.Verdict = Exceeding
 	case len(pair.Doubts) > 0:
-		pair.Verdict = Unknown
+		pair.Verdict = PairUnknown
 	case !pair.Declared.Empty():
 		pair.Verdict = DeclaredOnly
 	}

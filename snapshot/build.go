@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -22,6 +23,8 @@ func New(contents Snapshot) (*Snapshot, error) {
 	s.Pods = sorted(contents.Pods, comparePods)
 	s.NetworkPolicies = sorted(contents.NetworkPolicies, comparePolicies)
 	s.Namespaces = impliedNamespaces(normalNamespaces(contents.Namespaces), s.Pods, s.NetworkPolicies)
+	s.sortObjects()
+	s.Flows, s.Waivers = normalFlows(contents.Flows), normalWaivers(contents.Waivers)
 	s.Missing = slices.Clone(contents.Missing)
 	slices.SortFunc(s.Missing, func(a, b Missing) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Why, b.Why))
@@ -45,6 +48,8 @@ func PodOf(pod *corev1.Pod) *Pod {
 		Phase:       pod.Status.Phase,
 		Ports:       namedPorts(pod.Spec.InitContainers, pod.Spec.Containers),
 		IPs:         addresses(pod.Status.PodIP, pod.Status.PodIPs),
+		Spec:        &pod.Spec,
+		Annotations: securityAnnotations(pod.Annotations),
 	}
 	if owner := metav1.GetControllerOf(pod); owner != nil {
 		p.Owner = Owner{Kind: owner.Kind, Name: owner.Name}
@@ -63,12 +68,25 @@ func PodOfTemplate(namespace string, owner Owner, template *corev1.PodTemplateSp
 		Node:        template.Spec.NodeName,
 		HostNetwork: template.Spec.HostNetwork,
 		Ports:       namedPorts(template.Spec.InitContainers, template.Spec.Containers),
+		Spec:        &template.Spec,
+		Annotations: securityAnnotations(template.Annotations),
 	}
+}
+
+// securityAnnotations are those that Pod Security looks at: AppArmor profiles by container.
+func securityAnnotations(annotations map[string]string) Labels {
+	kept := map[string]string{}
+	for key, value := range annotations {
+		if strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix) {
+			kept[key] = value
+		}
+	}
+	return LabelsOf(kept)
 }
 
 // NamespaceOf returns what a proof needs of a namespace.
 func NamespaceOf(ns *corev1.Namespace) *Namespace {
-	return &Namespace{Name: ns.Name, Labels: LabelsOf(ns.Labels)}
+	return &Namespace{Name: ns.Name, Labels: LabelsOf(ns.Labels), Annotations: LabelsOf(ns.Annotations)}
 }
 
 func namedPorts(lists ...[]corev1.Container) []NamedPort {
@@ -114,7 +132,8 @@ func normalTenants(tenants []Tenant) []Tenant {
 	for _, t := range tenants {
 		namespaces := slices.Clone(t.Namespaces)
 		slices.Sort(namespaces)
-		list = append(list, Tenant{Name: t.Name, Namespaces: slices.Compact(namespaces)})
+		t.Namespaces = slices.Compact(namespaces)
+		list = append(list, t)
 	}
 	slices.SortFunc(list, func(a, b Tenant) int { return cmp.Compare(a.Name, b.Name) })
 	return list
@@ -132,7 +151,9 @@ func normalNamespace(ns *Namespace) *Namespace {
 	if value, has := ns.Labels.Get(corev1.LabelMetadataName); has && value == ns.Name {
 		return ns
 	}
-	return &Namespace{Name: ns.Name, Labels: ns.Labels.with(corev1.LabelMetadataName, ns.Name), Implied: ns.Implied}
+	named := *ns
+	named.Labels = ns.Labels.with(corev1.LabelMetadataName, ns.Name)
+	return &named
 }
 
 func impliedNamespaces(list []*Namespace, pods []*Pod, policies []*networkingv1.NetworkPolicy) []*Namespace {
@@ -175,6 +196,7 @@ func (s *Snapshot) check() error {
 	errs = append(errs, twice(s.NetworkPolicies, comparePolicies, func(p *networkingv1.NetworkPolicy) string {
 		return "NetworkPolicy " + p.Namespace + "/" + p.Name
 	}))
+	errs = append(errs, s.duplicates()...)
 	return errors.Join(errs...)
 }
 

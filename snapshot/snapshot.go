@@ -6,8 +6,15 @@ import (
 	"net/netip"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	nodev1 "k8s.io/api/node/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // Snapshot is one state of a cluster, or of a folder of manifests. Make it with New, or from another with With; both
@@ -27,8 +34,49 @@ type Snapshot struct {
 	Pods []*Pod
 	// NetworkPolicies by namespace and name.
 	NetworkPolicies []*networkingv1.NetworkPolicy
-	// AdminNetworkPolicy, BaselineAdminNetworkPolicy and ClusterNetworkPolicy come here. Until a proof evaluates them,
-	// a cluster that has some must list the kind in Missing: what nobody reads is not known.
+
+	// Rights, by namespace and name.
+	Roles               []*rbacv1.Role
+	RoleBindings        []*rbacv1.RoleBinding
+	ClusterRoles        []*rbacv1.ClusterRole
+	ClusterRoleBindings []*rbacv1.ClusterRoleBinding
+	ServiceAccounts     []*corev1.ServiceAccount
+
+	// Nodes by name.
+	Nodes []*corev1.Node
+
+	// Shares and limits, by namespace and name.
+	ResourceQuotas []*corev1.ResourceQuota
+	LimitRanges    []*corev1.LimitRange
+
+	// Admission, by name.
+	ValidatingPolicies []*admissionv1.ValidatingAdmissionPolicy
+	ValidatingBindings []*admissionv1.ValidatingAdmissionPolicyBinding
+	MutatingPolicies   []*admissionv1.MutatingAdmissionPolicy
+	MutatingBindings   []*admissionv1.MutatingAdmissionPolicyBinding
+	ValidatingWebhooks []*admissionv1.ValidatingWebhookConfiguration
+	MutatingWebhooks   []*admissionv1.MutatingWebhookConfiguration
+	// Parameters are the objects that admission policies' bindings refer to, by kind, namespace and name.
+	Parameters []*unstructured.Unstructured
+
+	// API Priority and Fairness, by name.
+	FlowSchemas    []*flowcontrolv1.FlowSchema
+	PriorityLevels []*flowcontrolv1.PriorityLevelConfiguration
+
+	// What pods and claims may name, by name.
+	StorageClasses    []*storagev1.StorageClass
+	PersistentVolumes []*corev1.PersistentVolume
+	PriorityClasses   []*schedulingv1.PriorityClass
+	RuntimeClasses    []*nodev1.RuntimeClass
+
+	// What is exposed, by namespace and name.
+	Services  []*corev1.Service
+	Ingresses []*networkingv1.Ingress
+
+	// Flows between tenants that were declared by both and approved.
+	Flows []Flow
+	// Waivers in force or expired, by name.
+	Waivers []Waiver
 
 	// Missing names the kinds that could not be listed or not be understood, by kind. A proof that needs one of them is
 	// Unknown.
@@ -38,8 +86,36 @@ type Snapshot struct {
 // Tenant is a tenant with the namespaces that it owns.
 type Tenant struct {
 	Name string
-	// Namespaces, sorted. A namespace belongs to one tenant at most.
+	// Namespaces, sorted. A namespace belongs to one tenant at most. The home namespace, in which a tenant of Bulkhead
+	// declares its Spaces, is one of them.
 	Namespaces []string
+	// Owners are the users, groups and service accounts that have the tenant's rights. Nil means that nobody declared
+	// them, as where tenants come from a namespace label.
+	Owners []rbacv1.Subject
+	// Quota is what the tenant may have as a whole; nil means that nobody declared it.
+	Quota corev1.ResourceList
+	// Nodes is the label that every node dedicated to the tenant bears, and only those; zero means that it has none.
+	Nodes Label
+}
+
+// Flow is a connection between namespaces of two tenants that was declared and approved. What is reached beyond the
+// flows exceeds.
+type Flow struct {
+	// From and To are namespaces.
+	From, To string
+	// FromPods and ToPods select pods by labels; nil means all.
+	FromPods, ToPods map[string]string
+	// Ports of the destination, with the meaning that they have in a NetworkPolicy. None means every port.
+	Ports []networkingv1.NetworkPolicyPort
+}
+
+// Waiver is an exception to one control, in the namespaces of one workload, until it expires.
+type Waiver struct {
+	Name, Control, Tenant, Workload string
+	// Namespaces in which the control is suspended.
+	Namespaces       []string
+	Reason, Approver string
+	Expires          time.Time
 }
 
 // Namespace is a namespace with its labels.
@@ -47,6 +123,8 @@ type Namespace struct {
 	Name string
 	// Labels always hold kubernetes.io/metadata.name, as the API server sees to.
 	Labels Labels
+	// Annotations that admission policies may read.
+	Annotations Labels
 	// Implied is true where an object names the namespace but nobody listed it: then its labels are not known.
 	Implied bool
 }
@@ -65,6 +143,11 @@ type Pod struct {
 	Phase       corev1.PodPhase
 	// Ports are its named container ports, sorted, of containers and init containers (sidecars).
 	Ports []NamedPort
+	// Spec is the whole of it; nil is not known. Readers share one among pods whose specs are equal, as a cluster has few
+	// that differ.
+	Spec *corev1.PodSpec
+	// Annotations that security checks read, such as those of AppArmor; others may be left out.
+	Annotations Labels
 }
 
 // Owner is a workload in the pod's namespace.

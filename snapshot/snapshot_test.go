@@ -145,7 +145,7 @@ func TestPodOfKeepsWhatAProofNeeds(t *testing.T) {
 	want := &snapshot.Pod{Namespace: "a", Name: "x-1", Owner: snapshot.Owner{Kind: "ReplicaSet", Name: "x"},
 		Labels: snapshot.Labels{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}}, Node: "n", HostNetwork: true, Phase: corev1.PodFailed,
 		IPs:   []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::1")},
-		Ports: []snapshot.NamedPort{{Name: "side", Protocol: "UDP", Port: 9}, {Name: "web", Protocol: "TCP", Port: 80}}}
+		Ports: []snapshot.NamedPort{{Name: "side", Protocol: "UDP", Port: 9}, {Name: "web", Protocol: "TCP", Port: 80}}, Spec: &pod.Spec}
 	if got := snapshot.PodOf(pod); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -1,0 +1,67 @@
+package isolation
+
+import (
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Admission says what the API server's admission would answer to a request, going by the objects of a snapshot: Pod
+// Security, admission policies, quotas, limits. It evaluates what the snapshot holds, not what anybody meant.
+type Admission interface {
+	Admit(request *AdmissionRequest) AdmissionAnswer
+}
+
+// AdmissionRequest is a write that has passed authorization.
+type AdmissionRequest struct {
+	Subject Subject
+	// Operation is CREATE, UPDATE, DELETE or CONNECT.
+	Operation string
+	Kind      schema.GroupVersionKind
+	Resource  schema.GroupVersionResource
+	// Subresource such as status; empty for the object itself.
+	Subresource     string
+	Namespace, Name string
+	// Object as it would be stored, typed or unstructured; nil for DELETE. OldObject for UPDATE and DELETE.
+	Object, OldObject runtime.Object
+}
+
+// AdmissionAnswer is the answer. Neither Admitted nor refused is Unknown, with the reason.
+type AdmissionAnswer struct {
+	// Admitted says that nothing refuses it.
+	Admitted bool
+	// RefusedBy are the objects that refuse it, each with its words.
+	RefusedBy []Refusal
+	// Considered are the policies that matched the request, whatever they said.
+	Considered []Object
+	// Unknown says what could not be evaluated. A refusal beside it still stands.
+	Unknown []string
+	// Object as it would be stored after mutation; nil where nothing changed it.
+	Object runtime.Object
+}
+
+// Refusal is one authority's no.
+type Refusal struct {
+	// By whom: an admission policy, a Namespace with Pod Security labels, a ResourceQuota, a LimitRange.
+	By Object
+	// Control that it carries, where it says so by Bulkhead's label.
+	Control string
+	Message string
+}
+
+// Subject is an identity as the API server sees it.
+type Subject struct {
+	// User name, such as ana or system:serviceaccount:shop--web:default.
+	User string
+	// Groups, with those that the API server adds itself.
+	Groups []string
+}
+
+// Attributes of a request, as an authorizer sees them.
+type Attributes struct {
+	Verb string
+	// Group, Resource and Subresource of the API; Resource is empty for a request that is not for a resource.
+	Group, Resource, Subresource string
+	Namespace, Name              string
+	// Path of a request that is not for a resource, such as /metrics.
+	Path string
+}
