@@ -5,6 +5,8 @@ import (
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 // Change turns one state into the next.
@@ -48,6 +50,54 @@ func DeleteNetworkPolicy(namespace, name string) Change {
 		var key networkingv1.NetworkPolicy
 		key.Namespace, key.Name = namespace, name
 		s.NetworkPolicies = unset(s.NetworkPolicies, &key, comparePolicies)
+	}
+}
+
+// SetAdminNetworkPolicy adds a policy, or replaces the one of its name.
+func SetAdminNetworkPolicy(policy *adminv1alpha1.AdminNetworkPolicy) Change {
+	return func(s *Snapshot) {
+		s.AdminNetworkPolicies = set(s.AdminNetworkPolicies, policy, compareObjects[*adminv1alpha1.AdminNetworkPolicy])
+	}
+}
+
+// DeleteAdminNetworkPolicy removes a policy; nothing happens if it is not there.
+func DeleteAdminNetworkPolicy(name string) Change {
+	return func(s *Snapshot) {
+		var key adminv1alpha1.AdminNetworkPolicy
+		key.Name = name
+		s.AdminNetworkPolicies = unset(s.AdminNetworkPolicies, &key, compareObjects[*adminv1alpha1.AdminNetworkPolicy])
+	}
+}
+
+// SetBaselineAdminNetworkPolicy adds the policy, or replaces it.
+func SetBaselineAdminNetworkPolicy(policy *adminv1alpha1.BaselineAdminNetworkPolicy) Change {
+	return func(s *Snapshot) {
+		s.BaselineAdminNetworkPolicies = set(s.BaselineAdminNetworkPolicies, policy, compareObjects[*adminv1alpha1.BaselineAdminNetworkPolicy])
+	}
+}
+
+// DeleteBaselineAdminNetworkPolicy removes the policy; nothing happens if it is not there.
+func DeleteBaselineAdminNetworkPolicy(name string) Change {
+	return func(s *Snapshot) {
+		var key adminv1alpha1.BaselineAdminNetworkPolicy
+		key.Name = name
+		s.BaselineAdminNetworkPolicies = unset(s.BaselineAdminNetworkPolicies, &key, compareObjects[*adminv1alpha1.BaselineAdminNetworkPolicy])
+	}
+}
+
+// SetClusterNetworkPolicy adds a policy, or replaces the one of its name.
+func SetClusterNetworkPolicy(policy *adminv1alpha2.ClusterNetworkPolicy) Change {
+	return func(s *Snapshot) {
+		s.ClusterNetworkPolicies = set(s.ClusterNetworkPolicies, policy, compareObjects[*adminv1alpha2.ClusterNetworkPolicy])
+	}
+}
+
+// DeleteClusterNetworkPolicy removes a policy; nothing happens if it is not there.
+func DeleteClusterNetworkPolicy(name string) Change {
+	return func(s *Snapshot) {
+		var key adminv1alpha2.ClusterNetworkPolicy
+		key.Name = name
+		s.ClusterNetworkPolicies = unset(s.ClusterNetworkPolicies, &key, compareObjects[*adminv1alpha2.ClusterNetworkPolicy])
 	}
 }
 

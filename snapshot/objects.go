@@ -11,6 +11,8 @@ import (
 
 // sortObjects brings the lists of whole API objects into their normal form.
 func (s *Snapshot) sortObjects() {
+	s.AdminNetworkPolicies, s.BaselineAdminNetworkPolicies = byName(s.AdminNetworkPolicies), byName(s.BaselineAdminNetworkPolicies)
+	s.ClusterNetworkPolicies = byName(s.ClusterNetworkPolicies)
 	s.Roles, s.RoleBindings = byName(s.Roles), byName(s.RoleBindings)
 	s.ClusterRoles, s.ClusterRoleBindings = byName(s.ClusterRoles), byName(s.ClusterRoleBindings)
 	s.ServiceAccounts, s.Nodes = byName(s.ServiceAccounts), byName(s.Nodes)
@@ -28,6 +30,9 @@ func (s *Snapshot) sortObjects() {
 // duplicates are the objects that are there twice.
 func (s *Snapshot) duplicates() []error {
 	return []error{
+		objectTwice("AdminNetworkPolicy", s.AdminNetworkPolicies),
+		objectTwice("BaselineAdminNetworkPolicy", s.BaselineAdminNetworkPolicies),
+		objectTwice("ClusterNetworkPolicy", s.ClusterNetworkPolicies),
 		objectTwice("Role", s.Roles), objectTwice("RoleBinding", s.RoleBindings),
 		objectTwice("ClusterRole", s.ClusterRoles), objectTwice("ClusterRoleBinding", s.ClusterRoleBindings),
 		objectTwice("ServiceAccount", s.ServiceAccounts), objectTwice("Node", s.Nodes),

@@ -15,6 +15,8 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 // Snapshot is one state of a cluster, or of a folder of manifests. Make it with New, or from another with With; both
@@ -34,6 +36,11 @@ type Snapshot struct {
 	Pods []*Pod
 	// NetworkPolicies by namespace and name.
 	NetworkPolicies []*networkingv1.NetworkPolicy
+	// The network policies of administrators, before and behind NetworkPolicies, by name. ClusterNetworkPolicies are of any
+	// version that is spelt like v1alpha2, as v1beta1 is.
+	AdminNetworkPolicies         []*adminv1alpha1.AdminNetworkPolicy
+	BaselineAdminNetworkPolicies []*adminv1alpha1.BaselineAdminNetworkPolicy
+	ClusterNetworkPolicies       []*adminv1alpha2.ClusterNetworkPolicy
 
 	// Rights, by namespace and name.
 	Roles               []*rbacv1.Role

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -130,6 +132,39 @@ func TestWithSharesWhatDidNotChangeAndLeavesTheOldStateAlone(t *testing.T) {
 	gone := after.With("7", time.Unix(7, 0), snapshot.DeleteNamespace("a"))
 	if len(gone.NetworkPolicies) != 0 || len(gone.Namespaces) != 4 {
 		t.Errorf("after deleting a: %+v %+v", gone.NetworkPolicies, gone.Namespaces)
+	}
+}
+
+func TestPoliciesOfAdministratorsAreSortedReplacedAndRemovedByName(t *testing.T) {
+	admin := func(name string) *adminv1alpha1.AdminNetworkPolicy {
+		return &adminv1alpha1.AdminNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	}
+	cluster := func(name string) *adminv1alpha2.ClusterNetworkPolicy {
+		return &adminv1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	}
+	baseline := &adminv1alpha1.BaselineAdminNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	c := contents()
+	c.AdminNetworkPolicies = []*adminv1alpha1.AdminNetworkPolicy{admin("b"), admin("a")}
+	c.ClusterNetworkPolicies = []*adminv1alpha2.ClusterNetworkPolicy{cluster("d"), cluster("c")}
+	before := mustNew(t, c)
+	after := before.With("6", time.Unix(6, 0), snapshot.SetAdminNetworkPolicy(admin("0")), snapshot.DeleteAdminNetworkPolicy("b"),
+		snapshot.SetClusterNetworkPolicy(cluster("e")), snapshot.DeleteClusterNetworkPolicy("c"), snapshot.SetBaselineAdminNetworkPolicy(baseline))
+	var names []string
+	for _, p := range after.AdminNetworkPolicies {
+		names = append(names, p.Name)
+	}
+	for _, p := range after.ClusterNetworkPolicies {
+		names = append(names, p.Name)
+	}
+	if !slices.Equal(names, []string{"0", "a", "d", "e"}) || len(after.BaselineAdminNetworkPolicies) != 1 || before.AdminNetworkPolicies[0].Name != "a" {
+		t.Errorf("%v, baseline %v", names, after.BaselineAdminNetworkPolicies)
+	}
+	if gone := after.With("7", after.Time, snapshot.DeleteBaselineAdminNetworkPolicy("default")); len(gone.BaselineAdminNetworkPolicies) != 0 {
+		t.Errorf("still there: %v", gone.BaselineAdminNetworkPolicies)
+	}
+	c.ClusterNetworkPolicies = append(c.ClusterNetworkPolicies, cluster("c"))
+	if _, err := snapshot.New(c); err == nil || !strings.Contains(err.Error(), "ClusterNetworkPolicy c is there twice") {
+		t.Errorf("one name twice: %v", err)
 	}
 }
 
