@@ -86,6 +86,12 @@ type groups struct {
 }
 
 func (g *groups) add(order, text, workload string) {
+	found := g.of(order, text)
+	found.workloads = append(found.workloads, workload)
+}
+
+// of is the group of a text, made when it is first asked for.
+func (g *groups) of(order, text string) *group {
 	if g.byText == nil {
 		g.byText = map[string]*group{}
 	}
@@ -95,7 +101,7 @@ func (g *groups) add(order, text, workload string) {
 		g.byText[text] = found
 		g.all = append(g.all, found)
 	}
-	found.workloads = append(found.workloads, workload)
+	return found
 }
 
 func (g *groups) sorted() []*group {
@@ -116,16 +122,27 @@ func (g *group) names() string {
 func (a *decideAnswer) explanations() (risks, flips []*group) {
 	var r, f groups
 	severity := map[decision.Severity]string{decision.SeverityHigh: "0", decision.SeverityMedium: "1", decision.SeverityLow: "2"}
+	groupsOf := func(d *decision.TenancyDecision) (of []*group) {
+		for _, risk := range d.Risks {
+			of = append(of, r.of(severity[risk.Severity]+risk.ID, fmt.Sprintf("%s %s: %s; covered by %s", risk.ID, risk.Severity, risk.Text, risk.Control)))
+		}
+		for _, flip := range d.Flips {
+			of = append(of, f.of(flipOrder(&flip), flipText(d.Pattern, &flip)))
+		}
+		return of
+	}
+	known := map[*decision.TenancyDecision][]*group{} // workloads with the same facts share a decision
 	for i := range a.Tenants {
 		t := &a.Tenants[i]
 		for j := range t.Workloads {
 			w := &t.Workloads[j]
-			name := t.Tenant + "/" + w.Workload
-			for _, risk := range w.Risks {
-				r.add(severity[risk.Severity]+risk.ID, fmt.Sprintf("%s %s: %s; covered by %s", risk.ID, risk.Severity, risk.Text, risk.Control), name)
+			of, has := known[w.TenancyDecision]
+			if !has {
+				of = groupsOf(w.TenancyDecision)
+				known[w.TenancyDecision] = of
 			}
-			for _, flip := range w.Flips {
-				f.add(flipOrder(&flip), flipText(w.Pattern, &flip), name)
+			for _, g := range of {
+				g.workloads = append(g.workloads, t.Tenant+"/"+w.Workload)
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -60,21 +59,6 @@ spec:
 `, i)
 	}
 	return b.Bytes()
-}
-
-// BenchmarkDecide is the whole command on 10,000 tenants with 30,000 workloads: reading, checking as an API server
-// does, deciding and printing.
-func BenchmarkDecide(b *testing.B) {
-	file := filepath.Join(b.TempDir(), "tenants.yaml")
-	if err := os.WriteFile(file, tenantsFile(10_000), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		var problems bytes.Buffer
-		if code := Main([]string{"decide", "-f", file}, strings.NewReader(""), io.Discard, &problems); code != exitOK {
-			b.Fatalf("exit %d: %s", code, &problems)
-		}
-	}
 }
 
 // BenchmarkDecideWithoutReading is deciding and printing alone.

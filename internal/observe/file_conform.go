@@ -3,67 +3,78 @@ package observe
 import (
 	"math"
 	"regexp"
+	"slices"
 	"unicode/utf8"
 
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// conformer says quickly that a value keeps to a schema. It only ever errs on the side of doubt: what it does not
-// know, it denies, and the API server's own validator, which takes some ten times as long, has the word and the
-// wording. A fuzz test holds that it never says yes where that one says no.
+// conformer says quickly that a value keeps to a schema, and gives it the schema's defaults on the way. It only ever
+// errs on the side of doubt: what it does not know, it denies, and the API server's own functions, which take some ten
+// times as long, have the word and the wording. A fuzz test holds that it never says yes where they say no.
 type conformer struct {
-	// patterns by their text. Filled before the first use, and then only read.
-	patterns map[string]*regexp.Regexp
+	kind        string
+	intOrString bool
+	v           schema.ValueValidation
+	pattern     *regexp.Regexp
+	// doubt is set where the schema has what the conformer does not know.
+	doubt bool
+
+	items *conformer
+	// set and key are how a list's items must differ: as a whole, or in one field.
+	set bool
+	key string
+
+	properties map[string]*conformer
+	defaults   map[string]any
+	// others is for fields without a name in the schema; nil when there may be none, unless open says that all are taken.
+	others *conformer
+	open   bool
 }
 
-func newConformer(s *schema.Structural) *conformer {
-	c := &conformer{patterns: map[string]*regexp.Regexp{}}
-	c.learn(s)
+// maxDistinct bounds the lists whose items are compared with one another.
+const maxDistinct = 64
+
+// newConformer learns the schema of a kind. Of metadata it knows nothing: certainMeta does.
+func newConformer(root *schema.Structural) *conformer {
+	c := learn(root)
+	c.properties["metadata"] = &conformer{kind: "object", open: true}
 	return c
 }
 
-// learn compiles the patterns of a schema. One that does not compile stays unknown, and so in doubt.
-func (c *conformer) learn(s *schema.Structural) {
-	if s == nil {
-		return
+func learn(s *schema.Structural) *conformer {
+	c := &conformer{kind: s.Type, intOrString: s.XIntOrString}
+	if s.ValueValidation != nil {
+		c.v = *s.ValueValidation
 	}
-	if s.ValueValidation != nil && s.ValueValidation.Pattern != "" {
-		if compiled, err := regexp.Compile(s.ValueValidation.Pattern); err == nil {
-			c.patterns[s.ValueValidation.Pattern] = compiled
+	c.doubt = doubtful(s, &c.v)
+	if c.v.Pattern != "" {
+		compiled, err := regexp.Compile(c.v.Pattern)
+		c.pattern, c.doubt = compiled, c.doubt || err != nil
+	}
+	if s.Items != nil {
+		c.items = learn(s.Items)
+	}
+	if s.XListType != nil {
+		c.set = *s.XListType == "set"
+		if *s.XListType == "map" {
+			c.doubt = c.doubt || len(s.XListMapKeys) != 1
+			c.key = s.XListMapKeys[0]
 		}
 	}
-	c.learn(s.Items)
+	c.properties, c.defaults = map[string]*conformer{}, map[string]any{}
 	for name := range s.Properties {
 		property := s.Properties[name]
-		c.learn(&property)
+		c.properties[name] = learn(&property)
+		if property.Default.Object != nil {
+			c.defaults[name] = property.Default.Object
+		}
 	}
-	if s.AdditionalProperties != nil {
-		c.learn(s.AdditionalProperties.Structural)
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Structural != nil {
+		c.others = learn(s.AdditionalProperties.Structural)
 	}
-}
-
-// conforms is true when value certainly keeps to s.
-func (c *conformer) conforms(s *schema.Structural, value any) bool {
-	v := s.ValueValidation
-	if v == nil {
-		v = &schema.ValueValidation{}
-	}
-	if doubtful(s, v) {
-		return false
-	}
-	switch value := value.(type) {
-	case string:
-		return (s.Type == "string" || s.XIntOrString) && c.stringConforms(v, value)
-	case int64:
-		return (s.Type == "integer" || s.XIntOrString) && numberConforms(v, value)
-	case bool:
-		return s.Type == "boolean" && len(v.Enum) == 0
-	case []any:
-		return s.Type == "array" && c.listConforms(s, v, value)
-	case map[string]any:
-		return s.Type == "object" && c.objectConforms(s, v, value)
-	}
-	return false
+	return c
 }
 
 // doubtful says that the schema has what the conformer does not know.
@@ -72,48 +83,97 @@ func doubtful(s *schema.Structural, v *schema.ValueValidation) bool {
 		v.UniqueItems || v.ExclusiveMaximum || v.ExclusiveMinimum || s.XPreserveUnknownFields || s.XEmbeddedResource
 }
 
-func numberConforms(v *schema.ValueValidation, value int64) bool {
+// conforms is true when value certainly keeps to the schema. Then it has its defaults, and no field that the API server
+// would drop; else it is in between.
+func (c *conformer) conforms(value any) bool {
+	if c.doubt {
+		return false
+	}
+	switch value := value.(type) {
+	case string:
+		return (c.kind == "string" || c.intOrString) && c.stringConforms(value)
+	case int64:
+		return (c.kind == "integer" || c.intOrString) && c.numberConforms(value)
+	case bool:
+		return c.kind == "boolean" && len(c.v.Enum) == 0
+	case []any:
+		return c.kind == "array" && c.listConforms(value)
+	case map[string]any:
+		return c.kind == "object" && c.objectConforms(value)
+	}
+	return false
+}
+
+func (c *conformer) numberConforms(value int64) bool {
+	v := &c.v
 	if len(v.Enum) > 0 || v.Minimum != nil && float64(value) < *v.Minimum || v.Maximum != nil && float64(value) > *v.Maximum {
 		return false
 	}
 	return v.Format == "" || v.Format == "int32" && value >= math.MinInt32 && value <= math.MaxInt32
 }
 
-func (c *conformer) stringConforms(v *schema.ValueValidation, value string) bool {
-	if v.Format != "" {
+func (c *conformer) stringConforms(value string) bool {
+	v := &c.v
+	if v.Format != "" || c.pattern != nil && !c.pattern.MatchString(value) {
 		return false
 	}
-	if v.Pattern != "" {
-		if p := c.patterns[v.Pattern]; p == nil || !p.MatchString(value) {
+	if v.MinLength != nil || v.MaxLength != nil {
+		n := int64(utf8.RuneCountInString(value))
+		if v.MinLength != nil && n < *v.MinLength || v.MaxLength != nil && n > *v.MaxLength {
 			return false
 		}
 	}
-	if n := int64(utf8.RuneCountInString(value)); v.MinLength != nil && n < *v.MinLength || v.MaxLength != nil && n > *v.MaxLength {
-		return false
-	}
-	for _, allowed := range v.Enum {
-		if allowed.Object == value {
+	for i := range v.Enum {
+		if v.Enum[i].Object == value {
 			return true
 		}
 	}
 	return len(v.Enum) == 0
 }
 
-func (c *conformer) listConforms(s *schema.Structural, v *schema.ValueValidation, value []any) bool {
-	n := int64(len(value))
-	if s.Items == nil || len(v.Enum) > 0 || v.MinItems != nil && n < *v.MinItems || v.MaxItems != nil && n > *v.MaxItems {
+func (c *conformer) listConforms(value []any) bool {
+	n, v := int64(len(value)), &c.v
+	if c.items == nil || len(v.Enum) > 0 || v.MinItems != nil && n < *v.MinItems || v.MaxItems != nil && n > *v.MaxItems {
 		return false
 	}
 	for _, item := range value {
-		if !c.conforms(s.Items, item) {
+		if !c.items.conforms(item) {
 			return false
 		}
+	}
+	return !c.set && c.key == "" || c.distinct(value)
+}
+
+// distinct says that the items of a list certainly differ as they must.
+func (c *conformer) distinct(list []any) bool {
+	if len(list) > maxDistinct {
+		return false
+	}
+	seen := make([]string, 0, 16)
+	for _, item := range list {
+		if c.key != "" {
+			fields, _ := item.(map[string]any)
+			item = fields[c.key]
+		}
+		word, isString := item.(string)
+		if !isString || slices.Contains(seen, word) {
+			return false
+		}
+		seen = append(seen, word)
 	}
 	return true
 }
 
-func (c *conformer) objectConforms(s *schema.Structural, v *schema.ValueValidation, value map[string]any) bool {
-	n := int64(len(value))
+func (c *conformer) objectConforms(value map[string]any) bool {
+	if c.open {
+		return true
+	}
+	for name, fallback := range c.defaults {
+		if _, has := value[name]; !has {
+			value[name] = runtime.DeepCopyJSONValue(fallback)
+		}
+	}
+	n, v := int64(len(value)), &c.v
 	if len(v.Enum) > 0 || v.MinProperties != nil && n < *v.MinProperties || v.MaxProperties != nil && n > *v.MaxProperties {
 		return false
 	}
@@ -123,17 +183,11 @@ func (c *conformer) objectConforms(s *schema.Structural, v *schema.ValueValidati
 		}
 	}
 	for name, field := range value {
-		property, known := s.Properties[name]
-		switch {
-		case known:
-			if !c.conforms(&property, field) {
-				return false
-			}
-		case s.AdditionalProperties != nil && s.AdditionalProperties.Structural != nil:
-			if !c.conforms(s.AdditionalProperties.Structural, field) {
-				return false
-			}
-		case len(s.Properties) > 0:
+		shape := c.properties[name]
+		if shape == nil {
+			shape = c.others
+		}
+		if shape == nil || !shape.conforms(field) {
 			return false // left to the one that knows why
 		}
 	}

@@ -5,17 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
-	celconfig "k8s.io/apiserver/pkg/apis/cel"
 )
 
 // FuzzReadFiles: whatever a file holds, reading it ends with objects or with faults that have a place in the file;
@@ -90,80 +81,3 @@ func TestReadFilesTellsFilesThatCannotBeRead(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
-
-// FuzzShortCuts: the quick answers are never kinder than the API server's own validators. Whatever an object holds,
-// what the conformer passes its schema validator passes, and the rule book finds exactly what its rules find.
-func FuzzShortCuts(f *testing.F) {
-	seeds, err := filepath.Glob("../../examples/magazine/*/*.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, name := range append(seeds, "../../examples/magazine/platform.yaml") {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-		for _, change := range [][2]string{{"Inside", "inside"}, {"8080", "0"}, {"Audited", "3"}, {"16Gi", "-16Gi"}, {"Group", "ServiceAccount"}, {"magazine", "system:"}, {"10.244", "10.96"}} {
-			f.Add(bytes.ReplaceAll(data, []byte(change[0]), []byte(change[1])))
-		}
-	}
-	all := newDefinitions()
-	rules := map[string]*cel.Validator{}
-	for _, kind := range []string{"Platform", "Tenant", "Space", "Waiver"} {
-		d, err := all.of(kind)
-		if err != nil {
-			f.Fatal(err)
-		}
-		rules[kind] = cel.NewValidator(d.structural, true, celconfig.PerCallLimit)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		in := input{"fuzz.yaml", data}
-		for _, document := range split(&in) {
-			nodes, _ := document.parse()
-			for _, node := range nodes {
-				v := values{document: &document, left: 1 << 12}
-				value, err := v.convert(node, 0)
-				object, isMap := value.(map[string]any)
-				if err != nil || !isMap || rules[text(object["kind"])] == nil {
-					continue
-				}
-				shortCuts(t, all, rules, object)
-			}
-		}
-	})
-}
-
-func shortCuts(t *testing.T, all *definitions, rules map[string]*cel.Validator, object map[string]any) {
-	kind := text(object["kind"])
-	d, err := all.of(kind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pruning.PruneWithOptions(object, d.structural, true, schema.UnknownFieldPathOptions{})
-	defaulting.PruneNonNullableNullsWithoutDefaults(object, d.structural)
-	defaulting.Default(object, d.structural)
-	faults := validation.ValidateCustomResource(nil, object, d.openAPI)
-	if d.conformer.conforms(d.structural, object) && len(faults) > 0 {
-		t.Errorf("the conformer passes what the schema refuses: %v\n%v", faults, object)
-	}
-	if blocks(faults) {
-		return
-	}
-	want, _ := rules[kind].Validate(t.Context(), nil, d.structural, object, nil, celconfig.RuntimeCELCostBudget)
-	for range 2 { // the second time out of memory
-		got := d.rules.check(nil, object)
-		if a, b := sortedLines(want), sortedLines(got); !slices.Equal(a, b) {
-			t.Errorf("the rules find\n%v\nand the rule book\n%v", a, b)
-		}
-	}
-}
-
-func sortedLines(faults field.ErrorList) []string {
-	lines := make([]string, len(faults))
-	for i, fault := range faults {
-		lines[i] = fault.Error()
-	}
-	slices.Sort(lines)
-	return lines
-}

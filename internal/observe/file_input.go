@@ -90,19 +90,24 @@ func filesUnder(path string) ([]string, error) {
 // readInput reads one file, or stdin, up to the limit.
 func readInput(name string, stdin io.Reader) (input, error) {
 	if name == stdinPath {
-		data, err := readLimited(stdinName, stdin)
+		data, err := readLimited(stdinName, stdin, 0)
 		return input{stdinName, data}, err
 	}
 	file, err := os.Open(name)
 	if err != nil {
 		return input{}, fmt.Errorf("read what is declared: %w", err)
 	}
-	data, err := readLimited(name, file)
+	size := 0
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		size = int(min(info.Size(), maxFileBytes)) // a hint only
+	}
+	data, err := readLimited(name, file, size)
 	return input{name, data}, errors.Join(err, file.Close())
 }
 
-func readLimited(name string, from io.Reader) ([]byte, error) {
+func readLimited(name string, from io.Reader, size int) ([]byte, error) {
 	var data bytes.Buffer
+	data.Grow(size + bytes.MinRead) // what is left tells the reader that the end is reached without growing
 	n, err := io.Copy(&data, io.LimitReader(from, maxFileBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
