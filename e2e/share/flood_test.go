@@ -1,0 +1,168 @@
+package share_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// BenchmarkFlood measures a get and a create of one tenant while nobody else does anything, while another tenant floods the
+// API server, and while it floods with the fairness controls taken away. With them, p99 should stay within twice the
+// quiet one. Each phase lasts -benchtime, which must be at least a second (30s is the whole of it).
+func BenchmarkFlood(b *testing.B) {
+	quota := corev1.ResourceList{"requests.cpu": amount("4"), "requests.memory": amount("8Gi"), "limits.cpu": amount("8"),
+		"limits.memory": amount("8Gi"), "pods": amount("40"), "configmaps": amount("400"), "secrets": amount("40")}
+	_, greedy := tenantWith(b, "greedy", 1, quota)
+	_, modest := tenantWith(b, "modest", 1, quota)
+	fill(b, as(b, "greedy-owner"), greedy[0].Status.Namespace)
+	victim := as(b, "modest-owner")
+	phase := 30 * time.Second
+	if testing.Short() {
+		phase = 3 * time.Second
+	}
+	b.ResetTimer()
+	for range b.N {
+		quiet := measure(b, victim, modest[0].Status.Namespace, phase)
+		fair := flooded(b, victim, greedy[0].Status.Namespace, modest[0].Status.Namespace, phase)
+		takeFairnessAway(b)
+		unfair := flooded(b, victim, greedy[0].Status.Namespace, modest[0].Status.Namespace, phase)
+		for i, what := range []string{"get", "create"} {
+			report(b, what, quiet[i], fair[i], unfair[i])
+		}
+	}
+}
+
+func report(b *testing.B, what string, quiet, fair, unfair []time.Duration) {
+	b.Helper()
+	at := func(list []time.Duration, q float64) float64 {
+		slices.Sort(list)
+		return float64(list[int(q*float64(len(list)-1))]) / float64(time.Millisecond)
+	}
+	for name, q := range map[string]float64{"p50": 0.5, "p99": 0.99} {
+		b.ReportMetric(at(quiet, q), "ms-"+name+"-"+what+"-quiet")
+		b.ReportMetric(at(fair, q)/at(quiet, q), "x-"+name+"-"+what+"-flooded")
+		b.ReportMetric(at(unfair, q)/at(quiet, q), "x-"+name+"-"+what+"-flooded-unfair")
+	}
+}
+
+// fill gives the flooding tenant what makes its lists expensive: 200 objects of 100 kB.
+func fill(b *testing.B, owner client.Client, namespace string) {
+	b.Helper()
+	for i := range 200 {
+		must(b, owner.Create(b.Context(), &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("large-%d", i)},
+			Data:       map[string]string{"text": strings.Repeat("x", 100_000)},
+		}))
+	}
+}
+
+// measure takes the times of gets and creates, one after the other, as a modest tenant asks.
+func measure(b *testing.B, owner client.Client, namespace string, phase time.Duration) (times [2][]time.Duration) {
+	b.Helper()
+	own := &corev1.ConfigMap{}
+	key := client.ObjectKey{Namespace: namespace, Name: "kube-root-ca.crt"}
+	for end := time.Now().Add(phase); time.Now().Before(end); {
+		begin := time.Now()
+		must(b, owner.Get(b.Context(), key, own))
+		times[0] = append(times[0], time.Since(begin))
+		begin = time.Now()
+		must(b, owner.Create(b.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "one"}}, client.DryRunAll))
+		times[1] = append(times[1], time.Since(begin))
+		time.Sleep(5 * time.Millisecond)
+	}
+	return times
+}
+
+// flooded measures while the greedy tenant floods, and says how much it got through.
+func flooded(b *testing.B, victim client.Client, greedy, modest string, phase time.Duration) [2][]time.Duration {
+	b.Helper()
+	ctx, cancel := context.WithCancel(b.Context())
+	config, err := cluster.User("greedy-owner")
+	must(b, err)
+	var sent, refused atomic.Int64
+	wait := flood(ctx, b, config, greedy, &sent, &refused)
+	time.Sleep(time.Second) // the flood has risen
+	times := measure(b, victim, modest, phase)
+	cancel()
+	wait()
+	b.Logf("the flood: %d requests answered, %d of them with 429 Too Many Requests", sent.Load(), refused.Load())
+	return times
+}
+
+// flood sends, from 64 senders at once and without end: lists of large objects, events, creates, watches.
+func flood(ctx context.Context, b *testing.B, config *rest.Config, namespace string, sent, refused *atomic.Int64) (wait func()) {
+	b.Helper()
+	transport, err := rest.HTTPClientFor(config)
+	must(b, err)
+	base := config.Host + "/api/v1/namespaces/" + namespace
+	event := `{"metadata":{"generateName":"e"},"involvedObject":{"namespace":"` + namespace + `","kind":"Pod","name":"p"},"reason":"Flood","type":"Normal"}`
+	requests := []struct{ method, path, body string }{
+		{http.MethodGet, "/configmaps", ""},
+		{http.MethodGet, "/configmaps?resourceVersion=0", ""},
+		{http.MethodPost, "/events", event},
+		{http.MethodPost, "/configmaps?dryRun=All", `{"metadata":{"generateName":"f"},"data":{"x":"` + strings.Repeat("y", 10_000) + `"}}`},
+		{http.MethodGet, "/pods?watch=1&timeoutSeconds=1", ""},
+	}
+	var group sync.WaitGroup
+	for i := range 64 {
+		group.Go(func() {
+			for n := i; ctx.Err() == nil; n++ {
+				r := requests[n%len(requests)]
+				request, err := http.NewRequestWithContext(ctx, r.method, base+r.path, strings.NewReader(r.body))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				request.Header.Set("Content-Type", "application/json")
+				answer, err := transport.Do(request)
+				if err != nil {
+					continue // cut off at the end, or the server's back turned: the flood goes on
+				}
+				_, _ = io.Copy(io.Discard, answer.Body) // only its length matters to the server
+				_ = answer.Body.Close()
+				sent.Add(1)
+				if answer.StatusCode == http.StatusTooManyRequests {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	return group.Wait
+}
+
+// takeFairnessAway puts every tenant where it would be without Bulkhead: among everybody. Bulkhead is there and repairs it,
+// so its FlowSchemas are overruled rather than deleted.
+func takeFairnessAway(b *testing.B) {
+	b.Helper()
+	everybody := []flowcontrolv1.Subject{{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: "system:authenticated"}}}
+	all := []string{flowcontrolv1.NameAll}
+	schema := &flowcontrolv1.FlowSchema{
+		ObjectMeta: metav1.ObjectMeta{Name: "overrule"},
+		Spec: flowcontrolv1.FlowSchemaSpec{
+			PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: "global-default"},
+			MatchingPrecedence:         7500,
+			Rules: []flowcontrolv1.PolicyRulesWithSubjects{{Subjects: everybody, ResourceRules: []flowcontrolv1.ResourcePolicyRule{{
+				Verbs: all, APIGroups: all, Resources: all, ClusterScope: true, Namespaces: all}}}},
+		},
+	}
+	must(b, admin.Create(b.Context(), schema))
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		must(b, admin.Get(b.Context(), client.ObjectKeyFromObject(schema), schema))
+		if len(schema.Status.Conditions) > 0 || time.Now().After(deadline) {
+			return
+		}
+	}
+}
