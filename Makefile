@@ -23,6 +23,7 @@ up: kube build ## Run Kubernetes with Bulkhead and the example platform on this 
 test: kube ## Run every test, with the race detector.
 	$(GO) test $(TESTFLAGS) -timeout 30m ./...
 	cd kube && $(GO) test -timeout 10m ./smoke # ./... would link all of Kubernetes into a test
+	cd kube/authorizer && $(GO) test -timeout 10m . # the prover's RBAC against the API server's
 
 bench: kube build ## Run the benchmarks and print their figures.
 	$(GO) test -run '^$$' -bench . -benchtime 1x -benchmem -timeout 60m ./...

@@ -61,7 +61,11 @@ type Attributes struct {
 	Verb string
 	// Group, Resource and Subresource of the API; Resource is empty for a request that is not for a resource.
 	Group, Resource, Subresource string
-	Namespace, Name              string
+	Namespace                    string
+	// Name of the object. It is empty for a create that is not of a subresource, and for list, watch and
+	// deletecollection unless their field selector says metadata.name=NAME: that is how a rule with resourceNames allows
+	// them.
+	Name string
 	// Path of a request that is not for a resource, such as /metrics.
 	Path string
 }

@@ -28,6 +28,11 @@ type Snapshot struct {
 	// Time at which it was read.
 	Time time.Time
 
+	// Offline is true for what was read from files. A folder of manifests leaves out what every API server makes for
+	// itself, and what controllers fill in: proofs then add Kubernetes' own ClusterRoles and bindings where the files have
+	// none of their names, and aggregate ClusterRoles themselves. Of a running cluster, what was read is all there is.
+	Offline bool
+
 	// Tenants by name.
 	Tenants []Tenant
 	// Namespaces by name. One that an object lies in although nobody listed it is here too, as Implied.
