@@ -41,14 +41,58 @@ func newWiring(in *SpaceInput) *wiring {
 		spaces:   make(map[place]*v1alpha1.Space, len(in.Peers)+1),
 		fence:    newFence(&in.Platform.Spec.Network),
 	}
-	for _, s := range in.Peers {
+	w.add(in.Peers)
+	w.spaces[w.self] = in.Space
+	return w
+}
+
+func (w *wiring) add(spaces []*v1alpha1.Space) {
+	for _, s := range spaces {
 		// Whose Space it is follows from where it was written, which no tenant chooses.
 		if tenant, ok := v1alpha1.TenantOfHome(s.Namespace); ok && s.DeletionTimestamp == nil {
 			w.spaces[place{tenant, s.Name}] = s
 		}
 	}
-	w.spaces[w.self] = in.Space
-	return w
+}
+
+// OpenFlow is a way that is open from a Space of one tenant to a Space of another, by the word of both and of the
+// Platform.
+type OpenFlow struct {
+	// From and To are the Spaces' namespaces.
+	From, To string
+	// FromPods and ToPods select pods by labels; nil means all.
+	FromPods, ToPods map[string]string
+	// Ports of the destination, as in a NetworkPolicy: none means every port.
+	Ports []networkingv1.NetworkPolicyPort
+}
+
+// OpenFlows lists the ways that are open between Spaces of different tenants, sorted by namespaces. It goes by the same
+// rule as the policies that Space renders.
+func OpenFlows(p *v1alpha1.Platform, spaces []*v1alpha1.Space) []OpenFlow {
+	if p == nil {
+		return nil
+	}
+	w := &wiring{platform: p, spaces: make(map[place]*v1alpha1.Space, len(spaces))}
+	w.add(spaces)
+	var open []OpenFlow
+	for source, s := range w.spaces {
+		seen := map[place]bool{}
+		for i := range s.Spec.To {
+			destination := peer(source, &s.Spec.To[i])
+			if destination.tenant == source.tenant || seen[destination] {
+				continue
+			}
+			seen[destination] = true
+			for _, o := range w.openings(source, destination) {
+				open = append(open, OpenFlow{
+					From: v1alpha1.SpaceNamespace(source.tenant, source.space), To: v1alpha1.SpaceNamespace(destination.tenant, destination.space),
+					FromPods: o.sourcePods, ToPods: o.destinationPods, Ports: o.ports.rules(),
+				})
+			}
+		}
+	}
+	slices.SortStableFunc(open, func(a, b OpenFlow) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	return open
 }
 
 // peer that a flow written in the Space at home names.

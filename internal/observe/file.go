@@ -100,7 +100,7 @@ func ReadFiles(paths []string, stdin io.Reader) (Files, error) {
 	for i := range inputs {
 		documents = append(documents, split(&inputs[i])...)
 	}
-	results := decodeAll(documents)
+	results := decodeAll(documents, newDefinitions().decode)
 	var files Files
 	var faults []Fault
 	for i := range results {
@@ -136,9 +136,8 @@ func newFaultsError(inputs []input, faults []Fault) *FaultsError {
 }
 
 // decodeAll decodes the documents on all processors. The results are in the documents' order.
-func decodeAll(documents []document) []result {
-	definitions := newDefinitions()
-	results := make([]result, len(documents))
+func decodeAll[R any](documents []document, decode func(*document) R) []R {
+	results := make([]R, len(documents))
 	const batch = 16 // documents per hand-over: a document takes some tens of microseconds
 	next := make(chan int)
 	var workers sync.WaitGroup
@@ -146,7 +145,7 @@ func decodeAll(documents []document) []result {
 		workers.Go(func() {
 			for from := range next {
 				for i := from; i < min(from+batch, len(documents)); i++ {
-					results[i] = definitions.decode(&documents[i])
+					results[i] = decode(&documents[i])
 				}
 			}
 		})

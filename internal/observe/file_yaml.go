@@ -138,6 +138,9 @@ type values struct {
 	document *document
 	left     int
 	faults   []Fault
+	// kubernetes reads what Kubernetes' own tools read: merge keys, and the booleans of YAML 1.1. It is for files that
+	// others wrote for those tools.
+	kubernetes bool
 }
 
 func (v *values) faultf(node *yaml.Node, format string, args ...any) {
@@ -185,10 +188,19 @@ func (v *values) convert(node *yaml.Node, depth int) (any, error) {
 
 func (v *values) mapping(node *yaml.Node, depth int) (any, error) {
 	object := make(map[string]any, len(node.Content)/2)
+	var merged []any
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := resolved(node.Content[i])
 		if key.Kind != yaml.ScalarNode {
 			v.faultf(key, "a key must be a word, not a list or a map")
+			continue
+		}
+		if key.Tag == "!!merge" && v.kubernetes {
+			value, err := v.convert(node.Content[i+1], depth+1)
+			if err != nil {
+				return nil, err
+			}
+			merged = append(merged, value)
 			continue
 		}
 		if key.Tag == "!!merge" {
@@ -205,7 +217,33 @@ func (v *values) mapping(node *yaml.Node, depth int) (any, error) {
 		}
 		object[key.Value] = value
 	}
+	for _, value := range merged {
+		if !merge(object, value) {
+			v.faultf(node, "a merge key (<<) needs a map, or a list of maps")
+		}
+	}
 	return object, nil
+}
+
+// merge adds what an object does not have: its own entries win, then those of what is merged first.
+func merge(object map[string]any, from any) bool {
+	switch from := from.(type) {
+	case map[string]any:
+		for key, value := range from {
+			if _, own := object[key]; !own {
+				object[key] = value
+			}
+		}
+		return true
+	case []any:
+		for _, item := range from {
+			if _, isMap := item.(map[string]any); !isMap || !merge(object, item) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // yaml11Words are booleans to the YAML 1.1 parser of Kubernetes and words to YAML 1.2.
@@ -228,6 +266,9 @@ func (v *values) scalar(node *yaml.Node) any {
 	case "!!str", "!!timestamp":
 		if node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 &&
 			slices.Contains(yaml11Words, strings.ToLower(node.Value)) {
+			if v.kubernetes {
+				return slices.Index(yaml11Words, strings.ToLower(node.Value)) < len(yaml11Words)/2
+			}
 			v.faultf(node, "%s means true or false to Kubernetes and a word to others: write true or false, or %q in quotes", node.Value, node.Value)
 		}
 		return node.Value

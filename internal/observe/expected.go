@@ -1,0 +1,138 @@
+package observe
+
+import (
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/desired"
+)
+
+// Expected is an object that must be there, for a control.
+type Expected struct {
+	Control string
+	Object  Ref
+}
+
+// rendered are the objects that Bulkhead makes of its own objects that were read; none without a Platform.
+func (c *contents) rendered() []desired.Object {
+	if c.platform == nil || len(c.tenants) == 0 {
+		return nil
+	}
+	objects := desired.Cluster(c.platform)
+	for _, t := range c.tenants {
+		var namespaces []string
+		var ofSpaces []desired.Object
+		for _, in := range c.spaceInputs(t) {
+			made, _ := desired.Space(in)
+			ofSpaces = append(ofSpaces, made...)
+			namespaces = append(namespaces, v1alpha1.SpaceNamespace(t.Name, in.Space.Name))
+		}
+		objects = append(append(objects, desired.Tenant(t, namespaces)...), ofSpaces...)
+	}
+	return objects
+}
+
+// spaceInputs are what the objects of a tenant's Spaces depend on, for those that have, or are to have, a namespace here.
+func (c *contents) spaceInputs(t *v1alpha1.Tenant) []desired.SpaceInput {
+	var inputs []desired.SpaceInput
+	var shares []desired.SpaceShare
+	for _, s := range c.spaces {
+		workload := Workload(t, s.Spec.Workload)
+		if s.Namespace != v1alpha1.HomeNamespace(t.Name) || workload == nil || workload.Environment != c.platform.Spec.Environment {
+			continue
+		}
+		d, err := Tenancy(c.platform, t, workload)
+		if err != nil || !c.placed(s, d.Pattern) {
+			continue
+		}
+		in := desired.SpaceInput{Platform: c.platform, Tenant: t, Space: s, Decision: d, Peers: c.spaces}
+		for _, w := range c.inForce(t.Name, s.Spec.Workload, c.Time) {
+			in.Waivers = append(in.Waivers, desired.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
+		}
+		inputs = append(inputs, in)
+		shares = append(shares, desired.SpaceShare{Space: s.Name, Wanted: s.Spec.Quota})
+	}
+	division := desired.Split(desired.TenantQuota(c.platform, t), nil, shares)
+	for i := range inputs {
+		inputs[i].Quota = division.Grants[i].Hard
+	}
+	return inputs
+}
+
+// placed says that a Space has a namespace on this cluster, or would have one: where only files say, there is no telling
+// which nodes are free, and a group of them is enough.
+func (c *contents) placed(s *v1alpha1.Space, pattern decision.Pattern) bool {
+	if !c.Offline {
+		return s.Status.Namespace != ""
+	}
+	return pattern == decision.PatternSoft || pattern == decision.PatternSoftAffinity && len(c.platform.Spec.NodeGroups) > 0
+}
+
+// managed says that something that Bulkhead made was read.
+func (c *contents) managed() bool {
+	for _, ns := range c.Namespaces {
+		if value, _ := ns.Labels.Get(v1alpha1.LabelManagedBy); value == v1alpha1.ManagedBy {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.ValidatingPolicies, func(p *admissionv1.ValidatingAdmissionPolicy) bool { return isManaged(p) }) ||
+		slices.ContainsFunc(c.NetworkPolicies, func(p *networkingv1.NetworkPolicy) bool { return isManaged(p) })
+}
+
+func isManaged(o metav1.Object) bool {
+	return o.GetLabels()[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
+}
+
+// addRendered adds objects that Bulkhead makes. One that was read as well is kept as it was read.
+func (c *contents) addRendered(objects []desired.Object) {
+	kinds := kindTable()
+	for _, object := range objects {
+		gvk := object.GetObjectKind().GroupVersionKind()
+		k, known := kinds[gvk.GroupKind()]
+		if _, read := c.read[refOf(gvk.Kind, object)]; known && !read {
+			k.put(c, object)
+		}
+	}
+}
+
+// expectedOf says for each object which controls need it.
+func expectedOf(objects []desired.Object) []Expected {
+	controls := desired.Controls()
+	var list []Expected
+	for _, object := range objects {
+		ref := refOf(object.GetObjectKind().GroupVersionKind().Kind, object)
+		if id := object.GetLabels()[desired.LabelControl]; id != "" {
+			list = append(list, Expected{id, ref})
+			continue
+		}
+		for i := range controls {
+			if slices.ContainsFunc(controls[i].Objects, func(named string) bool { return names(named, ref) }) {
+				list = append(list, Expected{controls[i].ID, ref})
+			}
+		}
+	}
+	return list
+}
+
+// names says that a control's words for an object mean this one: "Namespace labels ...", "NetworkPolicy NAME*",
+// "FlowSchema bulkhead-tenant-NAME".
+func names(words string, ref Ref) bool {
+	kind, name, _ := strings.Cut(words, " ")
+	switch {
+	case kind != ref.Kind:
+		return false
+	case kind == "Namespace":
+		return true
+	case strings.HasSuffix(name, "*"):
+		return strings.HasPrefix(ref.Name, strings.TrimSuffix(name, "*"))
+	case strings.HasSuffix(name, "NAME"):
+		return strings.HasPrefix(ref.Name, strings.TrimSuffix(name, "NAME"))
+	}
+	return name == ref.Name
+}

@@ -1,0 +1,262 @@
+package observe
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// manifestReader turns documents into objects. It may be used by many goroutines at once.
+type manifestReader struct {
+	kinds map[schema.GroupKind]kind
+	own   *definitions
+}
+
+// read turns one document into what it declares.
+func (m *manifestReader) read(doc *document) manifestResult {
+	if doc.fault != nil {
+		return manifestResult{faults: []Fault{*doc.fault}}
+	}
+	nodes, fault := doc.parse()
+	if fault != nil {
+		fault.Message += templateHint(doc.data)
+		return manifestResult{faults: []Fault{*fault}}
+	}
+	d := documentReader{manifestReader: m, document: doc}
+	for _, node := range nodes {
+		d.node(node, metav1.TypeMeta{})
+	}
+	return d.manifestResult
+}
+
+// templateHint tells what to do with a template.
+func templateHint(data []byte) string {
+	if bytes.Contains(data, []byte("{{")) {
+		return ": this looks like a template; render it first, as `helm template` does"
+	}
+	return ""
+}
+
+// documentReader reads one document.
+type documentReader struct {
+	*manifestReader
+	*document
+	manifestResult
+}
+
+func (d *documentReader) fault(at *yaml.Node, object, format string, args ...any) {
+	d.faults = append(d.faults, Fault{Source: d.source(at), Object: object, Message: fmt.Sprintf(format, args...)})
+}
+
+// node reads an object, a list of them, or what is neither. Items of a list may leave out their type.
+func (d *documentReader) node(node *yaml.Node, inherited metav1.TypeMeta) {
+	node = resolved(node)
+	switch {
+	case node.ShortTag() == "!!null":
+		return // a document of comments only
+	case node.Kind == yaml.SequenceNode:
+		for _, item := range node.Content {
+			d.node(item, inherited)
+		}
+		return
+	case node.Kind != yaml.MappingNode:
+		d.fault(node, "", "not an object: want a map with apiVersion, kind and metadata")
+		return
+	}
+	typed := metav1.TypeMeta{APIVersion: wordAt(node, "apiVersion"), Kind: wordAt(node, "kind")}
+	if typed == (metav1.TypeMeta{}) {
+		typed = inherited
+	}
+	items := resolvedChild(node, "items")
+	switch kindNode := resolvedChild(node, "kind"); {
+	case kindNode != nil && kindNode.Kind != yaml.ScalarNode:
+		d.fault(kindNode, "", "kind is not a word%s", templateHint(d.data))
+	case typed.Kind == "":
+		d.passed = append(d.passed, "documents without a kind") // values, charts: nothing that a cluster takes
+	case typed.APIVersion == "":
+		d.fault(node, typed.Kind, "apiVersion is missing: no cluster takes an object without it")
+	case items != nil && items.Kind == yaml.SequenceNode && strings.HasSuffix(typed.Kind, "List"):
+		d.list(items, typed)
+	default:
+		d.object(node, schema.FromAPIVersionAndKind(typed.APIVersion, typed.Kind))
+	}
+}
+
+func (d *documentReader) list(items *yaml.Node, typed metav1.TypeMeta) {
+	item := metav1.TypeMeta{APIVersion: typed.APIVersion, Kind: strings.TrimSuffix(typed.Kind, "List")}
+	if item.Kind == "" {
+		item = metav1.TypeMeta{} // a List is of anything
+	}
+	for _, node := range items.Content {
+		d.node(node, item)
+	}
+}
+
+func (d *documentReader) object(node *yaml.Node, gvk schema.GroupVersionKind) {
+	d.manifestResult.kinds = append(d.manifestResult.kinds, gvk)
+	if gvk.Group == v1alpha1.GroupVersion.Group && !strings.HasSuffix(gvk.Kind, "Report") {
+		if value, ok := d.convert(node); ok {
+			d.manifestReader.own.decodeObject(d.document, node, value, true, &d.manifestResult.own)
+		}
+		return
+	}
+	k, needed := d.manifestReader.kinds[gvk.GroupKind()]
+	if !needed {
+		d.passed = append(d.passed, gvk.Kind+" "+gvk.GroupVersion().String())
+		return
+	}
+	value, ok := d.convert(node)
+	if !ok {
+		return
+	}
+	if gvk.Version == "" || !k.understands(gvk.Version) {
+		d.miss(k.missing, node, objectName(gvk.Kind, value), "is of version "+gvk.Version+", which is not understood: give "+strings.Join(k.versions, " or "))
+		return
+	}
+	d.take(node, &k, gvk.Kind, value)
+}
+
+// take decodes an object of a kind that proofs read.
+func (d *documentReader) take(node *yaml.Node, k *kind, kindName string, value map[string]any) {
+	name := objectName(kindName, value)
+	meta, _ := value["metadata"].(map[string]any)
+	delete(meta, "managedFields")
+	object, err := k.decode(value)
+	var unknown *unknownFieldsError
+	switch {
+	case errors.As(err, &unknown):
+		for _, path := range unknown.paths {
+			d.miss(k.missing, place(node, path), name, fmt.Sprintf("has field %s, which is not known here", path))
+		}
+	case err != nil:
+		d.miss(k.missing, node, name, "cannot be decoded: "+err.Error())
+		return
+	}
+	if object.GetName() == "" {
+		object.SetName(object.GetGenerateName())
+	}
+	switch {
+	case object.GetName() == "":
+		d.fault(node, kindName, "metadata.name is missing")
+		return
+	case !k.namespaced:
+		object.SetNamespace("")
+	case object.GetNamespace() == "":
+		object.SetNamespace(metav1.NamespaceDefault)
+	}
+	d.items = append(d.items, item{kind: kindName, object: object, put: k.put, at: d.source(node)})
+}
+
+// miss notes that an object of a kind is not understood, so that nobody takes what was read for all.
+func (d *documentReader) miss(kind string, at *yaml.Node, object, why string) {
+	d.missing = append(d.missing, snapshot.Missing{Kind: kind, Why: fmt.Sprintf("%s: %s %s", d.source(at), object, why)})
+}
+
+// convert reads a node as Kubernetes' own tools read it.
+func (d *documentReader) convert(node *yaml.Node) (map[string]any, bool) {
+	v := values{document: d.document, left: maxValues + len(d.data), kubernetes: true}
+	value, err := v.convert(node, 0)
+	d.faults = append(d.faults, v.faults...)
+	if err != nil || len(v.faults) > 0 {
+		return nil, false
+	}
+	object, isMap := value.(map[string]any)
+	return object, isMap
+}
+
+// parameters are the objects of the kinds that admission policies' bindings refer to. Secrets are never read.
+func (m *manifestReader) parameters(documents []document, results []manifestResult, wanted map[schema.GroupVersionKind]bool) ([]*unstructured.Unstructured, []Fault) {
+	delete(wanted, schema.GroupVersionKind{Version: "v1", Kind: "Secret"})
+	var found []*unstructured.Unstructured
+	var faults []Fault
+	for i := range results {
+		for _, gvk := range results[i].kinds {
+			if wanted[gvk] {
+				list, more := m.untyped(&documents[i], wanted)
+				found, faults = append(found, list...), append(faults, more...)
+				break
+			}
+		}
+	}
+	return found, faults
+}
+
+// untyped reads a document's objects of some kinds as they are.
+func (m *manifestReader) untyped(doc *document, wanted map[schema.GroupVersionKind]bool) ([]*unstructured.Unstructured, []Fault) {
+	raw := manifestReader{own: m.own, kinds: map[schema.GroupKind]kind{}}
+	for gvk := range wanted {
+		raw.kinds[gvk.GroupKind()] = kind{versions: []string{gvk.Version}, namespaced: true, missing: gvk.Kind, decode: func(value map[string]any) (metav1.Object, error) {
+			return &unstructured.Unstructured{Object: value}, nil
+		}}
+	}
+	r := raw.read(doc)
+	var found []*unstructured.Unstructured
+	for i := range r.items {
+		if object, is := r.items[i].object.(*unstructured.Unstructured); is {
+			found = append(found, object)
+		}
+	}
+	return found, r.faults
+}
+
+// unknownFieldsError names the fields of an object that nobody here knows.
+type unknownFieldsError struct{ paths []string }
+
+func (e *unknownFieldsError) Error() string { return "unknown fields " + strings.Join(e.paths, ", ") }
+
+// strict decodes value into typed. Unknown fields in metadata and status are no error: no way between tenants hides there.
+func strict(value map[string]any, typed any) error {
+	err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(value, typed, true)
+	faults, isStrict := runtime.AsStrictDecodingError(err)
+	if !isStrict {
+		return err
+	}
+	var paths []string
+	for _, fault := range faults.Errors() {
+		path := strings.TrimSuffix(strings.TrimPrefix(fault.Error(), `unknown field "`), `"`)
+		if !strings.HasPrefix(path, "metadata.") && path != "status" && !strings.HasPrefix(path, "status.") {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	return &unknownFieldsError{paths}
+}
+
+// revisionOf files is the same for the same contents in the same order of names, wherever they lie.
+func revisionOf(inputs []input) string {
+	all := sha256.New()
+	for i := range inputs {
+		sum := sha256.Sum256(inputs[i].data)
+		all.Write(sum[:])
+	}
+	const digits = 12
+	return "files-" + hex.EncodeToString(all.Sum(nil))[:digits]
+}
+
+func wordAt(node *yaml.Node, key string) string {
+	if value := resolvedChild(node, key); value != nil && value.Kind == yaml.ScalarNode {
+		return value.Value
+	}
+	return ""
+}
+
+func resolvedChild(node *yaml.Node, key string) *yaml.Node {
+	if value := child(node, key); value != nil {
+		return resolved(value)
+	}
+	return nil
+}

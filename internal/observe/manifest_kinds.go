@@ -1,0 +1,158 @@
+package observe
+
+import (
+	"slices"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	nodev1 "k8s.io/api/node/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// kind is how to read the objects of a kind that proofs need.
+type kind struct {
+	// versions that are spelt alike, as far as proofs read them.
+	versions   []string
+	namespaced bool
+	// missing is the kind that proofs lack when one of these is not understood: a workload's is Pod.
+	missing string
+	// decode returns the object also where it has unknown fields, with an *unknownFieldsError.
+	decode func(value map[string]any) (metav1.Object, error)
+	// put adds an object to the contents.
+	put func(c *contents, object any)
+}
+
+func (k *kind) understands(version string) bool { return slices.Contains(k.versions, version) }
+
+// pointer is *T with an API object's methods.
+type pointer[T any] interface {
+	*T
+	metav1.Object
+}
+
+// kindOf is a kind whose objects go into a list of the snapshot as they are, with what the API server defaults.
+func kindOf[T any, P pointer[T]](name string, namespaced bool, list func(s *snapshot.Snapshot) *[]P, complete func(P), versions ...string) kind {
+	return kind{versions: versions, namespaced: namespaced, missing: name,
+		decode: func(value map[string]any) (metav1.Object, error) {
+			object := P(new(T))
+			err := strict(value, object)
+			if complete != nil {
+				complete(object)
+			}
+			return object, err
+		},
+		put: func(c *contents, object any) {
+			if typed, is := object.(P); is {
+				to := list(&c.Snapshot)
+				*to = append(*to, typed)
+			}
+		}}
+}
+
+// kindTable is every kind that proofs read, Bulkhead's own aside.
+func kindTable() map[schema.GroupKind]kind {
+	table := map[schema.GroupKind]kind{}
+	add := func(group, name string, k kind) { table[schema.GroupKind{Group: group, Kind: name}] = k }
+	addNetworkKinds(add)
+	addRightsKinds(add)
+	addAdmissionKinds(add)
+	addClusterKinds(add)
+	addWorkloadKinds(add)
+	return table
+}
+
+func addNetworkKinds(add func(group, name string, k kind)) {
+	const admin = "policy.networking.k8s.io"
+	add(networkingv1.GroupName, "NetworkPolicy", kindOf("NetworkPolicy", true,
+		func(s *snapshot.Snapshot) *[]*networkingv1.NetworkPolicy { return &s.NetworkPolicies }, completeNetworkPolicy, "v1"))
+	add(networkingv1.GroupName, "Ingress", kindOf("Ingress", true,
+		func(s *snapshot.Snapshot) *[]*networkingv1.Ingress { return &s.Ingresses }, nil, "v1"))
+	add("", "Service", kindOf("Service", true,
+		func(s *snapshot.Snapshot) *[]*corev1.Service { return &s.Services }, completeService, "v1"))
+	add(admin, "AdminNetworkPolicy", kindOf("AdminNetworkPolicy", false,
+		func(s *snapshot.Snapshot) *[]*adminv1alpha1.AdminNetworkPolicy { return &s.AdminNetworkPolicies }, nil, "v1alpha1"))
+	add(admin, "BaselineAdminNetworkPolicy", kindOf("BaselineAdminNetworkPolicy", false,
+		func(s *snapshot.Snapshot) *[]*adminv1alpha1.BaselineAdminNetworkPolicy {
+			return &s.BaselineAdminNetworkPolicies
+		}, nil, "v1alpha1"))
+	add(admin, "ClusterNetworkPolicy", kindOf("ClusterNetworkPolicy", false,
+		func(s *snapshot.Snapshot) *[]*adminv1alpha2.ClusterNetworkPolicy { return &s.ClusterNetworkPolicies }, nil, "v1alpha2", "v1beta1"))
+}
+
+func addRightsKinds(add func(group, name string, k kind)) {
+	add(rbacv1.GroupName, "Role", kindOf("Role", true,
+		func(s *snapshot.Snapshot) *[]*rbacv1.Role { return &s.Roles }, nil, "v1"))
+	add(rbacv1.GroupName, "RoleBinding", kindOf("RoleBinding", true,
+		func(s *snapshot.Snapshot) *[]*rbacv1.RoleBinding { return &s.RoleBindings }, completeRoleBinding, "v1"))
+	add(rbacv1.GroupName, "ClusterRole", kindOf("ClusterRole", false,
+		func(s *snapshot.Snapshot) *[]*rbacv1.ClusterRole { return &s.ClusterRoles }, nil, "v1"))
+	add(rbacv1.GroupName, "ClusterRoleBinding", kindOf("ClusterRoleBinding", false,
+		func(s *snapshot.Snapshot) *[]*rbacv1.ClusterRoleBinding { return &s.ClusterRoleBindings }, completeClusterRoleBinding, "v1"))
+	add("", "ServiceAccount", kindOf("ServiceAccount", true,
+		func(s *snapshot.Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts }, nil, "v1"))
+}
+
+func addAdmissionKinds(add func(group, name string, k kind)) {
+	const group = admissionv1.GroupName
+	versions := []string{"v1", "v1beta1", "v1alpha1"}
+	add(group, "ValidatingAdmissionPolicy", kindOf("ValidatingAdmissionPolicy", false,
+		func(s *snapshot.Snapshot) *[]*admissionv1.ValidatingAdmissionPolicy { return &s.ValidatingPolicies }, completeValidatingPolicy, versions...))
+	add(group, "ValidatingAdmissionPolicyBinding", kindOf("ValidatingAdmissionPolicyBinding", false,
+		func(s *snapshot.Snapshot) *[]*admissionv1.ValidatingAdmissionPolicyBinding {
+			return &s.ValidatingBindings
+		}, func(b *admissionv1.ValidatingAdmissionPolicyBinding) { completeMatch(b.Spec.MatchResources) }, versions...))
+	add(group, "MutatingAdmissionPolicy", kindOf("MutatingAdmissionPolicy", false,
+		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingAdmissionPolicy { return &s.MutatingPolicies }, completeMutatingPolicy, versions...))
+	add(group, "MutatingAdmissionPolicyBinding", kindOf("MutatingAdmissionPolicyBinding", false,
+		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingAdmissionPolicyBinding { return &s.MutatingBindings },
+		func(b *admissionv1.MutatingAdmissionPolicyBinding) { completeMatch(b.Spec.MatchResources) }, versions...))
+	add(group, "ValidatingWebhookConfiguration", kindOf("ValidatingWebhookConfiguration", false,
+		func(s *snapshot.Snapshot) *[]*admissionv1.ValidatingWebhookConfiguration {
+			return &s.ValidatingWebhooks
+		}, completeValidatingWebhooks, "v1"))
+	add(group, "MutatingWebhookConfiguration", kindOf("MutatingWebhookConfiguration", false,
+		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingWebhookConfiguration { return &s.MutatingWebhooks }, completeMutatingWebhooks, "v1"))
+}
+
+func addClusterKinds(add func(group, name string, k kind)) {
+	add("", "Namespace", kind{versions: []string{"v1"}, missing: "Namespace",
+		decode: decodeAs[corev1.Namespace], put: func(c *contents, object any) {
+			if ns, is := object.(*corev1.Namespace); is {
+				c.Namespaces = append(c.Namespaces, snapshot.NamespaceOf(ns))
+			}
+		}})
+	add("", "Node", kindOf("Node", false, func(s *snapshot.Snapshot) *[]*corev1.Node { return &s.Nodes }, nil, "v1"))
+	add("", "ResourceQuota", kindOf("ResourceQuota", true,
+		func(s *snapshot.Snapshot) *[]*corev1.ResourceQuota { return &s.ResourceQuotas }, nil, "v1"))
+	add("", "LimitRange", kindOf("LimitRange", true,
+		func(s *snapshot.Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }, completeLimitRange, "v1"))
+	add("", "PersistentVolume", kindOf("PersistentVolume", false,
+		func(s *snapshot.Snapshot) *[]*corev1.PersistentVolume { return &s.PersistentVolumes }, completeVolume, "v1"))
+	add(flowcontrolv1.GroupName, "FlowSchema", kindOf("FlowSchema", false,
+		func(s *snapshot.Snapshot) *[]*flowcontrolv1.FlowSchema { return &s.FlowSchemas }, completeFlowSchema, "v1", "v1beta3"))
+	add(flowcontrolv1.GroupName, "PriorityLevelConfiguration", kindOf("PriorityLevelConfiguration", false,
+		func(s *snapshot.Snapshot) *[]*flowcontrolv1.PriorityLevelConfiguration { return &s.PriorityLevels }, completePriorityLevel, "v1", "v1beta3"))
+	add(storagev1.GroupName, "StorageClass", kindOf("StorageClass", false,
+		func(s *snapshot.Snapshot) *[]*storagev1.StorageClass { return &s.StorageClasses }, completeStorageClass, "v1"))
+	add(schedulingv1.GroupName, "PriorityClass", kindOf("PriorityClass", false,
+		func(s *snapshot.Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }, completePriorityClass, "v1"))
+	add(nodev1.GroupName, "RuntimeClass", kindOf("RuntimeClass", false,
+		func(s *snapshot.Snapshot) *[]*nodev1.RuntimeClass { return &s.RuntimeClasses }, nil, "v1"))
+}
+
+// decodeAs decodes strictly, and defaults nothing.
+func decodeAs[T any, P pointer[T]](value map[string]any) (metav1.Object, error) {
+	object := P(new(T))
+	err := strict(value, object)
+	return object, err
+}

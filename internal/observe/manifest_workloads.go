@@ -1,0 +1,235 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// workload is an object that makes pods, or makes what makes them.
+type workload struct {
+	metav1.ObjectMeta
+
+	kind     string
+	template corev1.PodTemplateSpec
+}
+
+func (w *workload) ref() Ref { return Ref{w.kind, w.Namespace, w.Name} }
+
+// addWorkloadKinds adds what is, or stands for, pods. Of a workload, only its template is read.
+func addWorkloadKinds(add func(group, name string, k kind)) {
+	add("", "Pod", kind{versions: []string{"v1"}, namespaced: true, missing: "Pod", decode: decodePod, put: func(c *contents, object any) {
+		if pod, is := object.(*corev1.Pod); is {
+			c.pods = append(c.pods, pod)
+		}
+	}})
+	for _, w := range []struct {
+		group, name string
+		path        []string
+	}{
+		{"apps", "Deployment", []string{"spec", "template"}},
+		{"apps", "StatefulSet", []string{"spec", "template"}},
+		{"apps", "DaemonSet", []string{"spec", "template"}},
+		{"apps", "ReplicaSet", []string{"spec", "template"}},
+		{"", "ReplicationController", []string{"spec", "template"}},
+		{"batch", "Job", []string{"spec", "template"}},
+		{"batch", "CronJob", []string{"spec", "jobTemplate", "spec", "template"}},
+	} {
+		add(w.group, w.name, kind{versions: []string{"v1"}, namespaced: true, missing: "Pod",
+			decode: func(value map[string]any) (metav1.Object, error) { return decodeWorkload(w.name, value, w.path) },
+			put: func(c *contents, object any) {
+				if made, is := object.(*workload); is {
+					c.workloads = append(c.workloads, made)
+				}
+			}})
+	}
+}
+
+func decodePod(value map[string]any) (metav1.Object, error) {
+	if status, is := value["status"].(map[string]any); is { // large, and hardly any of it is read
+		value["status"] = map[string]any{"phase": status["phase"], "podIP": status["podIP"], "podIPs": status["podIPs"]}
+	}
+	pod := &corev1.Pod{}
+	err := strict(value, pod)
+	completePodSpec(&pod.Spec)
+	return pod, err
+}
+
+var errNoTemplate = errors.New("it has no template for its pods")
+
+func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Object, error) {
+	w := &workload{kind: kind}
+	if err := strictPart(value["metadata"], &w.ObjectMeta); err != nil && !isUnknownFields(err) {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	part := any(value)
+	for _, name := range path {
+		fields, _ := part.(map[string]any)
+		part = fields[name]
+	}
+	if part == nil {
+		return nil, errNoTemplate
+	}
+	err := strictPart(part, &w.template)
+	var unknown *unknownFieldsError
+	if errors.As(err, &unknown) {
+		for i, field := range unknown.paths {
+			unknown.paths[i] = strings.Join(path, ".") + "." + field
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	completePodSpec(&w.template.Spec)
+	return w, err
+}
+
+func isUnknownFields(err error) bool {
+	var unknown *unknownFieldsError
+	return errors.As(err, &unknown)
+}
+
+var errNotAMap = errors.New("not a map")
+
+func strictPart(value, typed any) error {
+	fields, isMap := value.(map[string]any)
+	if value != nil && !isMap {
+		return errNotAMap
+	}
+	return strict(fields, typed)
+}
+
+// standIns adds a pod for each workload none of whose pods is there. A workload that another one made (a ReplicaSet of a
+// Deployment, a Job of a CronJob) is left to that one if it is there too.
+func (c *contents) standIns() {
+	has := c.withPods()
+	names := make(map[string]bool, len(c.pods))
+	for _, pod := range c.pods {
+		c.Pods = append(c.Pods, podOf(pod))
+		names[pod.Namespace+"/"+pod.Name] = true
+	}
+	present := make(map[Ref]bool, len(c.workloads))
+	for _, w := range c.workloads {
+		present[w.ref()] = true
+	}
+	for _, w := range c.workloads {
+		owner := controllerOf(w, w.Namespace)
+		if has[w.ref()] || present[owner] {
+			continue
+		}
+		top := snapshot.Owner{Kind: w.kind, Name: w.Name}
+		if owner != (Ref{}) {
+			top = snapshot.Owner{Kind: owner.Kind, Name: owner.Name}
+		}
+		pod := snapshot.PodOfTemplate(w.Namespace, top, &w.template)
+		pod.Name = w.Name
+		if names[w.Namespace+"/"+pod.Name] { // a Deployment and a Job may have the same name; pods may not
+			pod.Name += "." + strings.ToLower(w.kind)
+		}
+		names[w.Namespace+"/"+pod.Name] = true
+		c.Pods = append(c.Pods, pod)
+	}
+}
+
+// withPods are the workloads whose pods are there, and those that made such workloads.
+func (c *contents) withPods() map[Ref]bool {
+	has := map[Ref]bool{}
+	for _, pod := range c.pods {
+		if owner := controllerOf(pod, pod.Namespace); owner != (Ref{}) {
+			has[owner] = true
+		}
+	}
+	for range 2 { // Pod, ReplicaSet, Deployment: no chain is longer
+		for _, w := range c.workloads {
+			if owner := controllerOf(w, w.Namespace); owner != (Ref{}) && has[w.ref()] {
+				has[owner] = true
+			}
+		}
+	}
+	return has
+}
+
+func controllerOf(object metav1.Object, namespace string) Ref {
+	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
+		return Ref{owner.Kind, namespace, owner.Name}
+	}
+	return Ref{}
+}
+
+// podOf is a pod with the workload that people know it by: the Deployment and not its ReplicaSet, whose name is the
+// Deployment's and a hash that the pod bears as a label.
+func podOf(pod *corev1.Pod) *snapshot.Pod {
+	p := snapshot.PodOf(pod)
+	hash := pod.Labels["pod-template-hash"]
+	if name, cut := strings.CutSuffix(p.Owner.Name, "-"+hash); cut && hash != "" && p.Owner.Kind == "ReplicaSet" {
+		p.Owner = snapshot.Owner{Kind: "Deployment", Name: name}
+	}
+	return p
+}
+
+// completePodSpec sets what the API server and its ServiceAccount admission would, as far as proofs and admission
+// policies read it.
+func completePodSpec(spec *corev1.PodSpec) {
+	if spec.ServiceAccountName == "" {
+		spec.ServiceAccountName = spec.DeprecatedServiceAccount
+	}
+	setDefault(&spec.ServiceAccountName, "default")
+	spec.DeprecatedServiceAccount = spec.ServiceAccountName
+	setDefault(&spec.RestartPolicy, corev1.RestartPolicyAlways)
+	setDefault(&spec.DNSPolicy, corev1.DNSClusterFirst)
+	setDefault(&spec.SchedulerName, corev1.DefaultSchedulerName)
+	if spec.SecurityContext == nil {
+		spec.SecurityContext = &corev1.PodSecurityContext{}
+	}
+	if spec.EnableServiceLinks == nil {
+		spec.EnableServiceLinks = new(true)
+	}
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range containers {
+			completePorts(containers[i].Ports, spec.HostNetwork)
+		}
+	}
+	for i := range spec.Volumes {
+		if v := &spec.Volumes[i]; v.VolumeSource == (corev1.VolumeSource{}) {
+			v.EmptyDir = &corev1.EmptyDirVolumeSource{}
+		} else if v.HostPath != nil && v.HostPath.Type == nil {
+			v.HostPath.Type = new(corev1.HostPathUnset)
+		}
+	}
+}
+
+func completePorts(ports []corev1.ContainerPort, hostNetwork bool) {
+	for i := range ports {
+		setDefault(&ports[i].Protocol, corev1.ProtocolTCP)
+		if hostNetwork && ports[i].HostPort == 0 {
+			ports[i].HostPort = ports[i].ContainerPort
+		}
+	}
+}
+
+// everyClusterHas are the namespaces that the API server makes by itself.
+func everyClusterHas() []string {
+	return []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
+}
+
+// assumeBuiltIn adds what every cluster has and no file needs to say: its first namespaces, and in every namespace the
+// ServiceAccount default.
+func (c *contents) assumeBuiltIn() {
+	for _, name := range everyClusterHas() {
+		if !slices.ContainsFunc(c.Namespaces, func(ns *snapshot.Namespace) bool { return ns.Name == name }) {
+			c.Namespaces = append(c.Namespaces, &snapshot.Namespace{Name: name})
+		}
+	}
+	for _, ns := range c.Namespaces {
+		if _, declared := c.read[Ref{"ServiceAccount", ns.Name, "default"}]; !declared {
+			account := &corev1.ServiceAccount{}
+			account.Namespace, account.Name = ns.Name, "default"
+			c.ServiceAccounts = append(c.ServiceAccounts, account)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package isolation_test
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// fixtureTime is when fixtures are judged.
+var fixtureTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// fixture is one file testdata/CHECK/NAME.txtar: what its comment promises, the manifests (*.yaml), what the check says of
+// them (want), and options, one on a line:
+//
+//	key LABEL          tenants are in this label of namespaces; "tenant" unless said; "key -" for Bulkhead's own Tenants
+//	missing KIND WHY   a kind that could not be read
+//	live               as if it were a running cluster and not files
+//	age DURATION       how old the snapshot is
+//	freshness DURATION how old it may be
+//
+// want is "Isolated", or a line for each finding of the check: "VERDICT CODE FROM -> TO", FROM and TO being a tenant, * for
+// every tenant, or platform. A code of which several findings are alike has one line.
+type fixture struct {
+	name, check string
+	snapshot    *snapshot.Snapshot
+	options     isolation.Options
+	want        []string
+}
+
+func fixtures(t *testing.T) []fixture {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d fixtures, %v", len(files), err)
+	}
+	list := make([]fixture, 0, len(files))
+	for _, file := range files {
+		f, err := readFixture(file)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func readFixture(file string) (fixture, error) {
+	f := fixture{name: strings.TrimSuffix(filepath.Base(file), ".txtar"), check: filepath.Base(filepath.Dir(file)), options: isolation.Options{Now: fixtureTime}}
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		return f, err
+	}
+	var manifests bytes.Buffer
+	var options []string
+	for _, part := range archive.Files {
+		switch {
+		case strings.HasSuffix(part.Name, ".yaml"):
+			fmt.Fprintf(&manifests, "---\n%s\n", part.Data)
+		case part.Name == "options":
+			options = lines(part.Data)
+		case part.Name == "want":
+			f.want = lines(part.Data)
+		default:
+			return f, fmt.Errorf("part %s: want *.yaml, options or want", part.Name)
+		}
+	}
+	source, change, err := f.apply(options)
+	if err != nil {
+		return f, err
+	}
+	w, err := observe.Manifests([]string{"-"}, &manifests, observe.ManifestOptions{Now: fixtureTime, Tenants: source})
+	if err != nil {
+		return f, err
+	}
+	contents := *w.Snapshot
+	change(&contents)
+	for _, e := range w.Expected {
+		f.options.Expected = append(f.options.Expected, isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object)})
+	}
+	f.snapshot, err = snapshot.New(contents)
+	return f, err
+}
+
+// apply understands the options.
+func (f *fixture) apply(options []string) (observe.TenantSource, func(*snapshot.Snapshot), error) {
+	source := observe.TenantSource{Key: "tenant"}
+	var changes []func(*snapshot.Snapshot)
+	for _, option := range options {
+		word, rest, _ := strings.Cut(option, " ")
+		var err error
+		switch word {
+		case "key":
+			source.Key = strings.TrimPrefix(rest, "-")
+		case "missing":
+			kind, why, _ := strings.Cut(rest, " ")
+			changes = append(changes, func(s *snapshot.Snapshot) { s.Missing = append(s.Missing, snapshot.Missing{Kind: kind, Why: why}) })
+		case "live":
+			changes = append(changes, func(s *snapshot.Snapshot) { s.Offline = false })
+		case "age":
+			var age time.Duration
+			age, err = time.ParseDuration(rest)
+			f.options.Now = fixtureTime.Add(age)
+		case "freshness":
+			f.options.Freshness, err = time.ParseDuration(rest)
+		default:
+			err = fmt.Errorf("option %q is not known", option)
+		}
+		if err != nil {
+			return source, nil, err
+		}
+	}
+	return source, func(s *snapshot.Snapshot) {
+		for _, change := range changes {
+			change(s)
+		}
+	}, nil
+}
+
+func lines(data []byte) []string {
+	var list []string
+	for line := range strings.SplitSeq(string(data), "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+// said is what a report says about a check, in the words of a fixture.
+func said(r *isolation.Report, checkID string) []string {
+	var check isolation.Check
+	for _, c := range isolation.Checks() {
+		if c.ID == checkID {
+			check = c
+		}
+	}
+	var list []string
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		own := slices.ContainsFunc(check.Codes, func(c isolation.Code) bool { return c.ID == f.Code })
+		if own || f.Code == "BH7001" && strings.HasPrefix(f.What, checkID+" needs ") {
+			line := fmt.Sprintf("%s %s %s -> %s", f.Verdict, f.Code, party(f.From), party(f.To))
+			if f.Waiver != "" {
+				line += " waived"
+			}
+			list = append(list, line)
+		}
+	}
+	if len(list) == 0 {
+		for _, result := range r.Results {
+			if result.Check == checkID {
+				list = append(list, string(result.Verdict))
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func party(tenant string) string {
+	if tenant == isolation.ThePlatform {
+		return "platform"
+	}
+	return tenant
+}
+
+// Promise: every fixture is judged as it says.
+func TestFixtures(t *testing.T) {
+	for _, f := range fixtures(t) {
+		t.Run(f.check+"/"+f.name, func(t *testing.T) {
+			r := isolation.Verify(f.snapshot, f.options)
+			slices.Sort(f.want)
+			if got := said(r, f.check); !slices.Equal(got, f.want) {
+				t.Errorf("the check says\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(f.want, "\n  "))
+				for _, finding := range r.Findings {
+					t.Logf("%s %s: %s", finding.Verdict, finding.Code, finding.What)
+				}
+			}
+		})
+	}
+}
