@@ -13,7 +13,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// NetworkReach is what pods can reach over the network, as NetworkPolicies (networking.k8s.io/v1) let them.
+// NetworkReach is what pods can reach over the network, as NetworkPolicies (networking.k8s.io/v1) let them, and the
+// policies of administrators before and behind those (tiers has their rules).
 //
 // The rules, each with its source in the API documentation or, where that leaves a choice, the choice that cannot
 // hide a connection:
@@ -47,11 +48,13 @@ type NetworkReach struct {
 	byName  map[string]int
 	tenants []tenant
 
+	// tiers of administrators' policies; nil if there are none.
+	tiers               *tiers
 	labels              *labelIndex
 	selected            map[string]*spaceSet // by namespaceSelector
 	blocks              map[string]*blockSpaces
 	cuts                cuts
-	groupsIn, groupsOut map[string]*group
+	groupsIn, groupsOut map[groupKey]*group
 	// interned counts what a rebuild found, so that churn cannot let the tables above grow without bound.
 	interned int
 
@@ -94,12 +97,14 @@ func (r *NetworkReach) rebuild(s *snapshot.Snapshot) {
 	r.indexSpaces()
 	r.labels = labelIndexOf(s.Namespaces, r.narrow)
 	r.selected, r.blocks = map[string]*spaceSet{}, map[string]*blockSpaces{}
-	r.groupsIn, r.groupsOut = map[string]*group{}, map[string]*group{}
+	r.groupsIn, r.groupsOut = map[groupKey]*group{}, map[groupKey]*group{}
+	r.tiers = r.tiersOf(s)
 	pods, policies := podsBySpace(r, s), policiesBySpace(r, s)
 	r.parallel(len(r.spaces), func(i int) { r.spaces[i].compile(policies[i]) })
-	r.cuts = cutsOf(r.blocksOf(r.spaces))
+	r.cuts = cutsOf(append(r.blocksOf(r.spaces), r.tiers.blocks()...))
 	r.parallel(len(r.spaces), func(i int) {
 		r.spaces[i].regroup(pods[i], r.cuts)
+		r.tiers.sign(r.spaces[i])
 		r.spaces[i].apply(r.open)
 	})
 	r.resolve(r.spaces)
@@ -113,7 +118,11 @@ func (r *NetworkReach) rebuild(s *snapshot.Snapshot) {
 }
 
 func (r *NetworkReach) internedNow() int {
-	return len(r.selected) + len(r.blocks) + len(r.groupsIn) + len(r.groupsOut) + len(r.cuts)
+	n := len(r.selected) + len(r.blocks) + len(r.groupsIn) + len(r.groupsOut) + len(r.cuts)
+	if r.tiers != nil {
+		n += len(r.tiers.signatures) + len(r.tiers.admissions)
+	}
+	return n
 }
 
 func (r *NetworkReach) indexSpaces() {

@@ -17,9 +17,9 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-func cluster(b *testing.B, pods int) *snapshot.Snapshot {
+func cluster(b *testing.B, pods, adminPolicies int) *snapshot.Snapshot {
 	b.Helper()
-	c, err := clustergen.Generate(clustergen.Options{Pods: pods, Mistakes: 0.05, Seed: 1})
+	c, err := clustergen.Generate(clustergen.Options{Pods: pods, Mistakes: 0.05, AdminPolicies: adminPolicies, Seed: 1})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -51,17 +51,20 @@ func liveMB() float64 {
 // BenchmarkNetworkReach is the growth curve: the verdict on every pair of tenants, from nothing. At 100,000 pods: 3 s
 // is required and 1 s the aim, 2 GiB and 1 GiB. Memory is what lives at the end, the snapshot included, and the most
 // that was taken from the system.
-func BenchmarkNetworkReach(b *testing.B) { benchmarkReach(b, false) }
+func BenchmarkNetworkReach(b *testing.B) { benchmarkReach(b, 0, false) }
+
+// BenchmarkNetworkReachWithAdminPolicies is the same with 100 ClusterNetworkPolicies before the NetworkPolicies.
+func BenchmarkNetworkReachWithAdminPolicies(b *testing.B) { benchmarkReach(b, 100, false) }
 
 // BenchmarkNetworkReachListed adds ports, witness and blame of every exceeding pair, of which there are as many as
 // mistakes on one side times mistakes on the other.
-func BenchmarkNetworkReachListed(b *testing.B) { benchmarkReach(b, true) }
+func BenchmarkNetworkReachListed(b *testing.B) { benchmarkReach(b, 0, true) }
 
-func benchmarkReach(b *testing.B, listed bool) {
+func benchmarkReach(b *testing.B, adminPolicies int, listed bool) {
 	b.Helper()
 	for _, pods := range []int{100, 300, 1_000, 3_000, 10_000, 30_000, 100_000} {
 		b.Run(fmt.Sprintf("pods=%d", pods), func(b *testing.B) {
-			s := cluster(b, pods)
+			s := cluster(b, pods, adminPolicies)
 			var counts map[isolation.PairVerdict]int
 			var r *isolation.NetworkReach
 			before := cpuTime(b)
@@ -97,7 +100,7 @@ func benchmarkReach(b *testing.B, listed bool) {
 
 // BenchmarkNetworkReachWithoutPolicies is the worst case of what there is to say: everyone reaches everyone.
 func BenchmarkNetworkReachWithoutPolicies(b *testing.B) {
-	s := cluster(b, 100_000)
+	s := cluster(b, 100_000, 0)
 	open := *s
 	open.NetworkPolicies = nil
 	for b.Loop() {
@@ -112,8 +115,14 @@ func BenchmarkNetworkReachWithoutPolicies(b *testing.B) {
 }
 
 // BenchmarkNetworkUpdate brings the reach of 100,000 pods up to date after one change: 100 ms is required, 20 ms the aim.
-func BenchmarkNetworkUpdate(b *testing.B) {
-	s := cluster(b, 100_000)
+func BenchmarkNetworkUpdate(b *testing.B) { benchmarkUpdate(b, 0) }
+
+// BenchmarkNetworkUpdateWithAdminPolicies is the same with 100 ClusterNetworkPolicies before the NetworkPolicies.
+func BenchmarkNetworkUpdateWithAdminPolicies(b *testing.B) { benchmarkUpdate(b, 100) }
+
+func benchmarkUpdate(b *testing.B, adminPolicies int) {
+	b.Helper()
+	s := cluster(b, 100_000, adminPolicies)
 	pod := *s.Pods[len(s.Pods)/2]
 	pod.Labels = snapshot.LabelsOf(map[string]string{"app": "other"})
 	allowAll := *s.NetworkPolicies[len(s.NetworkPolicies)/2]
@@ -159,7 +168,7 @@ func BenchmarkNetworkUpdate(b *testing.B) {
 // BenchmarkNetworkReachWithAWideRuleEach gives every tenant a wide rule of its own, the hardest case for grouping: all
 // but me may connect. At 10,000 pods; the answer itself has as many parts as there are pairs.
 func BenchmarkNetworkReachWithAWideRuleEach(b *testing.B) {
-	s := cluster(b, 10_000)
+	s := cluster(b, 10_000, 0)
 	contents := *s
 	contents.NetworkPolicies = nil
 	for _, t := range s.Tenants {

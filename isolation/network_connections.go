@@ -29,31 +29,58 @@ type end struct {
 
 // between returns the ports on which pods of one class may connect to pods of another, and if asked for also those
 // that hang on addresses which are not known.
-func between(from, to end, loose bool) Ports {
+func (r *NetworkReach) between(from, to end, loose bool) Ports {
 	var ports Ports
+	p := r.tiers.passage(from.class.signature, to.class.signature)
 	for _, out := range from.class.out {
 		if !out.peer.holds(to.space, to.class, loose) {
 			continue
 		}
 		for _, in := range to.class.in {
-			if !in.peer.holds(from.space, from.class, loose) ||
-				!together(&out.peer, &in.peer, from.class.families, to.class.families) {
-				continue
-			}
-			if ports = ports.union(overlap(out, in, to.class.ports)); ports.All() {
-				return ports
+			if in.peer.holds(from.space, from.class, loose) {
+				if ports = ports.union(overlap(p, out, in, from.class, to.class, loose)); ports.All() {
+					return ports
+				}
 			}
 		}
 	}
 	return ports
 }
 
-// outside returns the ports that allowances open with an address outside the cluster.
-func outside(allowances []*allowance, ip netip.Addr, declared []snapshot.NamedPort) Ports {
+// overlap returns the ports on which an allowance of either side, whose peers hold the other class, let a connection
+// through together.
+func overlap(p *passage, out, in *allowance, from, to *class, loose bool) Ports {
+	if p != nil {
+		return p.ports(out, in, to.ports, loose)
+	}
+	if !together(&out.peer, &in.peer, from.families, to.families) {
+		return Ports{}
+	}
+	return out.ports.on(to.ports).intersect(in.ports.on(to.ports))
+}
+
+// address is an address outside the cluster, with what tiers make of it.
+type address struct {
+	ip        netip.Addr
+	signature *signature
+}
+
+func (r *NetworkReach) address(ip netip.Addr) address { return address{ip, r.tiers.world(ip)} }
+
+// outside returns the ports on which a class connects to an address outside the cluster, or is connected to from there.
+func (r *NetworkReach) outside(c *class, direction int, at address, loose bool) Ports {
+	allowances, declared := c.out, []snapshot.NamedPort(nil)
+	if direction == ingress {
+		allowances, declared = c.in, c.ports
+	}
+	var g *gate
+	if r.tiers != nil {
+		g = r.tiers.gate(direction, c.signature, at.signature, at.signature.families, declared)
+	}
 	var ports Ports
 	for _, a := range allowances {
-		if a.peer.kind == everyone || a.peer.kind == addressesIn && a.peer.block.has(ip) {
-			ports = ports.union(a.ports.on(declared))
+		if a.peer.kind == everyone || a.peer.kind == admitted || a.peer.kind == addressesIn && a.peer.block.has(at.ip) {
+			ports = ports.union(g.lets(r.tiers, a, declared, loose))
 		}
 	}
 	return ports
@@ -110,7 +137,7 @@ func (r *NetworkReach) Connections() iter.Seq[Connection] {
 		next := 0
 		for _, w := range all {
 			for ; next < len(world) && world[next].name < w.name; next++ {
-				if !fromWorld(world[next], all, yield) {
+				if !r.fromWorld(world[next], all, yield) {
 					return
 				}
 			}
@@ -121,7 +148,7 @@ func (r *NetworkReach) Connections() iter.Seq[Connection] {
 			}
 		}
 		for ; next < len(world); next++ {
-			if !fromWorld(world[next], all, yield) {
+			if !r.fromWorld(world[next], all, yield) {
 				return
 			}
 		}
@@ -129,30 +156,30 @@ func (r *NetworkReach) Connections() iter.Seq[Connection] {
 }
 
 type namedRange struct {
-	addressRange
+	address
 	name string
 }
 
 // world returns the ranges outside the cluster, sorted by name.
 func (r *NetworkReach) world() []namedRange {
-	blocks := r.blocksOf(r.spaces)
+	blocks := append(r.blocksOf(r.spaces), r.tiers.blocks()...)
 	withIPv6 := slices.ContainsFunc(blocks, func(b *ipBlock) bool { return b.family() == ipv6 })
 	for _, s := range r.spaces {
 		withIPv6 = withIPv6 || slices.ContainsFunc(s.classes, func(c *class) bool { return c.families&ipv6 != 0 })
 	}
 	var world []namedRange
 	for _, a := range cutsOf(blocks).ranges(withIPv6) {
-		world = append(world, namedRange{a, a.String()})
+		world = append(world, namedRange{r.address(a.first), a.String()})
 	}
 	slices.SortFunc(world, func(a, b namedRange) int { return strings.Compare(a.name, b.name) })
 	return world
 }
 
-func fromWorld(from namedRange, all []*listed, yield func(Connection) bool) bool {
+func (r *NetworkReach) fromWorld(from namedRange, all []*listed, yield func(Connection) bool) bool {
 	for _, to := range all {
 		var ports Ports
 		for _, c := range to.classes {
-			ports = ports.union(outside(c.in, from.first, c.ports))
+			ports = ports.union(r.outside(c, ingress, from.address, false))
 		}
 		if !ports.Empty() && !yield(Connection{from.name, to.name, ports}) {
 			return false
@@ -167,7 +194,7 @@ func (r *NetworkReach) connectionsOf(from *listed, near *neighbours, bySpace [][
 	for _, to := range world {
 		var ports Ports
 		for _, c := range from.classes {
-			ports = ports.union(outside(c.out, to.first, nil))
+			ports = ports.union(r.outside(c, egress, to.address, false))
 		}
 		if !ports.Empty() {
 			list = append(list, Connection{from.name, to.name, ports})
@@ -178,7 +205,7 @@ func (r *NetworkReach) connectionsOf(from *listed, near *neighbours, bySpace [][
 			if to == from {
 				continue
 			}
-			if ports := betweenWorkloads(from, to); !ports.Empty() {
+			if ports := r.betweenWorkloads(from, to); !ports.Empty() {
 				list = append(list, Connection{from.name, to.name, ports})
 			}
 		}
@@ -187,14 +214,14 @@ func (r *NetworkReach) connectionsOf(from *listed, near *neighbours, bySpace [][
 	return list
 }
 
-func betweenWorkloads(from, to *listed) Ports {
+func (r *NetworkReach) betweenWorkloads(from, to *listed) Ports {
 	if sure, _ := nodeLink(from.pods, to.pods); sure {
 		return everyPort()
 	}
 	var ports Ports
 	for _, a := range from.classes {
 		for _, b := range to.classes {
-			if ports = ports.union(between(end{from.space, a}, end{to.space, b}, false)); ports.All() {
+			if ports = ports.union(r.between(end{from.space, a}, end{to.space, b}, false)); ports.All() {
 				return ports
 			}
 		}

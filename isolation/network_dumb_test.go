@@ -45,7 +45,7 @@ func (d dumb) allows(p packet) bool {
 		}
 	}
 	for _, v4 := range d.families(p) {
-		if d.side(p, networkingv1.PolicyTypeEgress, v4) && d.side(p, networkingv1.PolicyTypeIngress, v4) {
+		if d.passes(p, networkingv1.PolicyTypeEgress, v4) && d.passes(p, networkingv1.PolicyTypeIngress, v4) {
 			return true
 		}
 	}
@@ -54,17 +54,22 @@ func (d dumb) allows(p packet) bool {
 
 // families that the packet may have: 4, 6, or 0 where the pods seem to share none.
 func (d dumb) families(p packet) []int {
-	have := func(pod *snapshot.Pod, ip netip.Addr) (four, six bool) {
-		if pod == nil {
-			return ip.Is4(), ip.Is6()
+	for _, outside := range []struct {
+		pod *snapshot.Pod
+		ip  netip.Addr
+	}{{p.from, p.fromIP}, {p.to, p.toIP}} {
+		if outside.pod == nil { // a packet has the family of the address that it goes to or comes from
+			return []int{map[bool]int{true: 4, false: 6}[outside.ip.Is4()]}
 		}
+	}
+	have := func(pod *snapshot.Pod) (four, six bool) {
 		for _, ip := range pod.IPs {
 			four, six = four || ip.Is4(), six || ip.Is6()
 		}
 		return four, six
 	}
-	from4, from6 := have(p.from, p.fromIP)
-	to4, to6 := have(p.to, p.toIP)
+	from4, from6 := have(p.from)
+	to4, to6 := have(p.to)
 	var list []int
 	if from4 && to4 {
 		list = append(list, 4)
@@ -78,16 +83,15 @@ func (d dumb) families(p packet) []int {
 	return list
 }
 
-// side says whether one pod's policies let the packet through in one direction.
-func (d dumb) side(p packet, direction networkingv1.PolicyType, family int) bool {
+// side says whether NetworkPolicies isolate one pod in a direction, and whether they let the packet through.
+func (d dumb) side(p packet, direction networkingv1.PolicyType, family int) (isolated, allowed bool) {
 	self := p.to
 	if direction == networkingv1.PolicyTypeEgress {
 		self = p.from
 	}
-	if self == nil || self.HostNetwork {
-		return true
+	if self.HostNetwork {
+		return false, true
 	}
-	isolated := false
 	for _, policy := range d.s.NetworkPolicies {
 		if policy.Namespace != self.Namespace || !matches(&policy.Spec.PodSelector, self.Labels) || !affects(policy, direction) {
 			continue
@@ -96,18 +100,18 @@ func (d dumb) side(p packet, direction networkingv1.PolicyType, family int) bool
 		if direction == networkingv1.PolicyTypeIngress {
 			for _, rule := range policy.Spec.Ingress {
 				if d.ports(rule.Ports, p) && d.peers(rule.From, policy, p.from, p.fromIP, family) {
-					return true
+					return true, true
 				}
 			}
 		} else {
 			for _, rule := range policy.Spec.Egress {
 				if d.ports(rule.Ports, p) && d.peers(rule.To, policy, p.to, p.toIP, family) {
-					return true
+					return true, true
 				}
 			}
 		}
 	}
-	return !isolated
+	return isolated, !isolated
 }
 
 func affects(policy *networkingv1.NetworkPolicy, direction networkingv1.PolicyType) bool {

@@ -121,13 +121,21 @@ func (r *NetworkReach) narrowInto(to *space, sc scope) {
 
 // try marks the tenants of two namespaces if the two classes' allowances let a connection through.
 func (r *NetworkReach) try(from, to *space, out, in carried) {
-	if !out.allowance.peer.holds(to, in.class, true) || !in.allowance.peer.holds(from, out.class, true) ||
-		!together(&out.allowance.peer, &in.allowance.peer, out.class.families, in.class.families) ||
+	if !out.allowance.peer.holds(to, in.class, true) || !in.allowance.peer.holds(from, out.class, true) {
+		return
+	}
+	sure := out.allowance.peer.holds(to, in.class, false) && in.allowance.peer.holds(from, out.class, false)
+	if p := r.tiers.passage(out.class.signature, in.class.signature); p != nil {
+		if p.ports(out.allowance, in.allowance, in.class.ports, true).Empty() {
+			return
+		}
+		sure = sure && !p.ports(out.allowance, in.allowance, in.class.ports, false).Empty()
+	} else if !together(&out.allowance.peer, &in.allowance.peer, out.class.families, in.class.families) ||
 		!out.allowance.ports.meets(in.allowance.ports, in.class.ports) {
 		return
 	}
 	r.maybe.mark(from.tenant, to.tenant)
-	if out.allowance.peer.holds(to, in.class, false) && in.allowance.peer.holds(from, out.class, false) {
+	if sure {
 		r.sure.mark(from.tenant, to.tenant)
 	}
 }
@@ -138,7 +146,7 @@ type part struct {
 	spaces []int32
 }
 
-func (r *NetworkReach) inScope(groups map[string]*group, tenant int) []part {
+func (r *NetworkReach) inScope(groups map[groupKey]*group, tenant int) []part {
 	parts := make([]part, 0, len(groups))
 	for _, g := range groups {
 		p := part{group: g, spaces: g.spaces}
@@ -164,10 +172,19 @@ const familySets = int(ipv4|ipv6) + 1
 // to all destinations that the egress holds.
 func (r *NetworkReach) wideToWide(out, in part) {
 	a, b := out.group.allowance, in.group.allowance
-	r.cross(out, in, false, &r.sure, &r.maybe)
-	if a.peer.kind == addressesIn || b.peer.kind == addressesIn { // to nothing else do unknown addresses matter
-		r.cross(out, in, true, &r.maybe)
+	x := crossing{out: out, in: in, passage: r.tiers.passage(out.group.key.signature, in.group.key.signature)}
+	r.cross(&x, &r.sure, &r.maybe)
+	if x.passage != nil || a.peer.kind == addressesIn || b.peer.kind == addressesIn { // nothing else hangs on what is not known
+		x.loose = true
+		r.cross(&x, &r.maybe)
 	}
+}
+
+// crossing is of two groups, with what the tiers make of it; loose also counts what hangs on what is not known.
+type crossing struct {
+	out, in part
+	passage *passage
+	loose   bool
 }
 
 // member is a tenant with pods of some IP families on one side of a crossing.
@@ -176,25 +193,25 @@ type member struct {
 	families families
 }
 
-func (r *NetworkReach) cross(out, in part, loose bool, matrices ...*matrix) {
+func (r *NetworkReach) cross(x *crossing, matrices ...*matrix) {
 	var some [narrow]member // most groups are of few tenants, and take no memory
-	sources := r.sources(some[:0], out, in, loose)
+	sources := r.sources(some[:0], x)
 	switch {
 	case len(sources) == 0:
 	case len(sources) > r.narrow:
-		r.crossMany(sources, out, in, loose, matrices)
+		r.crossMany(sources, x, matrices)
 	default:
-		r.crossFew(sources, out, in, loose, matrices)
+		r.crossFew(sources, x, matrices)
 	}
 }
 
 // sources appends those of a group that an ingress allowance holds.
-func (r *NetworkReach) sources(list []member, out, in part, loose bool) []member {
-	for _, id := range out.spaces {
+func (r *NetworkReach) sources(list []member, x *crossing) []member {
+	for _, id := range x.out.spaces {
 		s := r.spaces[id]
 		for _, c := range s.wideOut {
 			m := member{s.tenant, c.class.families}
-			if n := len(list); c.group == out.group && (n == 0 || list[n-1] != m) && in.group.allowance.peer.holds(s, c.class, loose) {
+			if n := len(list); c.group == x.out.group && (n == 0 || list[n-1] != m) && x.in.group.allowance.peer.holds(s, c.class, x.loose) {
 				list = append(list, m)
 			}
 		}
@@ -202,22 +219,28 @@ func (r *NetworkReach) sources(list []member, out, in part, loose bool) []member
 	return list
 }
 
-// reached says whether an egress group reaches a class by an ingress allowance of a group.
-func reached(out, in part, s *space, c carried, loose bool) bool {
-	a := out.group.allowance
-	return c.group == in.group && a.peer.holds(s, c.class, loose) && a.ports.meets(c.allowance.ports, c.class.ports)
+// reaches says whether the egress group reaches a class by an allowance of the ingress group.
+func (x *crossing) reaches(s *space, c carried) bool {
+	a := x.out.group.allowance
+	switch {
+	case c.group != x.in.group || !a.peer.holds(s, c.class, x.loose):
+		return false
+	case x.passage != nil:
+		return !x.passage.ports(a, c.allowance, c.class.ports, x.loose).Empty()
+	}
+	return a.ports.meets(c.allowance.ports, c.class.ports)
 }
 
 // crossFew marks every pair by itself.
-func (r *NetworkReach) crossFew(sources []member, out, in part, loose bool, matrices []*matrix) {
-	for _, id := range in.spaces {
+func (r *NetworkReach) crossFew(sources []member, x *crossing, matrices []*matrix) {
+	for _, id := range x.in.spaces {
 		s := r.spaces[id]
 		for _, c := range s.wideIn {
-			if len(sources) == 1 && marked(matrices, sources[0].tenant, s.tenant) || !reached(out, in, s, c, loose) {
+			if len(sources) == 1 && marked(matrices, sources[0].tenant, s.tenant) || !x.reaches(s, c) {
 				continue
 			}
 			for _, source := range sources {
-				if source.tenant == s.tenant || !out.together(in, source.families, c.class.families) {
+				if source.tenant == s.tenant || !x.together(source.families, c.class.families) {
 					continue
 				}
 				for _, m := range matrices {
@@ -230,12 +253,12 @@ func (r *NetworkReach) crossFew(sources []member, out, in part, loose bool, matr
 
 // crossMany marks all destinations of a source at once. Only families tie a source to a destination, so those are kept
 // by theirs.
-func (r *NetworkReach) crossMany(sources []member, out, in part, loose bool, matrices []*matrix) {
+func (r *NetworkReach) crossMany(sources []member, x *crossing, matrices []*matrix) {
 	var sets [familySets]bitset
-	for _, id := range in.spaces {
+	for _, id := range x.in.spaces {
 		s := r.spaces[id]
 		for _, c := range s.wideIn {
-			if !reached(out, in, s, c, loose) {
+			if !x.reaches(s, c) {
 				continue
 			}
 			if sets[c.class.families] == nil {
@@ -246,7 +269,7 @@ func (r *NetworkReach) crossMany(sources []member, out, in part, loose bool, mat
 	}
 	for f, set := range sets {
 		for _, source := range sources {
-			if set == nil || !out.together(in, source.families, families(f)) {
+			if set == nil || !x.together(source.families, families(f)) {
 				continue
 			}
 			for _, m := range matrices {
@@ -257,8 +280,8 @@ func (r *NetworkReach) crossMany(sources []member, out, in part, loose bool, mat
 }
 
 // together says whether one packet between pods of such families can satisfy both groups' peers.
-func (p part) together(in part, from, to families) bool {
-	return together(&p.group.allowance.peer, &in.group.allowance.peer, from, to)
+func (x *crossing) together(from, to families) bool {
+	return x.passage != nil || together(&x.out.group.allowance.peer, &x.in.group.allowance.peer, from, to)
 }
 
 // marked says whether there is no more to find out about two tenants.

@@ -5,8 +5,6 @@ import (
 	"iter"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -70,9 +68,12 @@ func needed(kind string) bool {
 
 func (p *TenantPairs) collectDoubts() {
 	for _, missing := range p.r.snapshot.Missing {
-		if needed(missing.Kind) {
+		if needed(missing.Kind) || missing.Kind == "Node" && p.r.tiers != nil && p.r.tiers.nodes {
 			p.everyone = append(p.everyone, fmt.Sprintf("%s: %s", missing.Kind, missing.Why))
 		}
+	}
+	if p.r.tiers != nil {
+		p.everyone = append(p.everyone, p.r.tiers.doubts...)
 	}
 	var labelsMatter *bool
 	for _, s := range p.r.spaces {
@@ -95,13 +96,9 @@ func (p *TenantPairs) collectDoubts() {
 
 // selectsByLabels says whether some policy selects namespaces by more than their name.
 func (r *NetworkReach) selectsByLabels() bool {
-	found := false
+	found := r.tiers != nil && r.tiers.labels
 	for _, s := range r.spaces {
-		s.eachAllowance(func(a *allowance) {
-			for _, requirement := range a.peer.namespaces.requirements {
-				found = found || requirement.key != corev1.LabelMetadataName
-			}
-		})
+		s.eachAllowance(func(a *allowance) { found = found || a.peer.namespaces.byLabels() })
 	}
 	return found
 }

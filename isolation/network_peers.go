@@ -39,7 +39,7 @@ func (r *NetworkReach) resolve(spaces []*space) {
 					r.blocks[key] = &blockSpaces{a.peer.block, spaceSetOf(index.find(a.peer.block), r.narrow)}
 				}
 				a.peer.spaces = r.blocks[key].spaces
-			case everyone, podsHere: // mean no set
+			case everyone, podsHere, admitted: // mean no set, or have it
 			}
 		})
 	}
@@ -123,9 +123,9 @@ func (s *space) crossing(of func(*class) []*allowance) (narrow, wide []carried) 
 
 // join enters the namespace's wide allowances into their groups. Only tenants' namespaces count in pairs of tenants.
 func (r *NetworkReach) join(s *space) {
-	enter := func(groups map[string]*group, wide []carried) {
+	enter := func(groups map[groupKey]*group, wide []carried) {
 		for i := range wide {
-			key := wide[i].allowance.key()
+			key := groupKey{wide[i].allowance.key(), wide[i].class.signature}
 			g := groups[key]
 			if g == nil {
 				g = &group{key: key, allowance: wide[i].allowance}
@@ -143,10 +143,11 @@ func (r *NetworkReach) join(s *space) {
 
 // leave takes it out again.
 func (r *NetworkReach) leave(s *space) {
-	exit := func(groups map[string]*group, wide []carried) {
+	exit := func(groups map[groupKey]*group, wide []carried) {
 		for i := range wide {
 			g := wide[i].group
-			if g.spaces = put(g.spaces, int32(s.id), false); len(g.spaces) == 0 {
+			// Namespaces of no tenant hold on to a group that is long gone, and must not take its successor away.
+			if g.spaces = put(g.spaces, int32(s.id), false); len(g.spaces) == 0 && groups[g.key] == g {
 				delete(groups, g.key)
 			}
 		}
@@ -163,7 +164,12 @@ func (a *allowance) key() string {
 	}
 	switch a.peer.kind {
 	case everyone:
+		if a.policy == nil { // behind it stands the Baseline tier
+			return "open"
+		}
 		return "everyone " + ports
+	case admitted:
+		return "admitted" // who and on which ports, the signature says
 	case addressesIn:
 		return a.peer.block.key() + " " + ports
 	default:

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	networkingv1 "k8s.io/api/networking/v1"
-
-	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // policy is a NetworkPolicy in the form that reach is computed with.
@@ -20,7 +18,7 @@ type policy struct {
 
 // allowance is what one peer of one rule of one policy allows: connections with the peer, on the ports.
 type allowance struct {
-	policy *policy // nil: no policy isolates the pod, so everything is allowed
+	policy *policy // nil: admitted, or no policy isolates the pod, so that everything is allowed
 	rule   int
 	peer   peer
 	ports  *portRule
@@ -33,6 +31,7 @@ const (
 	podsHere                    // a podSelector alone: pods of the policy's own namespace
 	podsIn                      // a namespaceSelector, with or without podSelector
 	addressesIn                 // an ipBlock
+	admitted                    // whatever the Admin tier lets through without asking NetworkPolicies
 )
 
 // peer is who a rule allows.
@@ -58,6 +57,8 @@ func (p *peer) holds(s *space, c *class, loose bool) bool {
 		return s.id == p.home && p.pods.matches(c.labels)
 	case podsIn:
 		return p.spaces.has(s.id) && p.pods.matches(c.labels)
+	case admitted: // who exactly, the passage says
+		return p.spaces.has(s.id)
 	default:
 		if len(c.cells) == 0 {
 			return loose
@@ -192,9 +193,4 @@ func peerOf(source *networkingv1.NetworkPolicyPeer, home int) (p peer, err error
 // unrestricted is the allowance of a pod that no policy isolates.
 func unrestricted() *allowance {
 	return &allowance{ports: &portRule{every: true, fixed: everyPort()}}
-}
-
-// overlap returns the ports on which both sides let a connection to a pod through.
-func overlap(out, in *allowance, declared []snapshot.NamedPort) Ports {
-	return out.ports.on(declared).intersect(in.ports.on(declared))
 }

@@ -61,6 +61,15 @@ func describe(s *snapshot.Snapshot) string {
 	for _, p := range s.NetworkPolicies {
 		fmt.Fprintf(&b, "policy %s/%s %s\n", p.Namespace, p.Name, p.Spec.String())
 	}
+	for _, p := range s.AdminNetworkPolicies {
+		fmt.Fprintf(&b, "%s %+v\n", p.Name, p.Spec)
+	}
+	for _, p := range s.BaselineAdminNetworkPolicies {
+		fmt.Fprintf(&b, "baseline %+v\n", p.Spec)
+	}
+	for _, p := range s.ClusterNetworkPolicies {
+		fmt.Fprintf(&b, "%s %+v\n", p.Name, p.Spec)
+	}
 	return b.String()
 }
 
@@ -251,7 +260,16 @@ func TestUpdateEqualsANewReach(t *testing.T) {
 }
 
 func (w world) change(s *snapshot.Snapshot) snapshot.Change {
-	switch w.IntN(10) {
+	n := w.IntN(12)
+	if n > 9 && !w.tiers {
+		n = 0
+	}
+	switch n {
+	case 10:
+		return pick(w, snapshot.SetAdminNetworkPolicy(w.admin(w.IntN(3))), snapshot.SetBaselineAdminNetworkPolicy(w.baseline()),
+			snapshot.SetClusterNetworkPolicy(w.cluster(w.IntN(3))))
+	case 11:
+		return pick(w, snapshot.DeleteAdminNetworkPolicy("anp0"), snapshot.DeleteBaselineAdminNetworkPolicy("default"), snapshot.DeleteClusterNetworkPolicy("cnp1"))
 	case 0, 1, 2:
 		return snapshot.SetPod(w.pod(w.IntN(12)))
 	case 3:

@@ -22,11 +22,14 @@ type world struct {
 	spaces int
 	// alike makes rules that differ in one thing only: all are for every namespace, with selected pods, on few ports.
 	alike bool
+	// tiers gives it policies of administrators.
+	tiers bool
 }
 
 func newWorld(seed uint64) world {
 	w := world{Rand: rand.New(rand.NewPCG(seed, 7))}
 	w.spaces = 2 + w.IntN(5)
+	w.tiers = seed%3 > 0
 	return w
 }
 
@@ -56,6 +59,9 @@ func (w world) snapshot(t testing.TB) *snapshot.Snapshot {
 	}
 	for i := range w.IntN(2 + 2*w.spaces) {
 		s.NetworkPolicies = append(s.NetworkPolicies, w.policy(i))
+	}
+	if w.tiers {
+		w.administer(&s)
 	}
 	result, err := snapshot.New(s)
 	if err != nil {
@@ -246,10 +252,10 @@ func (r *NetworkReach) allows(p packet, loose bool) bool {
 	switch {
 	case p.from == nil:
 		to, alive := find(p.to)
-		return alive && outside(to.class.in, p.fromIP, to.class.ports).Has(p.protocol, port)
+		return alive && r.outside(to.class, ingress, r.address(p.fromIP), loose).Has(p.protocol, port)
 	case p.to == nil:
 		from, alive := find(p.from)
-		return alive && outside(from.class.out, p.toIP, nil).Has(p.protocol, port)
+		return alive && r.outside(from.class, egress, r.address(p.toIP), loose).Has(p.protocol, port)
 	}
 	from, fromAlive := find(p.from)
 	to, toAlive := find(p.to)
@@ -257,5 +263,5 @@ func (r *NetworkReach) allows(p packet, loose bool) bool {
 		return false
 	}
 	sure, maybe := nodeLink([]*snapshot.Pod{p.from}, []*snapshot.Pod{p.to})
-	return p.from == p.to || sure || loose && maybe || between(from, to, loose).Has(p.protocol, port)
+	return p.from == p.to || sure || loose && maybe || r.between(from, to, loose).Has(p.protocol, port)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -71,6 +72,11 @@ func (r *requirement) holds(labels snapshot.Labels) bool {
 	default: // DoesNotExist: selectorOf lets no other pass
 		return !has
 	}
+}
+
+// byLabels says whether it selects namespaces by more than their name.
+func (s selector) byLabels() bool {
+	return slices.ContainsFunc(s.requirements, func(r requirement) bool { return r.key != corev1.LabelMetadataName })
 }
 
 // key is the same for two selectors exactly when they are written the same in normal form.

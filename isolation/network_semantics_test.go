@@ -9,6 +9,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
 
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -31,17 +34,44 @@ func build(t *testing.T, pods []string, policies string) *snapshot.Snapshot {
 		if strings.TrimSpace(document) == "" {
 			continue
 		}
-		policy := &networkingv1.NetworkPolicy{}
-		if err := yaml.UnmarshalStrict([]byte(document), policy); err != nil {
-			t.Fatal(err)
-		}
-		s.NetworkPolicies = append(s.NetworkPolicies, policy)
+		addPolicy(t, &s, document)
 	}
 	result, err := snapshot.New(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return result
+}
+
+// addPolicy adds a policy, of NetworkPolicy if it does not say its kind.
+func addPolicy(t *testing.T, s *snapshot.Snapshot, document string) {
+	t.Helper()
+	var kind metav1.TypeMeta
+	if err := yaml.Unmarshal([]byte(document), &kind); err != nil {
+		t.Fatal(err)
+	}
+	read := func(policy any) {
+		if err := yaml.UnmarshalStrict([]byte(document), policy); err != nil {
+			t.Fatal(err)
+		}
+	}
+	switch kind.Kind {
+	case "AdminNetworkPolicy":
+		s.AdminNetworkPolicies = append(s.AdminNetworkPolicies, &adminv1alpha1.AdminNetworkPolicy{})
+		read(s.AdminNetworkPolicies[len(s.AdminNetworkPolicies)-1])
+	case "BaselineAdminNetworkPolicy":
+		s.BaselineAdminNetworkPolicies = append(s.BaselineAdminNetworkPolicies, &adminv1alpha1.BaselineAdminNetworkPolicy{})
+		read(s.BaselineAdminNetworkPolicies[len(s.BaselineAdminNetworkPolicies)-1])
+	case "ClusterNetworkPolicy":
+		s.ClusterNetworkPolicies = append(s.ClusterNetworkPolicies, &adminv1alpha2.ClusterNetworkPolicy{})
+		read(s.ClusterNetworkPolicies[len(s.ClusterNetworkPolicies)-1])
+	case "Node":
+		s.Nodes = append(s.Nodes, &corev1.Node{})
+		read(s.Nodes[len(s.Nodes)-1])
+	default:
+		s.NetworkPolicies = append(s.NetworkPolicies, &networkingv1.NetworkPolicy{})
+		read(s.NetworkPolicies[len(s.NetworkPolicies)-1])
+	}
 }
 
 func podFrom(t *testing.T, text string) *snapshot.Pod {

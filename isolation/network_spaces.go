@@ -43,6 +43,8 @@ type class struct {
 	families families
 	first    *snapshot.Pod
 	in, out  []*allowance
+	// signature is what the policies of administrators tell it apart by; nil if there are none.
+	signature *signature
 }
 
 // carried is an allowance that a class has.
@@ -54,9 +56,15 @@ type carried struct {
 
 // group is the classes that carry the same wide allowance.
 type group struct {
-	key       string
+	key       groupKey
 	allowance *allowance // one of them, all the same but for the policy
 	spaces    []int32    // of tenants, sorted
+}
+
+// groupKey is the same for classes that a wide allowance and the tiers treat alike.
+type groupKey struct {
+	allowance string
+	signature *signature
 }
 
 // regroup sorts pods into classes.
@@ -163,16 +171,23 @@ func (s *space) apply(open *allowance) {
 				c.out = append(c.out, p.out...)
 			}
 		}
-		if !isolatedIn {
-			c.in = []*allowance{open}
-		}
-		if !isolatedOut {
-			c.out = []*allowance{open}
-		}
+		c.in = c.complete(c.in, isolatedIn, ingress, open)
+		c.out = c.complete(c.out, isolatedOut, egress, open)
 	}
 }
 
-// podsOf returns the pods of a workload, as indices.
+// complete adds what needs no NetworkPolicy: everything where none isolates, and what the Admin tier lets through.
+func (c *class) complete(list []*allowance, isolated bool, direction int, open *allowance) []*allowance {
+	switch {
+	case !isolated:
+		return []*allowance{open}
+	case c.signature != nil && c.signature.admitted[direction] != nil:
+		return append(list, c.signature.admitted[direction])
+	}
+	return list
+}
+
+// workloads returns the pods of each workload, as indices.
 func (s *space) workloads() map[snapshot.Owner][]int {
 	m := map[snapshot.Owner][]int{}
 	for i, pod := range s.pods {

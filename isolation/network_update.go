@@ -30,6 +30,7 @@ func (r *NetworkReach) Update(next *snapshot.Snapshot) {
 	spaces = append(spaces, r.refine(changed, spaces)...)
 	for _, s := range spaces {
 		s.regroup(within(next.Pods, s.source.Name, func(p *snapshot.Pod) string { return p.Namespace }), r.cuts)
+		r.tiers.sign(s)
 		s.apply(r.open)
 		for _, b := range r.blocks {
 			b.spaces.put(s.id, s.mayHold(b.block))
@@ -67,7 +68,7 @@ func (r *NetworkReach) refill(spaces []*space) {
 
 // difference returns the namespaces whose pods or policies differ. It is not local if namespaces or tenants do.
 func (r *NetworkReach) difference(next *snapshot.Snapshot) (changed []int, local bool) {
-	if !slices.Equal(r.snapshot.Namespaces, next.Namespaces) || !slices.EqualFunc(r.snapshot.Tenants, next.Tenants,
+	if !r.sameTiers(next) || !slices.Equal(r.snapshot.Namespaces, next.Namespaces) || !slices.EqualFunc(r.snapshot.Tenants, next.Tenants,
 		func(a, b snapshot.Tenant) bool { return a.Name == b.Name && slices.Equal(a.Namespaces, b.Namespaces) }) {
 		return nil, false
 	}
@@ -80,6 +81,14 @@ func (r *NetworkReach) difference(next *snapshot.Snapshot) (changed []int, local
 	}
 	slices.Sort(changed)
 	return changed, true
+}
+
+// sameTiers says whether nothing changed that tiers are made of.
+func (r *NetworkReach) sameTiers(next *snapshot.Snapshot) bool {
+	return slices.Equal(r.snapshot.AdminNetworkPolicies, next.AdminNetworkPolicies) &&
+		slices.Equal(r.snapshot.BaselineAdminNetworkPolicies, next.BaselineAdminNetworkPolicies) &&
+		slices.Equal(r.snapshot.ClusterNetworkPolicies, next.ClusterNetworkPolicies) &&
+		(r.tiers == nil || !r.tiers.nodes || slices.Equal(r.snapshot.Nodes, next.Nodes))
 }
 
 // differing adds the namespaces of objects that are in one list and not in the other. Both are sorted.

@@ -34,7 +34,7 @@ type Witness struct {
 
 // Cause is an object that lets a connection through.
 type Cause struct {
-	// Kind, Namespace and Name of the object: a NetworkPolicy, the Namespace that lacks one, or the host-network Pod.
+	// Kind, Namespace and Name of the object: a policy, the Namespace that lacks one, or the host-network Pod.
 	Kind, Namespace, Name string
 	// Rule of the policy, from 0; -1 otherwise.
 	Rule int
@@ -62,7 +62,7 @@ func (p *TenantPairs) pair(from, to int) Pair {
 
 // connect fills in every connection of the pair.
 func (p *TenantPairs) connect(pair *Pair, from, to int) {
-	f := findings{pair: pair, flows: p.flows[[2]int{from, to}]}
+	f := findings{r: p.r, pair: pair, flows: p.flows[[2]int{from, to}]}
 	for _, a := range p.r.tenants[from].spaces {
 		for _, b := range p.r.tenants[to].spaces {
 			if pair.Excess.All() && len(f.flows) == 0 {
@@ -76,8 +76,11 @@ func (p *TenantPairs) connect(pair *Pair, from, to int) {
 	}
 	pair.Possible = pair.Possible.minus(pair.Excess)
 	if !pair.Possible.Empty() {
-		pair.Doubts = append(pair.Doubts, fmt.Sprintf("%s from %s to %s hangs on addresses or nodes of pods that are not known",
-			f.possible.Ports, f.possible.From, f.possible.To))
+		why := "addresses or nodes of pods that are not known"
+		if p.r.tiers != nil {
+			why += ", on domain names, or on which of several policies of administrators with the same priority is applied"
+		}
+		pair.Doubts = append(pair.Doubts, fmt.Sprintf("%s from %s to %s hangs on %s", f.possible.Ports, f.possible.From, f.possible.To, why))
 	}
 	if pair.Witness == nil {
 		pair.Witness = f.possible
@@ -86,6 +89,7 @@ func (p *TenantPairs) connect(pair *Pair, from, to int) {
 
 // findings collects the connections of a pair of tenants.
 type findings struct {
+	r        *NetworkReach
 	pair     *Pair
 	flows    []flow
 	possible *Witness
@@ -103,26 +107,41 @@ func (f *findings) overPolicies(source, target *space) {
 	f.ins = appendFor(f.ins[:0], source, target.narrowIn, target.wideIn)
 	for _, out := range f.outs {
 		for _, in := range f.ins {
-			a, b := out.allowance, in.allowance
-			if !a.peer.holds(target, in.class, true) || !b.peer.holds(source, out.class, true) ||
-				!together(&a.peer, &b.peer, out.class.families, in.class.families) {
+			a, b, ends := out.allowance, in.allowance, [2]end{{source, out.class}, {target, in.class}}
+			if !a.peer.holds(target, in.class, true) || !b.peer.holds(source, out.class, true) {
 				continue
 			}
-			ports, pair := overlap(a, b, in.class.ports), f.pair
-			approved := declared(f.flows, end{source, out.class}, end{target, in.class})
-			beyond := ports.minus(approved)
-			if !a.peer.holds(target, in.class, false) || !b.peer.holds(source, out.class, false) {
-				beyond = beyond.minus(between(end{source, out.class}, end{target, in.class}, false))
-				if pair.Possible = pair.Possible.union(beyond); !beyond.Empty() {
-					f.maybe = first(f.maybe, out.class, in.class)
-				}
-				continue
+			tiers := f.r.tiers.passage(out.class.signature, in.class.signature)
+			certain := a.peer.holds(target, in.class, false) && b.peer.holds(source, out.class, false)
+			if certain {
+				f.sureOf(overlap(tiers, a, b, out.class, in.class, false), ends)
 			}
-			pair.Declared = pair.Declared.union(ports.intersect(approved))
-			if pair.Excess = pair.Excess.union(beyond); !beyond.Empty() {
-				f.sure = first(f.sure, out.class, in.class)
+			if !certain || tiers != nil {
+				f.possibleOf(overlap(tiers, a, b, out.class, in.class, true), ends)
 			}
 		}
+	}
+}
+
+// sureOf adds ports that are certainly open between two classes.
+func (f *findings) sureOf(ports Ports, ends [2]end) {
+	pair, approved := f.pair, declared(f.flows, ends[0], ends[1])
+	beyond := ports.minus(approved)
+	pair.Declared = pair.Declared.union(ports.intersect(approved))
+	if pair.Excess = pair.Excess.union(beyond); !beyond.Empty() {
+		f.sure = first(f.sure, ends[0].class, ends[1].class)
+	}
+}
+
+// possibleOf adds those of ports that may be open and are not certain to be.
+func (f *findings) possibleOf(ports Ports, ends [2]end) {
+	beyond := ports.minus(declared(f.flows, ends[0], ends[1]))
+	if !beyond.Empty() {
+		beyond = beyond.minus(f.r.between(ends[0], ends[1], false))
+	}
+	if !beyond.Empty() {
+		f.pair.Possible = f.pair.Possible.union(beyond)
+		f.maybe = first(f.maybe, ends[0].class, ends[1].class)
 	}
 }
 
@@ -151,11 +170,11 @@ func (f *findings) settle(source, target *space) {
 	witness := func(classes [2]*class, loose bool) *Witness {
 		s, t := end{source, classes[0]}, end{target, classes[1]}
 		approved := declared(f.flows, s, t)
-		ports := between(s, t, loose).minus(approved)
+		ports := f.r.between(s, t, loose).minus(approved)
 		if loose {
-			ports = ports.minus(between(s, t, false))
+			ports = ports.minus(f.r.between(s, t, false))
 		}
-		return witnessOf(s, t, approved, ports, loose)
+		return f.r.witnessOf(s, t, approved, ports, loose)
 	}
 	if f.sure[0] != nil && f.pair.Witness == nil {
 		f.pair.Witness = witness(f.sure, false)
@@ -207,19 +226,26 @@ func nodeWitness(source, target *space, a, b *snapshot.Pod, ports Ports) *Witnes
 		FromPod: a.Namespace + "/" + a.Name, ToPod: b.Namespace + "/" + b.Name, Ports: ports, Egress: cause, Ingress: cause}
 }
 
-func witnessOf(from, to end, approved, ports Ports, loose bool) *Witness {
+func (r *NetworkReach) witnessOf(from, to end, approved, ports Ports, loose bool) *Witness {
 	a, b := from.class.first, to.class.first
 	w := &Witness{From: workloadName(from.space, a.Workload()), To: workloadName(to.space, b.Workload()),
 		FromPod: a.Namespace + "/" + a.Name, ToPod: b.Namespace + "/" + b.Name, Ports: ports}
+	tiers := r.tiers.passage(from.class.signature, to.class.signature)
 	for _, out := range from.class.out {
 		for _, in := range to.class.in {
-			if !out.peer.holds(to.space, to.class, loose) || !in.peer.holds(from.space, from.class, loose) ||
-				!together(&out.peer, &in.peer, from.class.families, to.class.families) ||
-				overlap(out, in, to.class.ports).minus(approved).Empty() {
+			if !out.peer.holds(to.space, to.class, loose) || !in.peer.holds(from.space, from.class, loose) {
 				continue
 			}
-			w.Egress = addCause(w.Egress, causeOf(out, from, "egress"))
-			w.Ingress = addCause(w.Ingress, causeOf(in, to, "ingress"))
+			through := overlap(tiers, out, in, from.class, to.class, loose).minus(approved)
+			if through.Empty() {
+				continue
+			}
+			for _, c := range r.causesOf(out, egress, from, to, through) {
+				w.Egress = addCause(w.Egress, c)
+			}
+			for _, c := range r.causesOf(in, ingress, to, from, through) {
+				w.Ingress = addCause(w.Ingress, c)
+			}
 		}
 	}
 	return w
@@ -232,16 +258,44 @@ func addCause(causes []Cause, c Cause) []Cause {
 	return append(causes, c)
 }
 
-func causeOf(a *allowance, side end, direction string) Cause {
+// causesOf says what lets connections through on one side. For what the Admin tier lets through these are its rules; an
+// open pod has none that are more to blame than that nothing isolates it.
+func (r *NetworkReach) causesOf(a *allowance, direction int, side, other end, ports Ports) []Cause {
+	word := []string{"egress", "ingress"}[direction]
 	pod := side.class.first
 	switch {
+	case a.peer.kind == admitted:
+		return r.tiers.causes(direction, side.class, other.class, ports)
 	case a.policy != nil:
-		return Cause{Kind: "NetworkPolicy", Namespace: a.policy.source.Namespace, Name: a.policy.source.Name, Rule: a.rule,
-			Why: fmt.Sprintf("its %s rule %d allows it", direction, a.rule)}
+		return []Cause{{Kind: "NetworkPolicy", Namespace: a.policy.source.Namespace, Name: a.policy.source.Name, Rule: a.rule,
+			Why: fmt.Sprintf("its %s rule %d allows it", word, a.rule)}}
 	case side.class.host:
-		return Cause{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, Rule: -1, Why: "it uses its node's network, which policies do not isolate"}
+		return []Cause{{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, Rule: -1, Why: "it uses its node's network, which policies do not isolate"}}
 	default:
-		return Cause{Kind: "Namespace", Name: side.space.source.Name, Rule: -1,
-			Why: fmt.Sprintf("no policy isolates pod %s for %s", pod.Name, direction)}
+		if r.tiers != nil {
+			if causes := r.tiers.causes(direction, side.class, other.class, ports); len(causes) > 0 {
+				return causes
+			}
+		}
+		return []Cause{{Kind: "Namespace", Name: side.space.source.Name, Rule: -1,
+			Why: fmt.Sprintf("no policy isolates pod %s for %s", pod.Name, word)}}
 	}
+}
+
+// causes are the rules of the Admin tier that may let connections through.
+func (t *tiers) causes(direction int, subject, peer *class, ports Ports) []Cause {
+	declared := peer.ports
+	if direction == ingress {
+		declared = subject.ports
+	}
+	var causes []Cause
+	for i := range t.rules {
+		rule := &t.rules[i]
+		if rule.policy.tier == adminTier && rule.direction == direction && rule.action == tierAllow &&
+			subject.signature.subject.has(i) && peer.signature.mayBe(i) && rule.on(declared).overlaps(ports) {
+			causes = append(causes, Cause{Kind: rule.policy.kind, Name: rule.policy.name, Rule: rule.number,
+				Why: fmt.Sprintf("its %s rule %d allows it, whatever NetworkPolicies say", []string{"egress", "ingress"}[direction], rule.number)})
+		}
+	}
+	return causes
 }

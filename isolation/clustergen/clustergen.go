@@ -28,6 +28,8 @@ type Options struct {
 	Pods int
 	// Mistakes is the share of namespaces with a deliberate mistake, from 0 to 1.
 	Mistakes float64
+	// AdminPolicies is the number of ClusterNetworkPolicies: rules for everyone, and of cohorts of tenants.
+	AdminPolicies int
 	// Seed of what is random.
 	Seed uint64
 }
@@ -52,6 +54,7 @@ func Generate(o Options) (*Cluster, error) {
 	for t := 0; len(g.contents.Pods) < o.Pods; t++ {
 		g.tenant(fmt.Sprintf("tenant-%05d", t))
 	}
+	g.adminPolicies()
 	s, err := snapshot.New(g.contents)
 	if err != nil {
 		return nil, err
@@ -113,7 +116,7 @@ func (g *generator) tenant(name string) {
 		}
 		ns := fmt.Sprintf("%s-%s", name, []string{"web", "data", "jobs"}[i])
 		t.Namespaces = append(t.Namespaces, ns)
-		labels := map[string]string{TenantLabel: name, "environment": []string{"production", "staging"}[g.IntN(2)]}
+		labels := map[string]string{TenantLabel: name, "cohort": cohort(len(g.contents.Tenants)), "environment": []string{"production", "staging"}[g.IntN(2)]}
 		policies := g.policies(ns, name)
 		if g.Float64() < g.Mistakes {
 			policies = g.mistake(ns, labels, policies)

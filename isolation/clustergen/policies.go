@@ -1,10 +1,13 @@
 package clustergen
 
 import (
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 func labelled(key, value string) *metav1.LabelSelector {
@@ -64,4 +67,36 @@ func (g *generator) mistake(namespace string, labels map[string]string, policies
 	m.make()
 	g.mistakes = append(g.mistakes, Mistake{namespace, m.what})
 	return policies
+}
+
+// cohorts is the number of groups of tenants that an administrator treats differently.
+const cohorts = 50
+
+func cohort(tenant int) string { return fmt.Sprintf("cohort-%02d", tenant%cohorts) }
+
+// adminPolicies are those of administrators: DNS and the metadata service for everyone, then one for each cohort in turn
+// that lets a monitoring namespace in, and keeps out the cohort that comes next.
+func (g *generator) adminPolicies() {
+	everyone := adminv1alpha2.ClusterNetworkPolicySubject{Namespaces: &metav1.LabelSelector{}}
+	for i := range g.AdminPolicies {
+		p := &adminv1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("admin-%03d", i)}}
+		p.Spec.Tier, p.Spec.Priority, p.Spec.Subject = adminv1alpha2.AdminTier, int32(i), everyone
+		switch i {
+		case 0:
+			p.Spec.Egress = []adminv1alpha2.ClusterNetworkPolicyEgressRule{{Action: adminv1alpha2.ClusterNetworkPolicyRuleActionAccept,
+				To: []adminv1alpha2.ClusterNetworkPolicyEgressPeer{{Pods: &adminv1alpha2.NamespacedPod{
+					NamespaceSelector: *labelled(corev1.LabelMetadataName, "kube-system"), PodSelector: *labelled("k8s-app", "kube-dns")}}},
+				Protocols: []adminv1alpha2.ClusterNetworkPolicyProtocol{{UDP: &adminv1alpha2.ClusterNetworkPolicyProtocolUDP{DestinationPort: &adminv1alpha2.Port{Number: 53}}}}}}
+		case 1:
+			p.Spec.Egress = []adminv1alpha2.ClusterNetworkPolicyEgressRule{{Action: adminv1alpha2.ClusterNetworkPolicyRuleActionDeny,
+				To: []adminv1alpha2.ClusterNetworkPolicyEgressPeer{{Networks: []adminv1alpha2.CIDR{"169.254.169.254/32"}}}}}
+		default:
+			p.Spec.Subject.Namespaces = labelled("cohort", cohort(i))
+			p.Spec.Ingress = []adminv1alpha2.ClusterNetworkPolicyIngressRule{
+				{Action: adminv1alpha2.ClusterNetworkPolicyRuleActionAccept, From: []adminv1alpha2.ClusterNetworkPolicyIngressPeer{{Namespaces: labelled("role", "monitoring")}}},
+				{Action: adminv1alpha2.ClusterNetworkPolicyRuleActionDeny, From: []adminv1alpha2.ClusterNetworkPolicyIngressPeer{{Namespaces: labelled("cohort", cohort(i+1))}}},
+			}
+		}
+		g.contents.ClusterNetworkPolicies = append(g.contents.ClusterNetworkPolicies, p)
+	}
 }
