@@ -74,7 +74,8 @@ func fenceControls() []Control {
 			ID: "audit", Title: "Every refusal leaves a trace",
 			Threat: "an attempt that nobody sees",
 			How: "Refusals by admission policies are written into the audit events of the requests that they refuse, with " +
-				"the policy's name; a change of a managed object records who made it on the object itself.",
+				"the policy's name; a change of a managed object records who made it on the object itself. Who deleted one, or changed an " +
+				"admission policy, is known from the API server's audit log alone, which `bulkhead run --audit-log` follows.",
 			Needs:    "an audit policy and a log or webhook backend on the API server, which are the platform's",
 			Fix:      "Platform: give the API server an audit policy that keeps at least Metadata of writes in Spaces.",
 			Mappings: []string{"K10"},

@@ -13,6 +13,9 @@ const (
 
 // Reasons: stable words for programs; the message beside them is for people.
 const (
+	// ReasonPending: no controller has looked at the object yet. It is the definitions' default, which every reader sees
+	// from the first moment on, also while no controller runs.
+	ReasonPending = "Pending"
 	// ReasonDecided: every workload has a decision on its present input.
 	ReasonDecided = "Decided"
 	// ReasonInvalid: the spec lacks a fact or contradicts itself; the message says which and where.

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ var (
 	cluster  *testcluster.Cluster
 	admin    client.WithWatch
 	bulkhead *rest.Config
+	auditLog string
 )
 
 func TestMain(m *testing.M) {
@@ -47,8 +49,14 @@ func TestMain(m *testing.M) {
 func testMain(m *testing.M) (code int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var err error
-	if cluster, err = testcluster.Start(); err != nil {
+	dir, err := os.MkdirTemp("", "bulkhead-audit-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	auditLog = filepath.Join(dir, "audit.log")
+	if cluster, err = testcluster.Start("audit-log-path="+auditLog, "audit-policy-file=../../internal/localcluster/audit-policy.yaml"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

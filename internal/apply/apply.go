@@ -76,7 +76,8 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 	}
 	change := a.change(want, Updated)
 	change.Fields, change.By, change.Version = d.told(), LastForeignWriter(have), have.GetResourceVersion()
-	if a.memory.same(want) || change.By != "" && change.By == have.GetAnnotations()[v1alpha1.AnnotationChangedBy] {
+	change.Noted = change.By != "" && change.By == have.GetAnnotations()[v1alpha1.AnnotationChangedBy]
+	if a.memory.same(want) || change.Noted {
 		change.Action = Repaired
 	}
 	return change, a.repair(ctx, want, have, &d)

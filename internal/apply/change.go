@@ -39,6 +39,8 @@ type Change struct {
 	// the last field manager that is not Bulkhead. It is empty for Restored: a deleted object tells nothing, only the
 	// API server's audit log does.
 	By string
+	// Noted says that By is a user's name, and not a field manager's.
+	Noted bool
 }
 
 // Tampered tells whether the change undid what somebody else did.
@@ -62,7 +64,11 @@ func (c *Change) String() string {
 		}
 		return fmt.Sprintf("%s changed %s of %s: repaired", by, strings.Join(c.Fields, ", "), c.Object())
 	case Restored:
-		return fmt.Sprintf("%s was deleted, by whom is in the API server's audit log: restored", c.Object())
+		by := c.By
+		if by == "" {
+			by = "somebody"
+		}
+		return fmt.Sprintf("%s was deleted by %s: restored", c.Object(), by)
 	case Updated:
 		return fmt.Sprintf("%s updated: %s", c.Object(), strings.Join(c.Fields, ", "))
 	default:

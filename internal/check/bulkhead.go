@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,7 +127,21 @@ func checkDeployment(ctx context.Context, s *session) ([]Finding, error) {
 	if waits := install.Unready(deployment); waits != "" {
 		return one(Problem, "%s", waits)
 	}
-	return one(OK, "%d of %d ready", deployment.Status.ReadyReplicas, deployment.Status.Replicas)
+	findings := []Finding{found(OK, "%d of %d ready", deployment.Status.ReadyReplicas, deployment.Status.Replicas)}
+	if !followsAudit(deployment) {
+		findings = append(findings, found(Note, "no audit log is followed (run --audit-log): of a deletion, or a change to an admission policy, Events cannot name the user"))
+	}
+	return findings, nil
+}
+
+// followsAudit tells whether the controller was given the API server's audit log.
+func followsAudit(deployment *appsv1.Deployment) bool {
+	for i := range deployment.Spec.Template.Spec.Containers {
+		if slices.ContainsFunc(deployment.Spec.Template.Spec.Containers[i].Args, func(arg string) bool { return strings.HasPrefix(arg, "--audit-log") }) {
+			return true
+		}
+	}
+	return false
 }
 
 // deployment is the controller's, nil where there is none.

@@ -20,6 +20,7 @@ type runOptions struct {
 	cluster                                     *clusterFlags
 	metricsAddress, healthAddress, pprofAddress string
 	leaderElect                                 bool
+	auditLog                                    string
 }
 
 func newRunCommand(streams IOStreams) *cobra.Command {
@@ -31,7 +32,11 @@ func newRunCommand(streams IOStreams) *cobra.Command {
 			"while they are down everything that was enforced stays enforced by the API server itself. The identity needs\n" +
 			"the rights that `bulkhead check --rights` prints, and no more.\n\n" +
 			"/healthz and /readyz are served on the health address, /metrics on the metrics address, /debug/pprof/ on the\n" +
-			"profiling address. Metrics and profiles hold tenants' names: keep them to yourself.",
+			"profiling address. Metrics and profiles hold tenants' names: keep them to yourself.\n\n" +
+			"What somebody changes or deletes of what Bulkhead manages is repaired, and an Event says who and what. The API\n" +
+			"server keeps the user's name of a deletion, or of a change to an admission policy, only in its audit log: with\n" +
+			"--audit-log that file (kube-apiserver's --audit-log-path, in the format json) is followed through rotation and\n" +
+			"restarts, and the Event names the user, the verb and the time. Without it the Event says that the user is unknown.",
 		Example: "  bulkhead run --kubeconfig bulkhead.kubeconfig --metrics-address localhost:8080\n" +
 			"  bulkhead run --leader-elect   # in a pod, as one of several",
 		Args: cobra.NoArgs,
@@ -41,6 +46,7 @@ func newRunCommand(streams IOStreams) *cobra.Command {
 	cmd.Flags().StringVar(&o.healthAddress, "health-address", ":8081", "host:port to serve health and readiness on; 0 for none")
 	cmd.Flags().StringVar(&o.pprofAddress, "pprof-address", run.Off, "host:port to serve profiles on; 0 for none")
 	cmd.Flags().BoolVar(&o.leaderElect, "leader-elect", false, "work only while leading, so that several processes may stand by")
+	cmd.Flags().StringVar(&o.auditLog, "audit-log", "", "the API server's audit log, a file to follow so that Events name who tampers; empty for none")
 	o.cluster = addClusterFlags(cmd)
 	return cmd
 }
@@ -63,7 +69,7 @@ func (o *runOptions) Run(ctx context.Context) error {
 	log.SetLogger(logger)
 	klog.SetLogger(logger)
 	err = run.Run(ctx, &run.Options{
-		Config: config, Log: logger, LeaderElect: o.leaderElect,
+		Config: config, Log: logger, LeaderElect: o.leaderElect, AuditLog: o.auditLog,
 		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress, PprofAddress: o.pprofAddress,
 	})
 	if err != nil {

@@ -77,7 +77,7 @@ func controllerProgram(path string, cluster *localcluster.Cluster) *localcluster
 	health := cluster.ControllersAddress()
 	return &localcluster.Program{
 		Name: "controller", Path: path, Grace: 2 * time.Second,
-		Args:  []string{"run", "--kubeconfig=" + cluster.ControllersKubeconfig(), "--health-address=" + health},
+		Args:  []string{"run", "--kubeconfig=" + cluster.ControllersKubeconfig(), "--health-address=" + health, "--audit-log=" + cluster.AuditLog()},
 		Ready: answers("http://" + health + "/readyz"),
 	}
 }

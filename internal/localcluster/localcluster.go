@@ -194,6 +194,9 @@ func (c *Cluster) Kubeconfig(name string, id Identity, namespace string) (string
 // ControllersKubeconfig is the path of the kubeconfig of the identity Controllers.
 func (c *Cluster) ControllersKubeconfig() string { return c.folder.kubeconfig("bulkhead") }
 
+// AuditLog is the path of the API server's audit log.
+func (c *Cluster) AuditLog() string { return c.folder.log("audit") }
+
 // ControllersAddress is a free address of this cluster's own for the controller's health endpoint.
 func (c *Cluster) ControllersAddress() string { return address(c.ports.Controller) }
 

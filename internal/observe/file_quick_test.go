@@ -2,7 +2,6 @@ package observe
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -228,7 +227,7 @@ func TestQuickAnswersHaveRules(t *testing.T) {
 	}
 	for rule := range certainties() {
 		if !rules[rule] {
-			t.Error(fmt.Sprintf("no definition has the rule %s", rule))
+			t.Errorf("no definition has the rule %s", rule)
 		}
 	}
 }

@@ -6,18 +6,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
 // Wait is why a reconciler's chain of steps stopped without a fault: something that is not there yet, or that somebody
@@ -144,14 +147,16 @@ func Brief(err error, obj client.Object, conditions []metav1.Condition, now time
 		return false
 	}
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-	return (ready == nil || ready.Reason == v1alpha1.ReasonEnforcing) && now.Sub(obj.GetCreationTimestamp().Time) < Moment
+	return (ready == nil || ready.Reason == v1alpha1.ReasonPending || ready.Reason == v1alpha1.ReasonEnforcing) && now.Sub(obj.GetCreationTimestamp().Time) < Moment
 }
 
 // Moment is how long a wait may go untold.
 const Moment = 3 * time.Second
 
-// Merge sets the new conditions on the old list, keeping the time of the last transition where the status stays.
+// Merge sets the new conditions on the old list, keeping the time of the last transition where the status stays. A
+// condition that nobody has judged yet, which the definition's default gives a time of long ago, is no transition's.
 func Merge(conditions *[]metav1.Condition, updates []metav1.Condition) {
+	*conditions = slices.DeleteFunc(slices.Clone(*conditions), func(c metav1.Condition) bool { return c.Reason == v1alpha1.ReasonPending })
 	for i := range updates {
 		meta.SetStatusCondition(conditions, updates[i])
 	}
@@ -168,6 +173,8 @@ type Reporter struct {
 	Client client.Client
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
+	// Trail knows who did what, from the API server's audit log; nil when there is none.
+	Trail Trail
 }
 
 // Status writes the status of after, if it differs from before's, and then an Event for every condition that changed
@@ -215,17 +222,61 @@ func passing(reason string) bool {
 	}
 }
 
+// Trail answers, some time later, who wrote something; with nil when it cannot tell.
+type Trail interface {
+	Ask(question observe.Question, answer func(deed *observe.Deed))
+}
+
 // Changes writes an Event for every change that undid somebody's tampering: who, and what. The object that was put
 // right is the Event's related one, with the version that was found: Events that agree in everything but their note are
-// counted as one, and two people's tampering must not be.
+// counted as one, and two people's tampering must not be. With an audit log the Event waits until that tells who it was;
+// the repair and the reconciler do not.
 func (r *Reporter) Changes(tenant string, obj client.Object, changes []apply.Change) {
 	for i := range changes {
-		if c := &changes[i]; c.Tampered() {
+		if !changes[i].Tampered() {
+			continue
+		}
+		c := changes[i]
+		tell := func(by string) {
+			c.By = by
 			related := &corev1.ObjectReference{
 				APIVersion: c.APIVersion, Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, ResourceVersion: c.Version,
 			}
 			r.Events.Eventf(obj, related, corev1.EventTypeWarning, string(c.Action), "Repair", "%s", note(tenant, c.String()))
 		}
+		if r.Trail == nil {
+			tell(suspect(&c, "no audit log"))
+			continue
+		}
+		r.Trail.Ask(question(&c), func(deed *observe.Deed) {
+			if deed == nil {
+				tell(suspect(&c, "not in the audit log"))
+				return
+			}
+			tell(deed.String())
+		})
+	}
+}
+
+func question(c *apply.Change) observe.Question {
+	kind := schema.FromAPIVersionAndKind(c.APIVersion, c.Kind)
+	resource, _ := meta.UnsafeGuessKindToResource(kind) // no kind of Bulkhead's has an irregular plural
+	q := observe.Question{Resource: resource.GroupResource(), Namespace: c.Namespace, Name: c.Name, Deleted: c.Action == apply.Restored}
+	if c.Noted {
+		q.User = c.By
+	}
+	return q
+}
+
+// suspect is who it was as far as the object itself tells, and why no more is known.
+func suspect(c *apply.Change, why string) string {
+	switch {
+	case c.Noted:
+		return c.By
+	case c.By == "":
+		return "somebody (unknown: " + why + ")"
+	default:
+		return fmt.Sprintf("somebody with %s (user unknown: %s)", c.By, why)
 	}
 }
 

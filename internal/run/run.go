@@ -50,6 +50,8 @@ type Options struct {
 	MetricsAddress, HealthAddress, PprofAddress string
 	// LeaderElect lets several processes stand by while one works.
 	LeaderElect bool
+	// AuditLog is the file that the API server writes its audit log to, so that it can be told who tampers; empty for none.
+	AuditLog string
 	// Log takes what happens.
 	Log logr.Logger
 
@@ -131,6 +133,11 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 	counters := apply.NewMetrics()
 	applier := apply.New(mgr.GetClient(), mgr.GetAPIReader(), o.Clock, counters)
 	reporter := &report.Reporter{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.ManagedBy), Clock: o.Clock}
+	if o.AuditLog != "" {
+		if err := followAudit(mgr, o, reporter); err != nil {
+			return err
+		}
+	}
 	reconcilers := []struct {
 		name  string
 		index func(context.Context, client.FieldIndexer) error
