@@ -17,7 +17,8 @@ type Platform struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   PlatformSpec   `json:"spec"`
+	Spec PlatformSpec `json:"spec"`
+	// +kubebuilder:default={conditions: {{type: "Ready", status: "Unknown", reason: "Pending", message: "waiting for Bulkhead's controller", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
 	Status PlatformStatus `json:"status,omitempty"`
 }
 

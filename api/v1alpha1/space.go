@@ -24,7 +24,8 @@ type Space struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   SpaceSpec   `json:"spec"`
+	Spec SpaceSpec `json:"spec"`
+	// +kubebuilder:default={conditions: {{type: "Ready", status: "Unknown", reason: "Pending", message: "waiting for Bulkhead's controller", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
 	Status SpaceStatus `json:"status,omitempty"`
 }
 

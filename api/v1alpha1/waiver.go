@@ -20,7 +20,8 @@ type Waiver struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   WaiverSpec   `json:"spec"`
+	Spec WaiverSpec `json:"spec"`
+	// +kubebuilder:default={conditions: {{type: "Active", status: "Unknown", reason: "Pending", message: "waiting for Bulkhead's controller", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
 	Status WaiverStatus `json:"status,omitempty"`
 }
 

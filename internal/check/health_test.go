@@ -209,6 +209,7 @@ func newTenant(name string) *v1alpha1.Tenant {
 // setStatus writes the status of an object as a controller would that has seen its latest change.
 func setStatus(t *testing.T, tenant *v1alpha1.Tenant, conditions []metav1.Condition) {
 	t.Helper()
+	tenant.Status.Conditions = nil // there is the default
 	for _, c := range conditions {
 		c.ObservedGeneration = tenant.Generation
 		c.LastTransitionTime = metav1.Now()

@@ -131,7 +131,7 @@ func readiness(object *metav1.ObjectMeta, conditions []metav1.Condition) (f Find
 	}
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	switch {
-	case ready == nil:
+	case ready == nil || ready.Reason == v1alpha1.ReasonPending:
 		return found(Unknown, "not looked at by a controller yet"), false
 	case ready.ObservedGeneration != object.Generation:
 		return found(Unknown, "its latest change has not been looked at by a controller"), false

@@ -128,7 +128,7 @@ func viewConditions(conditions []metav1.Condition, generation int64) []condition
 func viewCondition(conditions []metav1.Condition, kind string, generation int64) conditionView {
 	c := meta.FindStatusCondition(conditions, kind)
 	switch {
-	case c == nil:
+	case c == nil || c.Reason == v1alpha1.ReasonPending:
 		return conditionView{Type: kind, Status: metav1.ConditionUnknown, Message: "no controller has looked at it yet"}
 	case c.ObservedGeneration != generation:
 		return conditionView{Type: kind, Status: metav1.ConditionUnknown, Reason: c.Reason, Message: "so it was before its latest change, which no controller has looked at yet"}

@@ -36,10 +36,11 @@ type conformer struct {
 // maxDistinct bounds the lists whose items are compared with one another.
 const maxDistinct = 64
 
-// newConformer learns the schema of a kind. Of metadata it knows nothing: certainMeta does.
+// newConformer learns the schema of a kind. Of metadata it knows nothing: certainMeta does. A status is not a file's.
 func newConformer(root *schema.Structural) *conformer {
 	c := learn(root)
 	c.properties["metadata"] = &conformer{kind: "object", open: true}
+	delete(c.defaults, "status")
 	return c
 }
 

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -112,14 +113,15 @@ func (p *Play) check(ctx context.Context, what string, do func(context.Context) 
 	return outcome
 }
 
-// stillWaits says that the Space has no namespace and claims nothing.
+// stillWaits says that the Space has no namespace and tells everybody what it waits for.
 func (p *Play) stillWaits(ctx context.Context) (string, error) {
 	space := meanwhile()
 	if err := p.Developers[newsroom].client.Get(ctx, client.ObjectKeyFromObject(space), space); err != nil {
 		return "", err
 	}
-	if c := current(space, v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionTrue {
-		return "", errors.New("it is Ready although no controller runs")
+	ready := meta.FindStatusCondition(space.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Status != metav1.ConditionUnknown || ready.Reason != v1alpha1.ReasonPending {
+		return "", fmt.Errorf("it does not show that it waits: its conditions are %+v", space.Status.Conditions)
 	}
 	var namespace corev1.Namespace
 	err := p.Admin.client.Get(ctx, client.ObjectKey{Name: v1alpha1.SpaceNamespace(newsroom, space.Name)}, &namespace)
@@ -129,7 +131,7 @@ func (p *Play) stillWaits(ctx context.Context) (string, error) {
 	case !apierrors.IsNotFound(err):
 		return "", err
 	}
-	return "not Ready, and no namespace", nil
+	return fmt.Sprintf("no namespace, and Ready is %s: %s", ready.Status, ready.Message), nil
 }
 
 // podsOfExample are the pods that the example's workloads made, by name, each with what would show that it was touched.
