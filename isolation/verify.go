@@ -45,6 +45,14 @@ type proof struct {
 // Verify proves what every tenant of a snapshot can reach. Everything is looked at in every call; the same snapshot and
 // options give the same report.
 func Verify(s *snapshot.Snapshot, o Options) *Report {
+	p := newProof(s, o)
+	checks := Checks()
+	found := make([]outcome, len(checks))
+	p.parallel(len(checks), func(i int) { found[i] = p.outcomeOf(&checks[i]) })
+	return p.report(checks, found)
+}
+
+func newProof(s *snapshot.Snapshot, o Options) *proof {
 	if o.Now.IsZero() {
 		o.Now = s.Time
 	}
@@ -58,10 +66,7 @@ func Verify(s *snapshot.Snapshot, o Options) *Report {
 		}
 	}
 	p.network = sync.OnceValue(func() *NetworkReach { return Reach(s, o.Workers) })
-	checks := Checks()
-	found := make([]outcome, len(checks))
-	p.parallel(len(checks), func(i int) { found[i] = p.outcomeOf(&checks[i]) })
-	return p.report(checks, found)
+	return p
 }
 
 // outcome of one check.
