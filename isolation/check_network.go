@@ -1,45 +1,178 @@
 package isolation
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
-// Network reach: for every ordered pair of tenants, which connections NetworkPolicies let through beyond the declared
-// flows. NetworkReach has the rules.
+// Network reach: who can connect to whom, and what fences it. NetworkReach has the rules. Looked at are
+//
+//   - every ordered pair of tenants: connections beyond the declared flows, through policies or on a shared node;
+//   - each side of its own: what a tenant's pods, there or yet to be made, may send to other tenants, to the metadata
+//     address, to nodes and to the whole world, and whom they take connections from;
+//   - what policies do not hold: pods in their node's network, Services that open node ports, claim addresses, or lead to
+//     names inside the cluster;
+//   - what a tenant may do about it by its own rights: policies that open (they add up), and labels of namespaces that
+//     others' policies trust.
+//
+// A finding is about a cause and names it first, however many pairs it lets connect.
 func networkCheck() Check {
 	return Check{
 		ID: "network", Title: "No tenant connects to another beyond declared flows",
-		Needs: []string{"Namespace", "Pod", "NetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"},
-		Codes: []Code{
-			{ID: "BH3001", Title: "A tenant connects to another tenant's pods", Severity: High,
-				Why:      "The pod network is flat: what no policy closes is open, for attackers too.",
-				Fix:      "Close one side: deny by default in the namespace, and name the peers that are meant.",
-				Controls: []string{"network-default"}, Mappings: []string{"K05", "MTB-PL1-CC-TI-2"}},
-			{ID: "BH3002", Title: "It cannot be decided whether a tenant connects to another", Severity: High,
-				Why:      "Policies refer to what is not known, such as the addresses of pods.",
-				Fix:      "Give what the finding names as missing.",
-				Controls: []string{"network-default"}, Mappings: []string{"K05"}},
-		},
-		run: func(p *proof) ([]Finding, string) {
-			considered := fmt.Sprintf("%d NetworkPolicies in %d namespaces, %d declared flows", len(p.NetworkPolicies), len(p.Namespaces), len(p.Flows))
-			pairs, err := p.network().TenantPairs(p.Flows)
-			if err != nil {
-				return []Finding{{Code: "BH3002", Verdict: Unknown, From: EveryTenant, To: EveryTenant, What: err.Error()}}, considered
-			}
-			var findings []Finding
-			for pair := range pairs.With(Exceeding) {
-				findings = append(findings, exceedingFinding(&pair))
-			}
-			return findings, considered
-		},
+		Needs: []string{"Namespace", "Pod", "NetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "Service", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"},
+		Codes: append(networkPairCodes(), networkSideCodes()...),
+		run:   runNetwork,
 	}
 }
 
-func exceedingFinding(pair *Pair) Finding {
-	f := Finding{Code: "BH3001", Verdict: Exposed, From: pair.From, To: pair.To,
-		What: fmt.Sprintf("%s connects to %s: %s", pair.Witness.From, pair.Witness.To, pair.Excess)}
-	for _, cause := range append(pair.Witness.Egress, pair.Witness.Ingress...) {
-		o := Object{cause.Kind, cause.Namespace, cause.Name}
-		f.Witness = append(f.Witness, Step{Object: o, Does: cause.Why})
-		f.Blame = append(f.Blame, o)
+func networkPairCodes() []Code {
+	return []Code{
+		{ID: "BH3001", Title: "A tenant connects to another tenant's pods", Severity: High,
+			Why:      "The pod network is flat: what no policy closes is open, for attackers too.",
+			Fix:      "Close one side: deny by default in the namespace, and name the peers that are meant.",
+			Controls: []string{"network-default"}, Mappings: []string{"K05", "MTB-PL1-CC-TI-2"}},
+		{ID: "BH3002", Title: "It cannot be decided whether a tenant connects to another", Severity: High,
+			Why:      "Policies refer to what is not known, such as the addresses of pods, or contradict one another at the same priority.",
+			Fix:      "Give what the finding names as missing.",
+			Controls: []string{"network-default"}, Mappings: []string{"K05"}},
+		{ID: "BH3003", Title: "Only the other side keeps tenants apart", Severity: Low,
+			Why:      "A connection needs both sides. Where one is open, everything hangs on the other tenant's policies, of which each is one mistake away from being open too.",
+			Fix:      "Name the peers that are meant, by the name label of their namespaces.",
+			Controls: []string{"network-default"}, Mappings: []string{"K05"}},
 	}
-	return f
+}
+
+func networkSideCodes() []Code {
+	return []Code{
+		{ID: "BH3004", Title: "A tenant's pods reach the nodes", Severity: Medium,
+			Why:      "Kubelets (port 10250), node ports and whatever else listens on a node are attacked from there.",
+			Fix:      "Leave the nodes' addresses out of the ranges that egress rules name.",
+			Controls: []string{"network-default"}, Mappings: []string{"K05", "K07"}},
+		{ID: "BH3005", Title: "A tenant's pods reach the metadata address", Severity: High,
+			Why:      "Clouds hand out the node's credentials there, to whoever asks.",
+			Fix:      "Cut 169.254.0.0/16, fd00:ec2::/32 and the cloud's other metadata addresses out of every range that egress rules name, also behind 64:ff9b::/96.",
+			Controls: []string{"network-metadata"}, Mappings: []string{"K05", "K08"}},
+		{ID: "BH3006", Title: "A tenant's pods reach the whole world", Severity: Medium,
+			Why:      "What was stolen leaves that way, and what attacks comes back.",
+			Fix:      "Deny egress by default and name the ranges that are meant.",
+			Controls: []string{"network-default"}, Mappings: []string{"K05"}},
+		{ID: "BH3007", Title: "A tenant's pod is in its node's network", Severity: High,
+			Why:      "No policy holds it: it reaches every pod of its node, and acts under the node's address everywhere.",
+			Fix:      "Take hostNetwork away, or run the pod as the platform's.",
+			Controls: []string{"pod-security"}, Mappings: []string{"K01", "K05"}},
+		{ID: "BH3008", Title: "A tenant's Service opens node ports", Severity: Medium,
+			Why:      "The port is open on every node, to everyone who reaches a node, and policies see the node as the source.",
+			Fix:      "Use type ClusterIP behind an Ingress, or a load balancer with allocateLoadBalancerNodePorts: false.",
+			Controls: []string{"service-expose"}, Mappings: []string{"K05", "K06", "MTB-PL1-BC-HI-1"}},
+		{ID: "BH3009", Title: "A tenant's Service takes or leads astray others' traffic", Severity: High,
+			Why:      "External addresses are taken from the whole cluster (CVE-2020-8554); an alias of a name inside the cluster makes others' proxies connect there.",
+			Fix:      "Remove externalIPs; let externalName be a host outside.",
+			Controls: []string{"service-expose"}, Mappings: []string{"K05", "K06"}},
+		{ID: "BH3010", Title: "A tenant may open its own fence", Severity: High,
+			Why:      "NetworkPolicies add up: one that allows everything opens what all others close. Who may delete those that close opens as well.",
+			Fix:      "Refuse by an admission policy what opens more than the namespace itself, and changes of the platform's own policies.",
+			Controls: []string{"network-default", "guardrail"}, Mappings: []string{"K04", "K05"}},
+		{ID: "BH3011", Title: "A tenant may take a label that policies trust", Severity: High,
+			Why:      "A policy that selects namespaces by a label lets in whoever bears it.",
+			Fix:      "Select namespaces by kubernetes.io/metadata.name, or keep tenants from changing their namespaces' labels.",
+			Controls: []string{"guardrail"}, Mappings: []string{"K02", "K05"}},
+	}
+}
+
+func runNetwork(p *proof) ([]Finding, string) {
+	considered := fmt.Sprintf("%d NetworkPolicies and %d policies of administrators in %d namespaces, %d declared flows, %d Services",
+		len(p.NetworkPolicies), len(p.AdminNetworkPolicies)+len(p.BaselineAdminNetworkPolicies)+len(p.ClusterNetworkPolicies),
+		len(p.Namespaces), len(p.Flows), len(p.Services))
+	pairs, err := p.network().TenantPairs(p.Flows)
+	if err != nil {
+		return []Finding{{Code: "BH3002", Verdict: Unknown, From: EveryTenant, To: EveryTenant, What: err.Error()}}, considered
+	}
+	n := &networkFindings{proof: p, pairs: pairs, reach: p.network(), named: map[Object]bool{}}
+	n.exceeding()
+	n.undecided()
+	n.sides()
+	n.hosts()
+	n.services()
+	n.rights()
+	return n.list, considered
+}
+
+// networkFindings collects the check's findings.
+type networkFindings struct {
+	*proof
+	pairs *TenantPairs
+	reach *NetworkReach
+	list  []Finding
+	// named are the objects that a finding about pairs blames.
+	named map[Object]bool
+}
+
+// tenantName of a number; -1 is nobody.
+func (n *networkFindings) tenantName(i int) string {
+	if i < 0 {
+		return ThePlatform
+	}
+	return n.reach.tenants[i].name
+}
+
+// some names a set of tenants as one party, and in words.
+func (n *networkFindings) some(set bitset, of int) (party, words string) {
+	count := set.count()
+	if set.has(of) {
+		count--
+	}
+	first := -1
+	set.each(func(i int) {
+		if first < 0 && i != of {
+			first = i
+		}
+	})
+	switch {
+	case count == 1:
+		return n.tenantName(first), "tenant " + n.tenantName(first)
+	case count == len(n.reach.tenants)-1:
+		return EveryTenant, fmt.Sprintf("every other tenant (%d)", count)
+	default:
+		return "", fmt.Sprintf("%d other tenants", count)
+	}
+}
+
+// blame turns causes into objects. That nothing isolates a namespace's pods is blamed on the policies that Bulkhead would
+// have made there, or else on those that are there and do not; and on the namespace.
+func (n *networkFindings) blame(causes ...Cause) []Object {
+	var list []Object
+	add := func(o Object) {
+		if !slices.Contains(list, o) {
+			list = append(list, o)
+		}
+	}
+	for _, c := range causes {
+		if c.Kind != "Namespace" {
+			add(Object{c.Kind, c.Namespace, c.Name})
+			continue
+		}
+		for _, e := range n.Expected {
+			if e.Object.Kind == "NetworkPolicy" && e.Object.Namespace == c.Name && strings.HasPrefix(e.Control, "network-") {
+				add(e.Object)
+			}
+		}
+		add(Object{Kind: "Namespace", Name: c.Name})
+	}
+	for _, c := range causes {
+		if i, has := n.reach.byName[c.Name]; has && c.Kind == "Namespace" {
+			for _, policy := range n.reach.spaces[i].policies[:min(5, len(n.reach.spaces[i].policies))] {
+				add(Object{"NetworkPolicy", policy.source.Namespace, policy.source.Name})
+			}
+		}
+	}
+	return list
+}
+
+func steps(causes ...Cause) []Step {
+	list := make([]Step, 0, len(causes))
+	for _, c := range causes {
+		list = append(list, Step{Object: Object{c.Kind, c.Namespace, c.Name}, Does: c.Why})
+	}
+	return list
 }

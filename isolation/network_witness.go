@@ -293,9 +293,13 @@ func (t *tiers) causes(direction int, subject, peer *class, ports Ports) []Cause
 		rule := &t.rules[i]
 		if rule.policy.tier == adminTier && rule.direction == direction && rule.action == tierAllow &&
 			subject.signature.subject.has(i) && peer.signature.mayBe(i) && rule.on(declared).overlaps(ports) {
-			causes = append(causes, Cause{Kind: rule.policy.kind, Name: rule.policy.name, Rule: rule.number,
-				Why: fmt.Sprintf("its %s rule %d allows it, whatever NetworkPolicies say", []string{"egress", "ingress"}[direction], rule.number)})
+			causes = append(causes, t.cause(rule))
 		}
 	}
 	return causes
+}
+
+func (t *tiers) cause(rule *tierRule) Cause {
+	return Cause{Kind: rule.policy.kind, Name: rule.policy.name, Rule: rule.number,
+		Why: fmt.Sprintf("its %s rule %d allows it, whatever NetworkPolicies say", []string{"egress", "ingress"}[rule.direction], rule.number)}
 }

@@ -1,0 +1,197 @@
+package isolation_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/clustergen"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// admission refuses what it is told to.
+type admission func(*isolation.AdmissionRequest) isolation.AdmissionAnswer
+
+func (a admission) Admit(r *isolation.AdmissionRequest) isolation.AdmissionAnswer { return a(r) }
+
+func admitAll(*isolation.AdmissionRequest) isolation.AdmissionAnswer {
+	return isolation.AdmissionAnswer{Admitted: true}
+}
+
+func refuseAll(*isolation.AdmissionRequest) isolation.AdmissionAnswer {
+	return isolation.AdmissionAnswer{RefusedBy: []isolation.Refusal{{Message: "no"}}}
+}
+
+func fixtureNamed(t *testing.T, check, name string) fixture {
+	t.Helper()
+	f, err := readFixture("testdata/" + check + "/" + name + ".txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// Promise: whoever may write policies or trusted labels is Exposed if admission lets it, Isolated if it refuses, and
+// Unknown if nobody can say; one hole in what admission refuses is enough.
+func TestOwnRightsOverTheFenceAreAsGoodAsAdmission(t *testing.T) {
+	unsure := func(*isolation.AdmissionRequest) isolation.AdmissionAnswer {
+		return isolation.AdmissionAnswer{Admitted: true, Unknown: []string{"a webhook answers"}}
+	}
+	only := func(admitted func(*networkingv1.NetworkPolicy) bool) admission {
+		return func(r *isolation.AdmissionRequest) isolation.AdmissionAnswer {
+			if p, is := r.Object.(*networkingv1.NetworkPolicy); is && admitted(p) {
+				return admitAll(r)
+			}
+			return refuseAll(r)
+		}
+	}
+	deletes := func(r *isolation.AdmissionRequest) isolation.AdmissionAnswer {
+		if r.Operation == "DELETE" {
+			return admitAll(r)
+		}
+		return refuseAll(r)
+	}
+	for _, c := range []struct {
+		fixture, what string
+		admission     admission
+		want          string
+	}{
+		{"own-policies-unknown", "everything is admitted", admitAll, "Exposed BH3010 shop -> *"},
+		{"own-policies-unknown", "everything is refused", refuseAll, "Isolated"},
+		{"own-policies-unknown", "a webhook is asked", unsure, "Unknown BH3010 shop -> *"},
+		{"own-policies-unknown", "ranges are admitted", only(func(p *networkingv1.NetworkPolicy) bool {
+			return len(p.Spec.Egress) > 0 && len(p.Spec.Egress[0].To) > 0 && p.Spec.Egress[0].To[0].IPBlock != nil
+		}), "Exposed BH3010 shop -> *"},
+		{"own-policies-unknown", "selectors of every namespace are admitted", only(func(p *networkingv1.NetworkPolicy) bool {
+			return len(p.Spec.Ingress) > 0 && len(p.Spec.Ingress[0].From) > 0 && p.Spec.Ingress[0].From[0].NamespaceSelector != nil
+		}), "Exposed BH3010 shop -> *"},
+		{"own-policies-unknown", "only deleting is admitted", deletes, "Exposed BH3010 shop -> *"},
+		{"own-labels-unknown", "everything is admitted", admitAll, "Exposed BH3011 shop -> *"},
+		{"own-labels-unknown", "everything is refused", refuseAll, "Isolated"},
+		{"own-labels-unknown", "a webhook is asked", unsure, "Unknown BH3011 shop -> *"},
+	} {
+		f := fixtureNamed(t, "network", c.fixture)
+		f.options.Admission = c.admission
+		if got := said(isolation.Verify(f.snapshot, f.options), "network"); !slices.Equal(got, []string{c.want}) {
+			t.Errorf("%s where %s: %v, want %s", c.fixture, c.what, got, c.want)
+		}
+	}
+}
+
+// Promise: every code of the network check comes up in a fixture or in the test above.
+func TestEveryNetworkCodeComesUp(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range fixtures(t) {
+		for _, finding := range isolation.Verify(f.snapshot, f.options).Findings {
+			seen[finding.Code] = true
+			if finding.Verdict == isolation.Exposed && strings.HasPrefix(finding.Code, "BH3") && (len(finding.Blame) == 0 || len(finding.Witness) == 0) {
+				t.Errorf("%s %s: an exposed finding needs a witness and somebody to blame: %+v", f.name, finding.Code, finding)
+			}
+		}
+	}
+	for _, check := range isolation.Checks() {
+		for _, c := range check.Codes {
+			if check.ID == "network" && !seen[c.ID] {
+				t.Errorf("no fixture brings up %s", c.ID)
+			}
+		}
+	}
+}
+
+// Promise: a finding is about a cause. However many pairs are open, there are not many more findings than mistakes, each
+// spoiled namespace is named, and a careful cluster is Isolated without a word.
+func TestFindingsAreAsManyAsMistakesAndNotAsPairs(t *testing.T) {
+	generate := func(mistakes float64) *clustergen.Cluster {
+		c, err := clustergen.Generate(clustergen.Options{Pods: 4000, Mistakes: mistakes, AdminPolicies: 10, Seed: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if r := isolation.Verify(generate(0).Snapshot, isolation.Options{}); r.Verdict != isolation.Isolated || len(r.Findings) > 0 {
+		t.Errorf("a careful cluster: %s, %+v", r.Verdict, r.Findings)
+	}
+	c := generate(0.1)
+	r := isolation.Verify(c.Snapshot, isolation.Options{})
+	named := map[string]bool{}
+	for _, f := range r.Findings {
+		for _, o := range f.Blame {
+			named[o.Namespace], named[o.Name] = true, true
+		}
+	}
+	for _, m := range c.Mistakes {
+		if !named[m.Namespace] && m.What != "another tenant's label" { // that opens nothing by itself
+			t.Errorf("nobody blames %s: %s", m.Namespace, m.What)
+		}
+	}
+	if len(r.Findings) > 4*len(c.Mistakes) {
+		t.Errorf("%d findings of %d mistakes", len(r.Findings), len(c.Mistakes))
+	}
+	naked := *c.Snapshot
+	naked.NetworkPolicies, naked.ClusterNetworkPolicies = nil, nil
+	if r := isolation.Verify(&naked, isolation.Options{}); r.Verdict != isolation.Exposed || len(r.Findings) > 5 {
+		t.Errorf("a naked cluster: %s, %d findings", r.Verdict, len(r.Findings))
+	}
+}
+
+// Promise: the report is the same with one worker and with many.
+func TestTheReportIsTheSameWithAnyNumberOfWorkers(t *testing.T) {
+	c, err := clustergen.Generate(clustergen.Options{Pods: 3000, Mistakes: 0.1, AdminPolicies: 20, Seed: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshots := []*snapshot.Snapshot{c.Snapshot}
+	for _, f := range fixtures(t) {
+		snapshots = append(snapshots, f.snapshot)
+	}
+	for i, s := range snapshots {
+		write := func(workers int) string {
+			text, err := json.Marshal(isolation.Verify(s, isolation.Options{Workers: workers}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+		if one, many := write(1), write(7); one != many {
+			t.Errorf("snapshot %d differs:\n%s\n%s", i, one, many)
+		}
+	}
+}
+
+// Promise: the tenant is in the report that the finding is about, on both sides of a pair, and nobody else is.
+func TestOnlyWhoIsConcernedIsExposed(t *testing.T) {
+	var contents snapshot.Snapshot
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		contents.Tenants = append(contents.Tenants, snapshot.Tenant{Name: name, Namespaces: []string{name}})
+		contents.Namespaces = append(contents.Namespaces, &snapshot.Namespace{Name: name})
+		contents.Pods = append(contents.Pods, &snapshot.Pod{Namespace: name, Name: "x"})
+		spec := networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{"Ingress", "Egress"}}
+		if name == "b" || name == "c" {
+			spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}}
+		}
+		if name == "a" || name == "b" {
+			spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
+		}
+		p := &networkingv1.NetworkPolicy{Spec: spec}
+		p.Namespace, p.Name = name, "p"
+		contents.NetworkPolicies = append(contents.NetworkPolicies, p)
+	}
+	r := isolation.Verify(mustSnapshot(t, contents), isolation.Options{})
+	for _, tenant := range r.Tenants {
+		var pairs []string
+		for _, i := range tenant.Findings {
+			if r.Findings[i].Code == "BH3001" {
+				pairs = append(pairs, fmt.Sprint(r.Findings[i].From, r.Findings[i].To))
+			}
+		}
+		want := map[string][]string{"a": {"ab", "ac"}, "b": {"ab"}, "c": {"ac"}}[tenant.Tenant]
+		if slices.Sort(pairs); !slices.Equal(pairs, want) {
+			t.Errorf("report of %s has pairs %v, want %v", tenant.Tenant, pairs, want)
+		}
+	}
+}
