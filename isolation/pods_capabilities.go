@@ -11,7 +11,7 @@ import (
 // capability is what one capability gives in the node's own user namespace, with ordinary namespaces for the rest.
 type capability struct {
 	name string
-	gain gain
+	gain podGain
 	what string
 	// needs narrows it; nil is always.
 	needs func(*podView, *containerView) bool

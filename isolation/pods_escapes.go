@@ -10,25 +10,25 @@ import (
 	podsecurity "k8s.io/pod-security-admission/policy"
 )
 
-// gain is what a pod lets its author do to the node that it runs on, the least first.
-type gain int
+// podGain is what a pod lets its author do to the node that it runs on, the least first.
+type podGain int
 
 const (
-	gainsNothing gain = iota
-	gainsSurface      // more of the kernel to attack, behind a fence that holds
-	gainsNotice       // learns of others on the node, or starves them
-	gainsNetwork      // speaks and listens as the node
-	gainsFiles        // reads or changes what others have on the node
-	gainsNode         // is root on the node
+	gainsNothing podGain = iota
+	gainsSurface         // more of the kernel to attack, behind a fence that holds
+	gainsNotice          // learns of others on the node, or starves them
+	gainsNetwork         // speaks and listens as the node
+	gainsFiles           // reads or changes what others have on the node
+	gainsNode            // is root on the node
 )
 
-func (g gain) severity() Severity {
+func (g podGain) severity() Severity {
 	return [...]Severity{Low, Low, Medium, High, High, Critical}[g]
 }
 
 // wayOut is one way out of a pod, through one field of its spec.
 type wayOut struct {
-	gain gain
+	gain podGain
 	what string
 }
 
@@ -64,7 +64,7 @@ func escapes() []escape {
 	}
 }
 
-func always(g gain, what string) func(*podView) []wayOut {
+func always(g podGain, what string) func(*podView) []wayOut {
 	return func(*podView) []wayOut { return []wayOut{{g, what}} }
 }
 

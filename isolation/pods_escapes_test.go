@@ -70,7 +70,7 @@ func hostIPC(s *corev1.PodSpec)     { s.HostIPC = true }
 type escapeCase struct {
 	name string
 	spec *corev1.PodSpec
-	want gain
+	want podGain
 	says string
 }
 
@@ -210,7 +210,7 @@ func TestEveryRuleOfPodSecurityIsGraded(t *testing.T) {
 func TestAHostPathGivesWhatLiesThere(t *testing.T) {
 	for _, c := range []struct {
 		path        string
-		write, read gain
+		write, read podGain
 	}{
 		{"/", gainsNode, gainsNode},
 		{"/etc", gainsNode, gainsNode}, // it holds /etc/kubernetes
@@ -240,7 +240,7 @@ func TestAHostPathGivesWhatLiesThere(t *testing.T) {
 		{`C:\Windows\System32`, gainsNode, gainsNotice},
 		{`\\.\pipe\containerd-containerd`, gainsNode, gainsNode},
 	} {
-		for readOnly, want := range map[bool]gain{false: c.write, true: c.read} {
+		for readOnly, want := range map[bool]podGain{false: c.write, true: c.read} {
 			ways := newEscapeRules().waysOut(&metav1.ObjectMeta{}, with(hardened(), mounting(c.path, readOnly)))
 			if len(ways) == 0 || ways[0].gain != want {
 				t.Errorf("%s, read-only %v: %+v, want gain %d", c.path, readOnly, ways, want)

@@ -12,7 +12,7 @@ import (
 // it gives the same, unless a longer path says otherwise; what lies above it gives all that it holds.
 type hostPath struct {
 	path          string
-	written, read gain
+	written, read podGain
 	why           string
 }
 
@@ -138,7 +138,7 @@ func gradePath(p string, writable bool, what string) wayOut {
 	return wayOut{best.given(writable), fmt.Sprintf("%s %s %s", what, how, best.why)}
 }
 
-func (h *hostPath) given(writable bool) gain {
+func (h *hostPath) given(writable bool) podGain {
 	if writable {
 		return h.written
 	}
