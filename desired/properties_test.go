@@ -220,10 +220,14 @@ func TestTenantQuota(t *testing.T) {
 		}},
 		"pods":              {list("pods", "30"), map[string]string{"pods": "30", "count/pods": "30"}},
 		"pods and all pods": {list("pods", "30", "count/pods", "90"), map[string]string{"pods": "30", "count/pods": "90"}},
-		"older keys":        {list("secrets", "7"), map[string]string{"secrets": "7", "count/secrets": ""}},
-		"load balancers":    {list("services.loadbalancers", "2"), map[string]string{"services.loadbalancers": "2"}},
-		"node ports":        {list("services.nodeports", "2"), map[string]string{"services.nodeports": "0"}},
-		"spaces":            {list("count/spaces.bulkhead.dev", "5"), map[string]string{"count/spaces.bulkhead.dev": ""}},
+		"no compute":        {list("pods", "4"), map[string]string{"limits.cpu": "2", "limits.memory": "1Gi", "limits.ephemeral-storage": "4Gi"}},
+		"some compute": {list("requests.cpu", "1", "limits.memory", "2Gi"), map[string]string{
+			"limits.cpu": "", "limits.memory": "2Gi", "limits.ephemeral-storage": "2000Gi",
+		}},
+		"older keys":     {list("secrets", "7"), map[string]string{"secrets": "7", "count/secrets": ""}},
+		"load balancers": {list("services.loadbalancers", "2"), map[string]string{"services.loadbalancers": "2"}},
+		"node ports":     {list("services.nodeports", "2"), map[string]string{"services.nodeports": "0"}},
+		"spaces":         {list("count/spaces.bulkhead.dev", "5"), map[string]string{"count/spaces.bulkhead.dev": ""}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

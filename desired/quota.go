@@ -51,6 +51,7 @@ const customResources = 500
 //
 //   - services.nodeports is 0 always, services.loadbalancers is 0 unless given;
 //   - count/pods is what pods is unless given, so that terminated pods count;
+//   - cpu, memory and ephemeral storage, where no key names them, are bounded by what as many pods get by default;
 //   - every other kind of object that is not named has the bound of a constant.
 //
 // CountSpaces is left out: it bounds the home namespace.
@@ -66,6 +67,7 @@ func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
 	for _, c := range objectCounts {
 		complete(total, c.key, c.older, c.total)
 	}
+	boundCompute(total)
 	if p == nil {
 		return total
 	}
@@ -75,6 +77,24 @@ func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
 		}
 	}
 	return total
+}
+
+// boundCompute bounds what a container can take of a node. The default limit of one container, times the pods: whoever names
+// nothing gets what the LimitRange gives, for every pod that he may have.
+func boundCompute(total corev1.ResourceList) {
+	pods := total[countPods]
+	for _, c := range compute {
+		requests, limits := keysOf(c.name)
+		if _, named := first(total, append(requests, limits...)...); named {
+			continue
+		}
+		amount := resource.NewQuantity(c.limit, c.format)
+		if c.name == corev1.ResourceCPU {
+			amount = resource.NewMilliQuantity(c.limit, c.format)
+		}
+		amount.Mul(pods.Value())
+		total[limits[0]] = *amount
+	}
 }
 
 // complete sets key unless it, or the older key of the same thing, is there.
