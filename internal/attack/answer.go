@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -27,8 +29,16 @@ const (
 	PodSecurity Authority = "Pod Security"
 	// Quota is a ResourceQuota.
 	Quota Authority = "ResourceQuota"
+	// Limits is a LimitRange.
+	Limits Authority = "LimitRange"
 	// Validation is the validation of the object itself.
 	Validation Authority = "validation"
+	// Fairness is API Priority and Fairness, which keeps the request within the tenant's own share.
+	Fairness Authority = "API Priority and Fairness"
+	// Mended is admission that accepted the request and made it harmless.
+	Mended Authority = "mutation by admission"
+	// Nobody refuses: the attempt is one that a tenant must be able to make.
+	Nobody Authority = "nobody"
 )
 
 // Refusal says who refuses.
@@ -63,6 +73,8 @@ type Answer struct {
 	Allowed bool
 	// Refusal with By set when a known authority refused; Says holds its whole message.
 	Refusal Refusal
+	// Note says more of what was allowed; mostly empty.
+	Note string
 	// Problem is why the answer is neither of both.
 	Problem string
 }
@@ -125,8 +137,9 @@ var sanitizer = strings.NewReplacer(`&`, "&amp;", `<`, "&lt;", `>`, "&gt;")
 var (
 	policyRefusal = regexp.MustCompile(`^ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request: (?s:(.*))$`)
 	failedPolicy  = regexp.MustCompile(`resulted in error: |^failed to configure |running out of cost budget|^compilation|^unrecognized `)
+	limitRefusal  = regexp.MustCompile(`^\[?(minimum|maximum) [-a-z./]+ usage per (Container|Pod|PersistentVolumeClaim) is `)
 	quotaRefusal  = regexp.MustCompile(`^exceeded quota: ([^,]+), (?s:(.*))$`)
-	rbacRefusal   = regexp.MustCompile(`^User (".*") cannot (?:create|patch) resource "[^"]*" in API group "[^"]*" (?:in the namespace "[^"]*"|at the cluster scope)(?:: (?s:(.*)))?$`)
+	rbacRefusal   = regexp.MustCompile(`^User (".*") cannot [a-z]+ (?:resource "[^"]*" in API group "[^"]*" (?:in the namespace "[^"]*"|at the cluster scope)|path "[^"]*")(?:: (?s:(.*)))?$`)
 )
 
 // answered reads the answer to a dry-run that was made as subject.
@@ -145,7 +158,7 @@ func answered(err error, subject Subject) Answer {
 	if reason != metav1.StatusReasonForbidden && reason != metav1.StatusReasonInvalid {
 		return problem("an answer that is no refusal (%s): %s", reason, message)
 	}
-	_, said, isForbidden := strings.Cut(message, " is forbidden: ")
+	_, said, isForbidden := strings.Cut(message, "forbidden: ")
 	if !isForbidden {
 		if reason == metav1.StatusReasonInvalid {
 			return Answer{Refusal: Refusal{By: Validation, Says: message}}
@@ -153,6 +166,66 @@ func answered(err error, subject Subject) Answer {
 		return problem("refused by an unknown authority: %s", message)
 	}
 	return forbidden(said, subject)
+}
+
+// rightOnly reads the answer to a request of which only the authorizer's word counts. It is aimed at what does not exist: who
+// gets as far as to be told so, or that the body is empty, has the right.
+func rightOnly(err error, subject Subject) Answer {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return answered(err, subject)
+	}
+	made := status.Status()
+	foreign := made.Details != nil && slices.ContainsFunc(made.Details.Causes, func(c metav1.StatusCause) bool {
+		return c.Type == metav1.CauseTypeUnexpectedServerResponse
+	})
+	switch made.Code {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusConflict,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		if foreign {
+			return problem("an answer that is not the API server's: %s", made.Message)
+		}
+		return Answer{Allowed: true}
+	}
+	return answered(err, subject)
+}
+
+// worst joins the answers to several questions: any that is allowed makes it allowed, else any that is not clear makes it so,
+// and else it is the refusal that all share.
+func worst(names []string, answers []Answer) Answer {
+	var allowed, unclear []string
+	for i, answer := range answers {
+		switch {
+		case answer.Allowed:
+			allowed = append(allowed, names[i])
+		case answer.Problem != "":
+			unclear = append(unclear, names[i]+": "+answer.Problem)
+		case answer.Refusal.By != answers[0].Refusal.By || answer.Refusal.Name != answers[0].Refusal.Name:
+			unclear = append(unclear, fmt.Sprintf("%s was refused by %s, %s by %s", names[0], answers[0].Refusal, names[i], answer.Refusal))
+		}
+	}
+	switch {
+	case len(allowed) > 0:
+		return Answer{Allowed: true, Note: few(allowed)}
+	case len(unclear) > 0:
+		return problem("%s", few(unclear))
+	case len(answers) == 0:
+		return problem("there was nothing to ask")
+	}
+	all := answers[0].Refusal
+	if len(answers) > 1 {
+		all.Says = fmt.Sprintf("%d requests, each refused; the first: %s", len(answers), all.Says)
+	}
+	return Answer{Refusal: all}
+}
+
+// few of many, in words.
+func few(words []string) string {
+	const most = 5
+	if len(words) <= most {
+		return strings.Join(words, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", strings.Join(words[:most], "; "), len(words)-most)
 }
 
 // forbidden finds the authority whose words these are.
@@ -166,6 +239,9 @@ func forbidden(said string, subject Subject) Answer {
 	if m := quotaRefusal.FindStringSubmatch(said); m != nil {
 		return Answer{Refusal: Refusal{By: Quota, Name: m[1], Says: m[2]}}
 	}
+	if limitRefusal.MatchString(said) {
+		return Answer{Refusal: Refusal{By: Limits, Says: said}}
+	}
 	if strings.HasPrefix(said, "violates PodSecurity ") {
 		return Answer{Refusal: Refusal{By: PodSecurity, Says: said}}
 	}
@@ -178,7 +254,7 @@ func forbidden(said string, subject Subject) Answer {
 	}
 	m := rbacRefusal.FindStringSubmatch(said)
 	switch {
-	case m == nil && strings.Contains(said, "impersonate"):
+	case strings.Contains(said, "impersonate") && (m == nil || m[1] != sanitizer.Replace(fmt.Sprintf("%q", subject.User))):
 		return problem("the prover may not ask as the tenant: %s (it needs the rights of attack.Rights and the API server's constrained impersonation)", said)
 	case m == nil:
 		return problem("refused by an unknown authority: %s", said)

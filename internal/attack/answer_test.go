@@ -54,7 +54,7 @@ func TestOnlyKnownRefusalsAreRefusals(t *testing.T) {
 		"quota":                     {forbiddenError(`pods "x" is forbidden: exceeded quota: bulkhead, requested: limits.cpu=2, used: limits.cpu=0, limited: limits.cpu=1`), Refusal{By: Quota, Name: "bulkhead"}},
 		"quota not ready":           {forbiddenError(`pods "x" is forbidden: status unknown for quota: bulkhead, resources: limits.cpu`), Refusal{}},
 		"quota needs requests":      {forbiddenError(`pods "x" is forbidden: failed quota: bulkhead: must specify limits.cpu for: c`), Refusal{}},
-		"LimitRange":                {forbiddenError(`pods "x" is forbidden: maximum cpu usage per Container is 1, but limit is 2`), Refusal{}},
+		"LimitRange":                {forbiddenError(`pods "x" is forbidden: maximum cpu usage per Container is 1, but limit is 2`), Refusal{By: Limits}},
 		"escalation":                {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"jane\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{}"), Refusal{By: Escalation}},
 		"escalation of another":     {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"joe\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n{}"), Refusal{}},
 		"escalation half seen":      {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"jane\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n{}; resolution errors: [timeout]"), Refusal{}},

@@ -4,8 +4,10 @@
 // is expected (who refuses). Any error is not a refusal: only the expected authority's own words are, and only beside
 // a positive control that succeeded. Everything else is Unknown, and Unknown is never reported as Isolated.
 //
-// The [Prover] asks the twelve most telling questions for the Proven condition. It changes nothing: what RBAC alone
-// decides is asked by SubjectAccessReview, everything else by a server-side dry-run under impersonation.
+// There is one registry, and it has two users. The [Prover] asks the twelve most telling questions for the Proven
+// condition. It changes nothing: what RBAC alone decides is asked by SubjectAccessReview, everything else by a server-side
+// dry-run under impersonation. The [Runner] tries a whole suite. It reads for real, makes for real what a dry-run cannot
+// show (what becomes of a workload's pods), and removes all that it made.
 package attack
 
 import (
@@ -25,7 +27,8 @@ type Attack struct {
 	Title string
 	// By which kinds of identity it is tried.
 	By Identities
-	// EachSpace is true when the answer depends on the Space's namespace, and false when it depends on the identity.
+	// EachSpace is true when the answer depends on the Space's namespace, and false when it depends on the identity. The
+	// service accounts of Spaces are tried one by one all the same.
 	EachSpace bool
 	// OnForeign is true when it is aimed at another tenant's namespace.
 	OnForeign bool
@@ -35,14 +38,19 @@ type Attack struct {
 	PositiveControl Step
 	// Attempt must be refused.
 	Attempt Step
-	// Refusal is the only answer to the attempt that counts as one.
+	// Refusal is the answer to the attempt that counts as one.
 	Refusal Refusal
+	// Or is another refusal that counts as well, where two authorities stand behind each other; mostly empty.
+	Or Refusal
 }
 
 // Step is one thing that an identity asks of the API server.
 type Step struct {
 	// Title in words: "create a compliant pod". Steps of one title ask the same in the same scene.
 	Title string
+	// On names a kind of object (plural) of which the identity makes a harmless one first, for the step to act on: what is
+	// there is not touched. Empty for none.
+	On string
 	// Ask makes the request for a scene. An error says what the scene lacks; the answer is then Unknown.
 	Ask func(Scene) (Ask, error)
 }
@@ -52,19 +60,22 @@ type Ask struct {
 	// Review asks what the authorizer would say, and nothing else.
 	Review *authorizationv1.ResourceAttributes
 	// DryRun goes through authorization, admission and validation, and is not stored.
-	DryRun *DryRun
+	DryRun *Request
+	// Real is carried out: reads, and the making of objects that bear the attack's mark.
+	Real *Real
+	// Every asks one after the other. The answer is the worst: one that is allowed, else one that is not clear.
+	Every []Ask
 }
 
-// DryRun is a write that the API server judges in full and does not store.
-type DryRun struct {
-	// Group and Version of the API; Group is empty for the core.
-	Group, Version string
-	// Namespace, Resource (plural) and, for a patch, Name of the object.
-	Namespace, Resource, Name string
-	// Create is the object to create; nil for a patch.
-	Create any
-	// MergePatch is the JSON merge patch to apply to Name; nil for a create.
-	MergePatch []byte
+// Real is a request that is carried out, with what follows from it.
+type Real struct {
+	// Request is a read, or makes an object that bears the mark.
+	Request Request
+	// Then is done to the object that was made; nil for nothing. Its name is filled in.
+	Then *Request
+	// Pods makes the answer what becomes of the pods that the made object asks for: allowed when one appears, and else the
+	// refusal that its controller reports.
+	Pods bool
 }
 
 // Scene is where and as whom an attack is tried.
@@ -78,6 +89,17 @@ type Scene struct {
 	Space *v1alpha1.Space
 	// Foreign is a namespace in which the tenant must have no rights.
 	Foreign string
+
+	// What follows is empty in a proof, which stores nothing.
+
+	// Run marks what this run makes.
+	Run string
+	// Case is unique to each making of an object within the run.
+	Case string
+	// Target is the object that Step.On asked for, as it stands.
+	Target map[string]any
+	// Seen is what the runner saw of the cluster before it began.
+	Seen *Sights
 }
 
 // Identities is a set of kinds of identity.

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -81,6 +82,8 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 		realPlatform(),
 		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc"},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}},
+		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "example.invalid/none", ReclaimPolicy: new(corev1.PersistentVolumeReclaimDelete)},
+		node("shared", ""),
 	}
 	for _, o := range desired.Cluster(realPlatform()) {
 		objects = append(objects, o)
@@ -138,10 +141,20 @@ func realPlatform() *v1alpha1.Platform {
 			Registries:      []string{"registry.example.com"},
 			SchedulerNames:  []string{"default-scheduler"},
 			SandboxRuntimes: []string{"gvisor"},
+			StorageClasses:  []string{"fast"},
 			Network:         v1alpha1.PlatformNetwork{PodCIDRs: []string{"10.244.0.0/16"}, ServiceCIDRs: []string{"10.0.0.0/24"}},
 			ProofFreshness:  metav1.Duration{Duration: 10 * time.Minute},
 		},
 	}
+}
+
+// node is one that nothing runs on: there is no kubelet. DaemonSets make pods for it all the same.
+func node(name, tenant string) *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
+	if tenant != "" {
+		n.Labels[v1alpha1.LabelNodeTenant] = tenant
+	}
+	return n
 }
 
 // fixture is a tenant with one enforced Space, and a neighbour.

@@ -13,19 +13,19 @@ import (
 )
 
 // create is a step that creates an object in the Space's namespace.
-func create(title, group, version, resource string, object func(Scene) any) Step {
+func create(title, group, resource string, object func(Scene) any) Step {
 	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
 		if s.Namespace() == "" {
 			return Ask{}, errors.New("the Space has no namespace yet")
 		}
-		return Ask{DryRun: &DryRun{Group: group, Version: version, Namespace: s.Namespace(), Resource: resource, Create: object(s)}}, nil
+		return Ask{DryRun: &Request{Group: group, Version: "v1", Namespace: s.Namespace(), Resource: resource, Body: object(s)}}, nil
 	}}
 }
 
 type serviceChange func(*corev1.ServiceSpec)
 
 func createService(title string, change serviceChange) Step {
-	return create(title, "", "v1", "services", func(s Scene) any {
+	return create(title, "", "services", func(s Scene) any {
 		service := &corev1.Service{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 			ObjectMeta: marked(s),
@@ -55,7 +55,7 @@ func externalName(spec *corev1.ServiceSpec) {
 type wide func(*networkingv1.NetworkPolicySpec)
 
 func createNetworkPolicy(title string, open wide) Step {
-	return create(title, networkingv1.GroupName, "v1", "networkpolicies", func(s Scene) any {
+	return create(title, networkingv1.GroupName, "networkpolicies", func(s Scene) any {
 		policy := &networkingv1.NetworkPolicy{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
 			ObjectMeta: marked(s),
@@ -101,7 +101,7 @@ func shareRole() Step {
 
 // bindRole binds a ClusterRole within the Space's namespace.
 func bindRole(title, role string, to func(Scene) rbacv1.Subject) Step {
-	return create(title, rbacv1.GroupName, "v1", "rolebindings", func(s Scene) any {
+	return create(title, rbacv1.GroupName, "rolebindings", func(s Scene) any {
 		return &rbacv1.RoleBinding{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
 			ObjectMeta: marked(s),
@@ -117,16 +117,4 @@ func ownAccount(s Scene) rbacv1.Subject {
 
 func everybody(Scene) rbacv1.Subject {
 	return rbacv1.Subject{Kind: "Group", APIGroup: rbacv1.GroupName, Name: authenticated}
-}
-
-// unmark takes the label from a managed object by which the guardrail knows it. A patch and not a deletion: should the
-// API server ever fail to honour the dry-run, nothing would be lost that Bulkhead does not repair.
-func unmark(group, version, resource, name string) Step {
-	return Step{Title: "take Bulkhead's mark from " + resource + " " + name, Ask: func(s Scene) (Ask, error) {
-		if s.Namespace() == "" {
-			return Ask{}, errors.New("the Space has no namespace yet")
-		}
-		return Ask{DryRun: &DryRun{Group: group, Version: version, Namespace: s.Namespace(), Resource: resource, Name: name,
-			MergePatch: []byte(`{"metadata":{"labels":{"` + v1alpha1.LabelManagedBy + `":null}}}`)}}, nil
-	}}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,7 +17,17 @@ const generateName = "bulkhead-attack-"
 // marked is the metadata of everything that an attack would make: a name that the API server completes, so that it meets
 // nothing that exists, and a label by which it is known should it ever be stored.
 func marked(s Scene) metav1.ObjectMeta {
-	return metav1.ObjectMeta{GenerateName: generateName, Namespace: s.Namespace(), Labels: map[string]string{"bulkhead.dev/attack": "proof"}}
+	return metav1.ObjectMeta{GenerateName: generateName, Namespace: s.Namespace(), Labels: map[string]string{labelAttack: mark(s)}}
+}
+
+// labelAttack, with the run as its value, is on everything that an attack makes.
+const labelAttack = "bulkhead.dev/attack"
+
+func mark(s Scene) string {
+	if s.Run == "" {
+		return "proof"
+	}
+	return s.Run
 }
 
 // podChange makes the compliant pod differ in a single point.
@@ -38,30 +47,7 @@ func createPod(title string, change podChange) Step {
 		if err := change(s, pod); err != nil {
 			return Ask{}, err
 		}
-		return Ask{DryRun: &DryRun{Version: "v1", Namespace: s.Namespace(), Resource: "pods", Create: pod}}, nil
-	}}
-}
-
-// createDeployment is createPod through a template.
-func createDeployment(title string, change podChange) Step {
-	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
-		pod, err := harmlessPod(s)
-		if err != nil {
-			return Ask{}, err
-		}
-		if err := change(s, pod); err != nil {
-			return Ask{}, err
-		}
-		labels := map[string]string{"app": "bulkhead-attack"}
-		deployment := &appsv1.Deployment{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
-			ObjectMeta: marked(s),
-			Spec: appsv1.DeploymentSpec{
-				Selector: &metav1.LabelSelector{MatchLabels: labels},
-				Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod.Spec},
-			},
-		}
-		return Ask{DryRun: &DryRun{Group: appsv1.GroupName, Version: "v1", Namespace: s.Namespace(), Resource: "deployments", Create: deployment}}, nil
+		return Ask{DryRun: &Request{Version: "v1", Namespace: s.Namespace(), Resource: "pods", Body: pod}}, nil
 	}}
 }
 
@@ -109,25 +95,6 @@ func privileged(_ Scene, pod *corev1.Pod) error {
 	return nil
 }
 
-func privilegedInit(s Scene, pod *corev1.Pod) error {
-	init := pod.Spec.Containers[0].DeepCopy()
-	init.Name = "init"
-	pod.Spec.InitContainers = []corev1.Container{*init}
-	yes := true
-	pod.Spec.InitContainers[0].SecurityContext = &corev1.SecurityContext{Privileged: &yes}
-	return nil
-}
-
-func hostPath(_ Scene, pod *corev1.Pod) error {
-	pod.Spec.Volumes = []corev1.Volume{{Name: "host", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
-	return nil
-}
-
-func hostNetwork(_ Scene, pod *corev1.Pod) error {
-	pod.Spec.HostNetwork = true
-	return nil
-}
-
 func mountToken(_ Scene, pod *corev1.Pod) error {
 	yes := true
 	pod.Spec.AutomountServiceAccountToken = &yes
@@ -135,10 +102,12 @@ func mountToken(_ Scene, pod *corev1.Pod) error {
 }
 
 func foreignImage(_ Scene, pod *corev1.Pod) error {
-	// .invalid is reserved (RFC 2606): no registry is there, and no list of allowed ones names it.
-	pod.Spec.Containers[0].Image = "registry.invalid/bulkhead-attack:foreign"
+	pod.Spec.Containers[0].Image = invalidImage
 	return nil
 }
+
+// invalidImage comes from no registry: .invalid is reserved (RFC 2606), and no list of allowed ones names it.
+const invalidImage = "registry.invalid/bulkhead-attack:foreign"
 
 func nodeName(_ Scene, pod *corev1.Pod) error {
 	pod.Spec.NodeName = "bulkhead-attack"

@@ -26,7 +26,7 @@ type Prover struct {
 
 // New makes a Prover. The identity of config needs [Rights].
 func New(config *rest.Config, clock clock.PassiveClock) (*Prover, error) {
-	s, err := newAPIServer(config)
+	s, err := newAPIServer(config, false)
 	if err != nil {
 		return nil, err
 	}

@@ -157,7 +157,7 @@ func TestEveryRemovedControlIsNamed(t *testing.T) {
 		"pods at home":                         {"guardrail", bindIn(inHomeOf, v1alpha1.RoleOwner, janeHerself), ""},
 		"namespace lost its level":             {"pod-security", unguarded, ""},
 		"tokens unguarded":                     {"token", withoutPolicy("token-pods"), ""},
-		"network policies unguarded":           {"network-default", withoutPolicy("network-policies"), ""},
+		"network policies unguarded":           {"network-default", withoutPolicy("network-policies"), "network-metadata"},
 		"services unguarded":                   {"service-expose", withoutPolicy("services"), ""},
 		"quota gone":                           {"quota", withoutQuota, ""},
 		"images unguarded":                     {"images", withoutPolicy("images"), ""},
@@ -394,12 +394,12 @@ func TestStrangeAnswersMakeTheProofUnknown(t *testing.T) {
 // Under a tenant's identity the prover sends dry-runs only, whatever an attack says.
 func TestNothingButDryRunsGoesOutAsATenant(t *testing.T) {
 	reached := false
-	a := actor{roundTripper(func(*http.Request) (*http.Response, error) { reached = true; return nil, errors.New("reached") })}
+	a := actor{next: roundTripper(func(*http.Request) (*http.Response, error) { reached = true; return nil, errors.New("reached") })}
 	for _, request := range []struct{ method, query string }{
 		{http.MethodPost, ""}, {http.MethodPatch, "?dryRun="}, {http.MethodPost, "?dryRun=none"},
 		{http.MethodDelete, "?dryRun=All"}, {http.MethodPut, "?dryRun=All"}, {http.MethodGet, "?dryRun=All"},
 	} {
-		r, err := http.NewRequestWithContext(context.WithValue(t.Context(), actAs{}, &jane), request.method, "http://x/"+request.query, nil)
+		r, err := http.NewRequestWithContext(context.WithValue(t.Context(), actAs{}, &actingAs{subject: &jane}), request.method, "http://x/"+request.query, nil)
 		must(t, err)
 		if _, err = a.RoundTrip(r); err == nil || reached { //nolint:bodyclose // there is no body
 			t.Fatalf("%s %s went out", request.method, request.query)

@@ -57,7 +57,7 @@ func mayOn(verb, group, resource, name string, place where) Step {
 }
 
 // someRight is the positive control of questions about rights: a right that the subject must have, so that a refusal
-// beside it is not merely the answer to a name that nobody bound anything to. An owner may create Spaces in its home
+// beside it is not merely the answer to a name that nobody bound anything to. An owner may list the Spaces in its home
 // namespace; everybody authenticated may ask who he is (Kubernetes' ClusterRole system:basic-user).
 var someRight = Step{
 	Title: "use a right that it has",
@@ -68,7 +68,7 @@ var someRight = Step{
 				return Ask{}, err
 			}
 			if subject.String() == s.Subject.String() {
-				return may("create", v1alpha1.GroupVersion.Group, "spaces", inHome).Ask(s)
+				return may("list", v1alpha1.GroupVersion.Group, "spaces", inHome).Ask(s)
 			}
 		}
 		return may("create", "authentication.k8s.io", "selfsubjectreviews", clusterWide).Ask(s)

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
@@ -27,7 +26,8 @@ const answerWithin = 10 * time.Second
 // connection of their own.
 type apiServer struct{ rest *rest.RESTClient }
 
-func newAPIServer(config *rest.Config) (*apiServer, error) {
+// newAPIServer acts as tenants by dry-run only, unless it is to carry out what they ask.
+func newAPIServer(config *rest.Config, carryOut bool) (*apiServer, error) {
 	config = rest.CopyConfig(config)
 	config.ContentConfig = rest.ContentConfig{
 		ContentType:          "application/json",
@@ -37,10 +37,10 @@ func newAPIServer(config *rest.Config) (*apiServer, error) {
 	config.APIPath = "/"
 	config.WarningHandler = rest.NoWarnings{} // refused attempts come with the warnings of Pod Security
 	config.WarningHandlerWithContext = nil
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return actor{next} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return actor{next, carryOut} })
 	rc, err := rest.UnversionedRESTClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("make the prover's client: %w", err)
+		return nil, fmt.Errorf("make the client that acts as tenants: %w", err)
 	}
 	return &apiServer{rc}, nil
 }
@@ -60,20 +60,23 @@ func (s *apiServer) platform(ctx context.Context) (*v1alpha1.Platform, error) {
 	return &platform, nil
 }
 
-// ask puts a question as subject and reads the answer.
+// ask puts a question that changes nothing as subject and reads the answer.
 func (s *apiServer) ask(ctx context.Context, subject *Subject, question Ask) Answer {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
 	switch {
+	case question.Real != nil || question.Every != nil:
+		return problem("the attack does more than to ask, which a proof must not")
 	case question.Review != nil && question.DryRun == nil:
 		return s.review(ctx, subject, question.Review)
 	case question.DryRun != nil && question.Review == nil:
-		return answered(s.dryRun(ctx, subject, question.DryRun), *subject)
+		answer, _ := s.send(ctx, subject, question.DryRun, true)
+		return answer
 	}
 	return problem("the attack asks nothing, or two things at once")
 }
 
 func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *authorizationv1.ResourceAttributes) Answer {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	review := authorizationv1.SubjectAccessReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SubjectAccessReview"},
 		Spec:     authorizationv1.SubjectAccessReviewSpec{User: subject.User, Groups: subject.Groups, ResourceAttributes: attributes},
@@ -96,33 +99,43 @@ func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *au
 	return reviewed(answer.Status)
 }
 
-// dryRun returns no error only when the API server handed back the object as it would have stored it.
-func (s *apiServer) dryRun(ctx context.Context, subject *Subject, d *DryRun) error {
-	root := path.Join("/apis", d.Group, d.Version)
-	if d.Group == "" {
-		root = path.Join("/api", d.Version)
-	}
-	ctx = context.WithValue(ctx, actAs{}, subject)
-	request := s.rest.Patch(types.MergePatchType).AbsPath(root, "namespaces", d.Namespace, d.Resource, d.Name).Body(d.MergePatch)
-	if d.MergePatch == nil {
-		body, err := json.Marshal(d.Create)
-		if err != nil {
-			return fmt.Errorf("encode %s: %w", d.Resource, err)
-		}
-		request = s.rest.Post().AbsPath(root, "namespaces", d.Namespace, d.Resource).Body(body)
-	}
-	raw, err := rawOf(request.Param("dryRun", metav1.DryRunAll).Do(ctx))
+// send makes one request as subject and reads the answer.
+func (s *apiServer) send(ctx context.Context, subject *Subject, r *Request, dryRun bool) (Answer, map[string]any) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	request, err := r.build(s.rest, dryRun)
 	if err != nil {
-		return err
+		return problem("%v", err), nil
 	}
-	var accepted metav1.PartialObjectMetadata
-	if err := json.Unmarshal(raw, &accepted); err != nil {
-		return fmt.Errorf("decode the accepted %s: %w", d.Resource, err)
+	acting := &actingAs{subject: subject}
+	raw, err := rawOf(request.Do(context.WithValue(ctx, actAs{}, acting)))
+	// Quotas are counted in one object, which parallel writes fight over; whoever loses was not judged and asks again.
+	for again := 0; again < 5 && apierrors.IsConflict(err) && !r.RightOnly; again++ {
+		if request, err = r.build(s.rest, dryRun); err == nil {
+			raw, err = rawOf(request.Do(context.WithValue(ctx, actAs{}, acting)))
+		}
 	}
-	if accepted.Namespace != d.Namespace || (accepted.Name != d.Name && accepted.GenerateName != generateName) {
-		return fmt.Errorf("the answer is not what was asked for, but a %q named %q in namespace %q", accepted.Kind, accepted.Name, accepted.Namespace)
+	if r.RightOnly {
+		return rightOnly(err, *subject), nil
 	}
-	return nil
+	if err != nil {
+		return answered(err, *subject), nil
+	}
+	reply := Reply{Header: acting.header}
+	if r.Verb != "watch" && r.Path == "" {
+		if err := json.Unmarshal(raw, &reply.Object); err != nil {
+			return problem("decode the answer to %s: %v", r, err), nil
+		}
+	}
+	if !r.reads() && r.Verb != "delete" && r.Subresource == "" && r.Judge == nil {
+		if err := r.answers(reply.Object); err != nil {
+			return problem("%v", err), nil
+		}
+	}
+	if r.Judge != nil {
+		return r.Judge(reply), reply.Object
+	}
+	return Answer{Allowed: true}, reply.Object
 }
 
 // rawOf is the body of a success, or the error in the API server's own words, which Raw alone would lose.
@@ -133,25 +146,38 @@ func rawOf(result rest.Result) ([]byte, error) {
 	return result.Raw()
 }
 
-// actAs is the key under which a request's context holds the Subject to act as.
+// actAs is the key under which a request's context holds an *actingAs.
 type actAs struct{}
 
-// actor adds the impersonation headers of the context's Subject. It lets nothing through as a tenant but dry-runs of
-// verbs that honour dryRun in the query: a deletion may carry options in its body that outweigh it.
-type actor struct{ next http.RoundTripper }
+// actingAs is as whom a request is made, and takes the header of its answer.
+type actingAs struct {
+	subject *Subject
+	header  http.Header
+}
+
+// actor adds the impersonation headers of the context's Subject. Unless carryOut is set, it lets nothing through as a tenant
+// but dry-runs of verbs that honour dryRun in the query: a deletion may carry options in its body that outweigh it.
+type actor struct {
+	next     http.RoundTripper
+	carryOut bool
+}
 
 func (a actor) RoundTrip(request *http.Request) (*http.Response, error) {
-	subject, acting := request.Context().Value(actAs{}).(*Subject)
-	if !acting {
+	acting, ok := request.Context().Value(actAs{}).(*actingAs)
+	if !ok {
 		return a.next.RoundTrip(request)
 	}
-	if request.Method != http.MethodPost && request.Method != http.MethodPatch || request.URL.Query().Get("dryRun") != metav1.DryRunAll {
+	if !a.carryOut && (request.Method != http.MethodPost && request.Method != http.MethodPatch || request.URL.Query().Get("dryRun") != metav1.DryRunAll) {
 		return nil, errors.New("the prover acts as a tenant by dry-run only")
 	}
 	request = request.Clone(request.Context()) // a RoundTripper must not change what it is given
-	request.Header.Set(transport.ImpersonateUserHeader, subject.User)
-	for _, group := range subject.impersonated() {
+	request.Header.Set(transport.ImpersonateUserHeader, acting.subject.User)
+	for _, group := range acting.subject.impersonated() {
 		request.Header.Add(transport.ImpersonateGroupHeader, group)
 	}
-	return a.next.RoundTrip(request)
+	response, err := a.next.RoundTrip(request)
+	if err == nil {
+		acting.header = response.Header
+	}
+	return response, err
 }

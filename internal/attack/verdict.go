@@ -15,6 +15,8 @@ type Result struct {
 	Verdict v1alpha1.Verdict
 	// Detail says what was seen; empty for Isolated.
 	Detail string
+	// Refused is who refused the attempt, in its own words; empty in a proof.
+	Refused Refusal
 }
 
 // Finding is the result in words, as "control: subject: detail".
@@ -29,12 +31,19 @@ func (r Result) Finding() string {
 // judge compares the answers to the positive control and to the attempt with what the attack expects. A success of the
 // attempt is an exposure whatever else was seen; isolation takes both the harmless twin's success and the expected refusal.
 func judge(a *Attack, positive, attempt Answer) (v1alpha1.Verdict, string) {
+	if a.Refusal.By == Nobody {
+		return judgeAbility(a, attempt)
+	}
 	switch {
 	case attempt.Allowed:
-		return v1alpha1.Exposed, fmt.Sprintf("%s; %s should have refused (attack %s)", a.Title, a.Refusal, a.ID)
+		title := a.Title
+		if attempt.Note != "" {
+			title += " (" + attempt.Note + ")"
+		}
+		return v1alpha1.Exposed, fmt.Sprintf("%s; %s should have refused (attack %s)", title, a.Refusal, a.ID)
 	case attempt.Problem != "":
 		return v1alpha1.Unknown, fmt.Sprintf("attack %s has no clear answer: %s", a.ID, attempt.Problem)
-	case !a.Refusal.matches(attempt.Refusal):
+	case !a.Refusal.matches(attempt.Refusal) && (a.Or.By == "" || !a.Or.matches(attempt.Refusal)):
 		return v1alpha1.Unknown, fmt.Sprintf("attack %s was %s; that was not %s, of which nothing is known", a.ID, attempt, a.Refusal)
 	case !positive.Allowed && positive.Refusal.By != Quota:
 		return v1alpha1.Unknown, fmt.Sprintf("the positive control of attack %s failed (%s): %s", a.ID, a.PositiveControl.Title, positive)
@@ -42,6 +51,17 @@ func judge(a *Attack, positive, attempt Answer) (v1alpha1.Verdict, string) {
 	// A positive control that only the tenant's own quota stops, the last of all admission, has passed every control
 	// before it: a tenant that has used up its quota is as well isolated as before.
 	return v1alpha1.Isolated, ""
+}
+
+// judgeAbility is for what a tenant must be able to do by itself: there, the refusal is what must not be.
+func judgeAbility(a *Attack, attempt Answer) (v1alpha1.Verdict, string) {
+	switch {
+	case attempt.Problem != "" || (!attempt.Allowed && attempt.Refusal.By == ""):
+		return v1alpha1.Unknown, fmt.Sprintf("attack %s has no clear answer: %s", a.ID, attempt.Problem)
+	case attempt.Allowed:
+		return v1alpha1.Isolated, ""
+	}
+	return v1alpha1.Exposed, fmt.Sprintf("%s: it was %s (attack %s)", a.Title, attempt, a.ID)
 }
 
 // maxFindings bounds what a tenant's status holds.

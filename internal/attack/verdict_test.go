@@ -1,7 +1,7 @@
 package attack
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,35 +93,63 @@ func TestRegistry(t *testing.T) {
 	if n := len(Twelve()); n != 12 {
 		t.Errorf("Twelve has %d questions", n)
 	}
-	seen := map[string]bool{}
+	seen, attacked := map[string]bool{}, map[string]bool{}
+	for _, a := range All() {
+		if seen[a.ID] {
+			t.Errorf("%s is there twice", a.ID)
+		}
+		seen[a.ID], attacked[a.Control] = true, true
+		if _, known := desired.ControlByID(a.Control); !known {
+			t.Errorf("%s: there is no control %s", a.ID, a.Control)
+		}
+		if !strings.HasPrefix(a.ID, a.Control+"/") || a.Title == "" || a.By == 0 || a.Refusal.By == "" {
+			t.Errorf("%s is incomplete: %+v", a.ID, a)
+		}
+		if a.PositiveControl.Ask == nil || a.Attempt.Ask == nil || a.PositiveControl.Title == a.Attempt.Title {
+			t.Errorf("%s has no attempt that differs from its positive control", a.ID)
+		}
+		if a.Refusal.By == Policy && a.Refusal.Name == "" {
+			t.Errorf("%s expects a policy without its name", a.ID)
+		}
+	}
 	for _, q := range append(Twelve(), Besides()...) {
 		if q.Asks == "" || len(q.Forms) == 0 {
 			t.Errorf("question %q has %d forms", q.Asks, len(q.Forms))
 		}
 		for _, a := range q.Forms {
-			if seen[a.ID] {
-				t.Errorf("%s is there twice", a.ID)
-			}
-			seen[a.ID] = true
-			if a.Control != q.Forms[0].Control {
-				t.Errorf("%s: a question is about one control, not %s and %s", a.ID, q.Forms[0].Control, a.Control)
-			}
-			if _, known := desired.ControlByID(a.Control); !known {
-				t.Errorf("%s: there is no control %s", a.ID, a.Control)
-			}
-			if !strings.HasPrefix(a.ID, a.Control+"/") || a.Title == "" || a.By == 0 || a.Refusal.By == "" {
-				t.Errorf("%s is incomplete: %+v", a.ID, a)
-			}
-			if a.PositiveControl.Ask == nil || a.Attempt.Ask == nil || a.PositiveControl.Title == a.Attempt.Title {
-				t.Errorf("%s has no attempt that differs from its positive control", a.ID)
-			}
-			if a.Refusal.By == Policy && a.Refusal.Name == "" {
-				t.Errorf("%s expects a policy without its name", a.ID)
+			if !seen[a.ID] {
+				t.Errorf("%s is asked, and not in the registry", a.ID)
 			}
 			if a.Refusal.By != RBAC && !a.EachSpace {
 				t.Errorf("%s is a dry-run outside of a Space", a.ID)
 			}
 		}
+	}
+	for _, c := range desired.Controls() {
+		if c.ID != "dns-enumerate" && !attacked[c.ID] { // which the cluster's DNS alone can answer
+			t.Errorf("nothing attacks control %s", c.ID)
+		}
+	}
+}
+
+// Promise: every pattern of a suite stands for an attack, and no two items have one id: a typing error must not look like a pass.
+func TestSuites(t *testing.T) {
+	for _, suite := range Suites() {
+		ids := map[string]bool{}
+		for _, item := range suite.Items {
+			if ids[item.ID] {
+				t.Errorf("%s: %s is there twice", suite.Name, item.ID)
+			}
+			ids[item.ID] = true
+			for _, pattern := range item.Attacks {
+				if !slices.ContainsFunc(All(), func(a Attack) bool { return like(pattern, a.ID) }) && item.ID != "dns-enumerate" {
+					t.Errorf("%s: %s: nothing is like %s", suite.Name, item.ID, pattern)
+				}
+			}
+		}
+	}
+	if n := len(benchmarkSuite().Items); n != 24 {
+		t.Errorf("%d benchmarks", n)
 	}
 }
 
@@ -131,14 +159,18 @@ func TestStepsOfOneTitleAskTheSame(t *testing.T) {
 	seen := map[string]string{}
 	for _, a := range All() {
 		scene := Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web"}
+		scene.Seen = &Sights{Node: "node"}
+		if on := a.PositiveControl.On; on != "" {
+			request, err := harmlessTarget(scene, on)
+			must(t, err)
+			scene.Target, err = plain(request.Body)
+			must(t, err)
+		}
 		ask, err := a.PositiveControl.Ask(scene)
 		if err != nil {
 			t.Fatalf("%s: %v", a.ID, err)
 		}
-		body := fmt.Sprintf("%+v", ask.Review)
-		if ask.DryRun != nil {
-			body = mustJSON(t, ask.DryRun)
-		}
+		body := mustJSON(t, ask)
 		if before, known := seen[a.PositiveControl.Title]; known && before != body {
 			t.Errorf("%s: %q asks\n%s\nand elsewhere\n%s", a.ID, a.PositiveControl.Title, body, before)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
@@ -122,29 +123,37 @@ type rightLine struct {
 
 func (o *checkOptions) writeRights() error {
 	rights := run.Rights()
-	lines, rows := make([]rightLine, len(rights)), make([][]string, len(rights))
+	lines := make([]rightLine, len(rights))
 	for i, right := range rights {
-		r := right.Rule
-		lines[i] = rightLine{right.Namespace, r.Verbs, r.APIGroups, r.Resources, r.ResourceNames, r.NonResourceURLs, right.Why}
-		what := resourcesOf(r.APIGroups, r.Resources)
-		if len(r.ResourceNames) > 0 {
-			what += " named " + strings.Join(r.ResourceNames, ", ")
-		}
-		if right.Namespace != "" {
-			what += " in namespace " + right.Namespace
-		}
-		rows[i] = []string{strings.Join(append(slices.Clone(r.NonResourceURLs), what), " "), strings.Join(r.Verbs, ","), right.Why}
+		lines[i] = lineOf(right.Namespace, &right.Rule, right.Why)
 	}
-	if o.format.value == formatJSON {
-		return writeJSON(o.Out, lines)
+	return writeRights(o.IOStreams, o.format.value, lines, fmt.Sprintf("These are the rules of ClusterRole and Role %s. Installing needs, beyond them, "+
+		"the rights to write what is\ninstalled: `bulkhead install --preflight` asks for each.", run.RoleName))
+}
+
+func lineOf(namespace string, r *rbacv1.PolicyRule, why string) rightLine {
+	return rightLine{namespace, r.Verbs, r.APIGroups, r.Resources, r.ResourceNames, r.NonResourceURLs, why}
+}
+
+// writeRights prints rules with why they are needed, and below the table what else there is to say.
+func writeRights(streams IOStreams, format string, lines []rightLine, more string) error {
+	if format == formatJSON {
+		return writeJSON(streams.Out, lines)
 	}
-	for _, row := range rows {
-		if _, err := fmt.Fprintf(o.Out, "%s\n  %s\n  %s\n", wrapped(row[0], 0), row[1], wrapped("because: "+row[2], 2)); err != nil {
+	for _, r := range lines {
+		what := resourcesOf(r.Groups, r.Resources)
+		if len(r.Names) > 0 {
+			what += " named " + strings.Join(r.Names, ", ")
+		}
+		if r.Namespace != "" {
+			what += " in namespace " + r.Namespace
+		}
+		if _, err := fmt.Fprintf(streams.Out, "%s\n  %s\n  %s\n", wrapped(strings.Join(append(slices.Clone(r.URLs), what), " "), 0),
+			strings.Join(r.Verbs, ","), wrapped("because: "+r.Why, 2)); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(o.Out, "\nThese are the rules of ClusterRole and Role %s. Installing needs, beyond them, the rights to write what is\n"+
-		"installed: `bulkhead install --preflight` asks for each.\n", run.RoleName)
+	_, err := fmt.Fprintf(streams.Out, "\n%s\n", more)
 	return err
 }
 

@@ -42,6 +42,7 @@ func commands() []func(IOStreams) *cobra.Command {
 		newInstallCommand,
 		newUninstallCommand,
 		newCheckCommand,
+		newAttackCommand,
 		newDescribeCommand,
 		newExplainCommand,
 		newRunCommand,

@@ -87,6 +87,8 @@ func (c *Cluster) StartControllerManager(ctx context.Context) error {
 		// As on most clusters: each controller under its own name and rights, which admission policies tell apart.
 		"--use-service-account-credentials",
 		"--secure-port=0",
+		// Nodes here have no kubelet. Without this they would be tainted as unreachable after a minute.
+		"--node-monitor-grace-period=24h", "--node-startup-grace-period=24h",
 		"--kube-api-qps=1000", "--kube-api-burst=2000",
 		"--service-account-private-key-file="+filepath.Join(certs, "sa-signer.key"),
 	)

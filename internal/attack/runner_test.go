@@ -1,0 +1,211 @@
+package attack
+
+import (
+	"context"
+	"flag"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/decision"
+)
+
+// declared stores the fixture's Tenant and Space as a platform team and an owner would, and gives the target.
+func declared(ctx context.Context, t *testing.T, f *fixture) *Target {
+	t.Helper()
+	tenant := f.tenant.DeepCopy()
+	tenant.UID, tenant.Generation = "", 0
+	must(t, admin.Create(ctx, tenant))
+	for i := range f.spaces {
+		space := f.spaces[i].DeepCopy()
+		space.Generation, space.Finalizers = 0, []string{v1alpha1.Finalizer}
+		must(t, admin.Create(ctx, space))
+		space.Status = f.spaces[i].Status
+		must(t, admin.Status().Update(ctx, space))
+	}
+	return &Target{Platform: realPlatform(), Tenant: f.tenant, Spaces: f.spaces, Foreign: []string{f.neighbour}}
+}
+
+var only = flag.String("attack", "*", "try only the attacks whose id is like this")
+
+func chosen(attacks []Attack) []Attack {
+	return slices.DeleteFunc(attacks, func(a Attack) bool { return !like(*only, a.ID) })
+}
+
+func newRunner(t *testing.T, run string) *Runner {
+	t.Helper()
+	r, err := NewRunner(adminConfig, run)
+	must(t, err)
+	return r
+}
+
+// Promise: against an enforced Space of every pattern that shares a cluster, every attack of the registry is refused by the control
+// that must, beside a positive control that succeeds; nothing is left behind and nothing else is touched. What a pattern does not
+// change is tried in one.
+func TestEveryAttackIsRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		owner   v1alpha1.Owner
+		decided decision.TenancyDecision
+		attacks []string
+	}{
+		"try-soft":     {v1alpha1.Owner{Kind: "User", Name: "try-jane"}, soft, []string{"*"}},
+		"try-affinity": {v1alpha1.Owner{Kind: "Group", Name: "try-devs"}, sandboxed, []string{"node-affinity/*", "runtime/*", "*-through-*", "quota/*", "api-fairness/*"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.decided.Pattern == decision.PatternSoftAffinity {
+				must(t, admin.Create(t.Context(), node(name+"-node", name)))
+			}
+			f := enforced(t.Context(), t, name, test.decided, test.owner)
+			target := declared(t.Context(), t, f)
+			await(t, completeProver(t), f, isolated)
+			attacks := chosen(slices.DeleteFunc(All(), func(a Attack) bool { return !(&Item{Attacks: test.attacks}).Has(a.ID) }))
+			results, err := newRunner(t, name).Try(t.Context(), target, attacks)
+			must(t, err)
+			complain(t, results)
+			if *only == "*" && len(results) < len(attacks) {
+				t.Errorf("%d attacks were tried %d times", len(attacks), len(results))
+			}
+			nothingLeft(t, f)
+		})
+	}
+}
+
+// complain of the first of each attack that did not end as it must.
+func complain(t *testing.T, results []Result) {
+	t.Helper()
+	told := map[string]bool{}
+	for _, r := range results {
+		if r.Verdict != v1alpha1.Isolated && !told[r.Attack.ID] {
+			told[r.Attack.ID] = true
+			t.Errorf("%s: %s: %s: %s", r.Attack.ID, r.Scene.Subject, r.Verdict, r.Detail)
+		}
+	}
+}
+
+// nothingLeft holds that nothing bears an attack's mark.
+func nothingLeft(t *testing.T, f *fixture) {
+	t.Helper()
+	eventually(t.Context(), t, "nothing is left of the attacks", func(ctx context.Context) (bool, error) {
+		for _, kind := range swept() {
+			list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: workload{group: kind.Group}.apiVersion(), Kind: listKind(kind.Resource)}}
+			if err := admin.List(ctx, list, client.InNamespace(f.namespace()), client.HasLabels{labelAttack}); err != nil {
+				return false, err
+			}
+			if len(list.Items) > 0 {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+}
+
+func listKind(resource string) string {
+	kinds := map[string]string{"services": "Service", "configmaps": "ConfigMap", "secrets": "Secret", "persistentvolumeclaims": "PersistentVolumeClaim",
+		"networkpolicies": "NetworkPolicy", "ingresses": "Ingress", "rolebindings": "RoleBinding", "roles": "Role"}
+	for _, w := range workloads() {
+		kinds[w.resource] = w.kind
+	}
+	return kinds[resource] + "List"
+}
+
+// Promise: the rights that the runner says it needs are enough, and without impersonation everything is Unknown, never Isolated.
+func TestRunnerUnderItsRights(t *testing.T) {
+	f := enforced(t.Context(), t, "try-rights", soft, v1alpha1.Owner{Kind: "User", Name: "try-rights-jane"})
+	target := declared(t.Context(), t, f)
+	await(t, completeProver(t), f, isolated)
+	some := slices.DeleteFunc(All(), func(a Attack) bool {
+		return !(&Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
+	})
+	var rules, blind []rbacv1.PolicyRule
+	for _, right := range RunnerRights() {
+		rules = append(rules, right.Rule)
+		if !strings.HasPrefix(right.Rule.Verbs[0], "impersonate") {
+			blind = append(blind, right.Rule)
+		}
+	}
+	for name, test := range map[string]struct {
+		rules []rbacv1.PolicyRule
+		want  v1alpha1.Verdict
+	}{"attacker": {rules, v1alpha1.Isolated}, "blind-attacker": {blind, v1alpha1.Unknown}} {
+		t.Run(name, func(t *testing.T) {
+			config, err := identity(t.Context(), name, test.rules)
+			must(t, err)
+			r, err := NewRunner(config, name)
+			must(t, err)
+			results, err := r.Try(t.Context(), target, some)
+			if test.want == v1alpha1.Isolated {
+				must(t, err)
+				complain(t, results)
+			}
+			for _, got := range results {
+				if test.want == v1alpha1.Unknown && got.Verdict != v1alpha1.Unknown {
+					t.Errorf("%s: %s", got.Attack.ID, got.Verdict)
+				}
+			}
+		})
+	}
+	nothingLeft(t, f)
+}
+
+// Promise: a run that is broken off removes what it made, and what it did not try is Unknown; what a killed run left, the next one
+// removes, and nothing else, whatever label it bears.
+func TestNothingIsLeftAndNothingElseIsTouched(t *testing.T) {
+	f := enforced(t.Context(), t, "try-clean", soft, v1alpha1.Owner{Kind: "User", Name: "try-clean-jane"})
+	target := declared(t.Context(), t, f)
+	await(t, completeProver(t), f, isolated)
+	scene := Scene{Subject: jane, Platform: target.Platform, Tenant: target.Tenant, Space: &target.Spaces[0], Run: "killed", Case: "killed-1"}
+	request, err := harmlessTarget(scene, "deployments")
+	must(t, err)
+	subject, err := OwnerSubject(f.tenant.Spec.Owners[0])
+	must(t, err)
+	killed := newRunner(t, "killed")
+	if answer, _ := killed.server.send(t.Context(), &subject, request, false); !answer.Allowed {
+		t.Fatal(answer)
+	}
+	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "bulkhead-attack-theirs", Labels: map[string]string{labelAttack: "killed"}}}
+	must(t, admin.Create(t.Context(), theirs))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r := newRunner(t, "broken-off")
+	r.Tell = func(done, _ int, _ string) {
+		if done == 12 {
+			cancel()
+		}
+	}
+	attacks := slices.DeleteFunc(All(), func(a Attack) bool { return !strings.Contains(a.ID, "-by-") })
+	results, err := r.Try(ctx, target, attacks)
+	must(t, err)
+	for i, got := range results {
+		if i >= 12 && got.Verdict != v1alpha1.Unknown {
+			t.Errorf("%s was not tried, and is %s", got.Attack.ID, got.Verdict)
+		}
+	}
+	var still corev1.ConfigMap
+	must(t, admin.Get(t.Context(), client.ObjectKeyFromObject(theirs), &still))
+	must(t, admin.Delete(t.Context(), theirs))
+	nothingLeft(t, f)
+}
+
+// Promise: what the runner cannot see is Unknown: an API server whose resources cannot be discovered was not tried.
+func TestWhatIsNotSeenIsUnknown(t *testing.T) {
+	w := testWorld()
+	scene := Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web"}
+	for _, seen := range []*Sights{nil, {Missing: "metrics.k8s.io does not answer"}} {
+		scene.Seen = seen
+		for _, a := range matrixAttacks() {
+			if _, err := a.Attempt.Ask(scene); err == nil {
+				t.Errorf("%s asks though nothing is known to be served", a.ID)
+			}
+		}
+	}
+	if got := worst(nil, nil); got.Problem == "" {
+		t.Errorf("nothing asked is %s", got)
+	}
+}

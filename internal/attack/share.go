@@ -1,0 +1,174 @@
+package attack
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+)
+
+var quotaRefuses = Refusal{By: Quota, Name: desired.QuotaName}
+
+// shareAttacks take more than the tenant's part.
+func shareAttacks() []Attack {
+	limits := Refusal{By: Limits}
+	amount := func(change func(*corev1.ResourceRequirements)) podChange {
+		return func(_ Scene, pod *corev1.Pod) error { change(&pod.Spec.Containers[0].Resources); return nil }
+	}
+	attacks := []Attack{
+		podAttack("compute", "quota", "takes more than the Space's quota", beyondQuota, quotaRefuses),
+		podAttack("no-limit", "defaults", "names a limit of 0, which is none", amount(func(r *corev1.ResourceRequirements) {
+			zero := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0"), corev1.ResourceMemory: resource.MustParse("0")}
+			r.Requests, r.Limits = zero, zero.DeepCopy()
+		}), limits),
+		podAttack("huge", "defaults", "may use more than the whole tenant has", amount(func(r *corev1.ResourceRequirements) {
+			r.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000000"), corev1.ResourceMemory: resource.MustParse("1Pi")}
+		}), limits),
+	}
+	attacks[2].Applies = func(s Scene) bool { return inForce("defaults")(s) && grantedCompute(s) }
+	for _, key := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+		attacks = append(attacks, boundBy("bounds-"+string(key), "has no bound on "+string(key), func(s Scene) [][]corev1.ResourceName {
+			return [][]corev1.ResourceName{{"requests." + key, key, "limits." + key}} // no request is above its limit
+		}))
+	}
+	counted := boundBy("bounds-objects", "has no bound on the number of some kind of object", func(Scene) [][]corev1.ResourceName {
+		keys := [][]corev1.ResourceName{{corev1.ResourceServicesNodePorts}, {corev1.ResourceServicesLoadBalancers}}
+		for _, plural := range []string{"pods", "services", "replicationcontrollers", "secrets", "configmaps", "persistentvolumeclaims"} {
+			keys = append(keys, []corev1.ResourceName{corev1.ResourceName("count/" + plural), corev1.ResourceName(plural)})
+		}
+		for _, kind := range []string{"serviceaccounts", "podtemplates", "deployments.apps", "replicasets.apps", "statefulsets.apps", "daemonsets.apps",
+			"jobs.batch", "cronjobs.batch", "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
+			"networkpolicies.networking.k8s.io", "ingresses.networking.k8s.io"} {
+			keys = append(keys, []corev1.ResourceName{corev1.ResourceName("count/" + kind)})
+		}
+		return keys
+	})
+	return append(attacks, counted, spaceCount(), fairness())
+}
+
+func grantedCompute(s Scene) bool {
+	for _, key := range []corev1.ResourceName{corev1.ResourceLimitsCPU, corev1.ResourceRequestsCPU, corev1.ResourceCPU} {
+		if _, named := s.Tenant.Spec.Quota[key]; named {
+			return true
+		}
+	}
+	return false
+}
+
+// boundBy reads, as the tenant, the quotas that are in force in its Space, and demands that each list of keys is bounded by one
+// of its keys: by its exact name, in the status, which is what admission goes by. To fill a quota for real would starve the
+// tenant.
+func boundBy(id, title string, keys func(Scene) [][]corev1.ResourceName) Attack {
+	return Attack{ID: "quota/" + id, Control: "quota", Title: title, By: Owners, EachSpace: true, Refusal: Refusal{By: Quota},
+		PositiveControl: readQuotas("read the Space's quotas", nil), Attempt: readQuotas(title, keys)}
+}
+
+func readQuotas(title string, keys func(Scene) [][]corev1.ResourceName) Step {
+	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+		namespace, err := inOwn(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		request := Request{Verb: "list", Version: "v1", Namespace: namespace, Resource: "resourcequotas"}
+		if keys == nil {
+			return Ask{Real: &Real{Request: request}}, nil
+		}
+		request.Judge = func(r Reply) Answer {
+			var list corev1.ResourceQuotaList
+			if err := decode(r.Object, &list); err != nil {
+				return problem("%v", err)
+			}
+			return bounded(list.Items, keys(s))
+		}
+		return Ask{Real: &Real{Request: request}}, nil
+	}}
+}
+
+func bounded(quotas []corev1.ResourceQuota, keys [][]corev1.ResourceName) Answer {
+	var said, open []string
+	for _, alternatives := range keys {
+		found := false
+		for _, key := range alternatives {
+			for i := range quotas {
+				// A quota with a scope does not count every object.
+				hard, named := quotas[i].Status.Hard[key]
+				if named && len(quotas[i].Spec.Scopes) == 0 && quotas[i].Spec.ScopeSelector == nil {
+					found = true
+					said = append(said, fmt.Sprintf("%s at most %s", key, hard.String()))
+				}
+			}
+		}
+		if !found {
+			open = append(open, string(alternatives[0]))
+		}
+	}
+	if len(open) > 0 {
+		return Answer{Allowed: true, Note: few(open)}
+	}
+	return Answer{Refusal: Refusal{By: Quota, Says: few(said)}}
+}
+
+// spaceCount is the oldest way to many namespaces: to ask for more Spaces than the tenant has.
+func spaceCount() Attack {
+	return Attack{ID: "quota/spaces", Control: "quota", Title: "makes as many Spaces as it likes", By: Owners, Refusal: Refusal{By: Quota},
+		PositiveControl: homeQuota("read the home namespace's quota through its Spaces", false),
+		Attempt:         homeQuota("make more Spaces than were granted", true)}
+}
+
+// homeQuota makes a Space by dry-run: where there is room it is accepted, and a quota must count it.
+func homeQuota(title string, attempt bool) Step {
+	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+		if !attempt {
+			return reallyAllowed.Ask(s)
+		}
+		if s.Seen == nil {
+			return Ask{}, errors.New("nobody looked at the home namespace's quota")
+		}
+		return Ask{Real: &Real{Request: Request{Verb: "list", Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version,
+			Namespace: v1alpha1.HomeNamespace(s.Tenant.Name), Resource: "spaces", Judge: func(Reply) Answer {
+				if i := slices.IndexFunc(s.Seen.HomeBounds, func(b string) bool { return strings.HasPrefix(b, string(desired.CountSpaces)+" ") }); i >= 0 {
+					return Answer{Refusal: Refusal{By: Quota, Says: s.Seen.HomeBounds[i]}}
+				}
+				return Answer{Allowed: true, Note: "no ResourceQuota in the home namespace counts Spaces"}
+			}}}}, nil
+	}}
+}
+
+// headerFlow is the header in which the API server names the FlowSchema that took a request.
+const headerFlow = "X-Kubernetes-Pf-Flowschema-Uid"
+
+// fairness asks which queue takes the tenant's requests: were it the one of everybody, a flood would be everybody's.
+func fairness() Attack {
+	version := func(judge func(Scene) func(Reply) Answer, title string) Step {
+		return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+			if judge == nil {
+				return Ask{Real: &Real{Request: Request{Verb: "get", Path: "/version"}}}, nil
+			}
+			if s.Seen == nil || len(s.Seen.Flows) == 0 {
+				return Ask{}, errors.New("the tenants' FlowSchemas are not known: there is none, or the attack's runner may not list them")
+			}
+			return Ask{Real: &Real{Request: Request{Verb: "get", Path: "/version", Judge: judge(s)}}}, nil
+		}}
+	}
+	return Attack{ID: "api-fairness/own-flow", Control: "api-fairness", Title: "stands in the same queue of the API server as everybody else", By: Owners | ServiceAccounts,
+		PositiveControl: version(nil, "read the version"), Refusal: Refusal{By: Fairness},
+		Attempt: version(func(s Scene) func(Reply) Answer {
+			return func(r Reply) Answer {
+				took := r.Header.Get(headerFlow)
+				name, ofTenants := s.Seen.Flows[took]
+				switch {
+				case took == "":
+					return problem("the API server does not say which FlowSchema took the request")
+				case ofTenants:
+					return Answer{Refusal: Refusal{By: Fairness, Says: "FlowSchema " + name + " took the request, to the level of tenants"}}
+				}
+				return Answer{Allowed: true, Note: "a FlowSchema that is not of the tenants' level took the request (UID " + took + ")"}
+			}
+		}, "make a request outside of the tenant's own flow")}
+}

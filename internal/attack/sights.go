@@ -1,0 +1,131 @@
+package attack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+)
+
+// look sees, as the runner itself, what no tenant can tell. Whatever it may not see stays empty, and the attacks that need it are
+// then Unknown; only an API server that does not answer at all is an error.
+func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant) (*Sights, error) {
+	if err := s.read(ctx, "/version", nil); err != nil {
+		return nil, fmt.Errorf("ask the API server for its version: %w", err)
+	}
+	seen := &Sights{}
+	resources, err := s.served(ctx)
+	seen.Resources = resources
+	if err != nil {
+		seen.Missing = err.Error()
+	}
+	var nodes corev1.NodeList
+	if err := s.read(ctx, "/api/v1/nodes", &nodes); err == nil {
+		seen.Node = nodeFor(&nodes, tenant)
+	}
+	var flows flowcontrolv1.FlowSchemaList
+	if err := s.read(ctx, "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", &flows); err == nil {
+		seen.Flows = map[string]string{}
+		for i := range flows.Items {
+			if f := &flows.Items[i]; f.Spec.PriorityLevelConfiguration.Name == desired.PriorityLevelName {
+				seen.Flows[string(f.UID)] = f.Name
+			}
+		}
+	}
+	var classes storagev1.StorageClassList
+	if err := s.read(ctx, "/apis/storage.k8s.io/v1/storageclasses", &classes); err == nil {
+		seen.Reclaim = map[string]string{}
+		for i := range classes.Items {
+			if policy := classes.Items[i].ReclaimPolicy; policy != nil {
+				seen.Reclaim[classes.Items[i].Name] = string(*policy)
+			}
+		}
+	}
+	var quotas corev1.ResourceQuotaList
+	if err := s.read(ctx, "/api/v1/namespaces/"+v1alpha1.HomeNamespace(tenant.Name)+"/resourcequotas", &quotas); err == nil {
+		for i := range quotas.Items {
+			for key, amount := range quotas.Items[i].Status.Hard {
+				seen.HomeBounds = append(seen.HomeBounds, fmt.Sprintf("%s at most %s", key, amount.String()))
+			}
+		}
+	}
+	return seen, nil
+}
+
+// nodeFor is a node that a DaemonSet of the tenant's would have a pod on: of its own group where it has one, and not one that a taint
+// keeps it from.
+func nodeFor(nodes *corev1.NodeList, tenant *v1alpha1.Tenant) string {
+	name := ""
+	for i := range nodes.Items {
+		node := &nodes.Items[i]
+		barred := slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+			return t.Effect != corev1.TaintEffectPreferNoSchedule && (t.Key != v1alpha1.TaintNodeTenant || t.Value != tenant.Name)
+		})
+		switch {
+		case barred:
+		case node.Labels[v1alpha1.LabelNodeTenant] == tenant.Name:
+			return node.Labels[corev1.LabelHostname]
+		case node.Labels[v1alpha1.LabelNodeTenant] == "":
+			name = node.Labels[corev1.LabelHostname]
+		}
+	}
+	return name
+}
+
+// read reads as the runner itself.
+func (s *apiServer) read(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	raw, err := rawOf(s.rest.Get().AbsPath(path).Do(ctx))
+	if err != nil || into == nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("decode %s: %w", path, err)
+	}
+	return nil
+}
+
+// served is what the API server serves. A part that cannot be discovered makes it an error:
+// what is not known to be there was not tried.
+func (s *apiServer) served(ctx context.Context) ([]Served, error) {
+	_, lists, err := discovery.NewDiscoveryClient(s.rest).ServerGroupsAndResourcesWithContext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("discover what the API server serves: %w", err)
+	}
+	return flatten(lists), nil
+}
+
+// flatten names every resource once: rights do not differ from version to version.
+func flatten(lists []*metav1.APIResourceList) []Served {
+	var all []Served
+	known := map[string]bool{}
+	for _, list := range lists {
+		group, version, found := strings.Cut(list.GroupVersion, "/")
+		if !found {
+			group, version = "", list.GroupVersion
+		}
+		for i := range list.APIResources {
+			resource, sub, _ := strings.Cut(list.APIResources[i].Name, "/")
+			key := group + " " + list.APIResources[i].Name
+			if known[key] {
+				continue
+			}
+			known[key] = true
+			all = append(all, Served{Group: group, Version: version, Resource: resource, Subresource: sub,
+				Namespaced: list.APIResources[i].Namespaced, Verbs: list.APIResources[i].Verbs})
+		}
+	}
+	slices.SortFunc(all, func(a, b Served) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return all
+}

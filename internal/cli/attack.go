@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/attack"
+)
+
+// The formats of `bulkhead attack` beside those of all commands.
+const formatJUnit = "junit"
+
+// attackOptions are the flags of `bulkhead attack`.
+type attackOptions struct {
+	IOStreams
+
+	cluster *clusterFlags
+	format  *format
+
+	as, against, suite              string
+	list, rights, destructive, bare bool
+	qps                             float32
+}
+
+// identities are the values of --as, and the kinds of subjects that they stand for.
+var identities = []struct{ flag, kind string }{
+	{"all", ""}, {"user", "User"}, {"group", "Group"}, {"serviceaccount", "ServiceAccount"},
+}
+
+func newAttackCommand(streams IOStreams) *cobra.Command {
+	o := &attackOptions{IOStreams: streams}
+	cmd := &cobra.Command{
+		Use:   "attack [TENANT]",
+		Short: "Try for real, as the tenant, what the tenant must not be able to do",
+		Long: "Acts with the tenant's own identities and tries what must be refused, each time beside a harmless twin that must\n" +
+			"succeed. It counts as refused only what the expected control refuses in its own words; every other answer is\n" +
+			"unknown, and unknown is never reported as isolated. Without TENANT, all tenants are tried one after the other.\n\n" +
+			"It is safe on a production cluster: what can be judged by a server-side dry-run is; what is made for real is made\n" +
+			"by the tenant in its own namespaces, never runs anywhere, bears the label bulkhead.dev/attack=RUN, and is removed\n" +
+			"at the end, after Ctrl-C too. What a killed run left, the next one on the same tenant removes. One run per tenant\n" +
+			"at a time.\n\n" +
+			"You need the rights that --rights prints; a cluster's administrator has them.\n\n" +
+			"Exit status: 0 isolated, 1 exposed, 2 unknown, 3 nothing could be tried, or something may be left behind.",
+		Example: "  bulkhead attack newsroom\n" +
+			"  bulkhead attack newsroom --against archive --as serviceaccount\n" +
+			"  bulkhead attack --suite mtb --beside-naked -o markdown\n" +
+			"  bulkhead attack --suite incidents --list        # what would be tried; touches nothing",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: o.completeTenant,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.Run(cmd.Context(), strings.Join(args, ""))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.as, "as", "all", "identities to act as: user, group, serviceaccount (of owners, and the default ones of Spaces), or all")
+	flags.StringVar(&o.against, "against", "", "tenant to reach for (default: the first that shares no owner)")
+	flags.StringVar(&o.suite, "suite", attack.Suites()[0].Name, "what to try: "+strings.Join(suiteNames(), ", "))
+	flags.BoolVar(&o.list, "list", false, "print the attacks of the suite with their ids and touch nothing; needs no cluster")
+	flags.BoolVar(&o.rights, "rights", false, "print the rights that you need, with why; needs no cluster")
+	flags.BoolVar(&o.destructive, "destructive", false, "carry out for real also what a dry-run proves: what is not refused then does its harm")
+	flags.BoolVar(&o.bare, "beside-naked", false, "try the same in a namespace that nobody guards, made for it and removed, and show it beside")
+	flags.Float32Var(&o.qps, "qps", 50, "requests a second at most")
+	o.cluster = addClusterFlags(cmd)
+	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatJUnit, formatMarkdown)
+	completeFlag(cmd, "suite", suiteNames())
+	completeFlag(cmd, "as", []string{"all", "user", "group", "serviceaccount"})
+	return cmd
+}
+
+func completeFlag(cmd *cobra.Command, flag string, values []string) {
+	// The flag was just made under this name, so registering its completion cannot fail.
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (o *attackOptions) completeTenant(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return (&describeOptions{IOStreams: o.IOStreams, cluster: o.cluster}).tenantNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+}
+
+func suiteNames() []string {
+	var names []string
+	for _, s := range attack.Suites() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// Run tries the suite, prints what came of it and answers.
+func (o *attackOptions) Run(ctx context.Context, tenant string) error {
+	suite, known := attack.SuiteByName(o.suite)
+	if !known {
+		return fmt.Errorf("--suite %s: there is no such suite: choose one of %s", o.suite, strings.Join(suiteNames(), ", "))
+	}
+	as := slices.IndexFunc(identities, func(i struct{ flag, kind string }) bool { return i.flag == o.as })
+	switch {
+	case as < 0:
+		return fmt.Errorf("--as %s: choose user, group, serviceaccount or all", o.as)
+	case o.qps <= 0:
+		return fmt.Errorf("--qps %v: give a number above 0", o.qps)
+	case o.against != "" && o.against == tenant:
+		return fmt.Errorf("--against %s: that is the tenant itself: name another", o.against)
+	case o.list:
+		return o.writeList(&suite)
+	case o.rights:
+		return o.writeRights()
+	}
+	report, err := o.attack(ctx, &suite, tenant, identities[as].kind)
+	if report == nil {
+		return err
+	}
+	if printed := o.write(report); printed != nil {
+		return errors.Join(printed, err)
+	}
+	return answer(report, err)
+}
+
+// answer is the exit code for a report. What may have been left behind outweighs the verdict: somebody must look.
+func answer(report *attack.Report, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case report.Verdict == v1alpha1.Exposed:
+		return answered(exitNo)
+	case report.Verdict == v1alpha1.Isolated:
+		return nil
+	}
+	return answered(exitUnknown)
+}
+
+// attack makes the report; nil when nothing could be tried. An error beside a report says what may be left behind.
+func (o *attackOptions) attack(ctx context.Context, suite *attack.Suite, tenant, kind string) (*attack.Report, error) {
+	config, err := o.cluster.oneShot()
+	if err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = o.qps, max(1, int(o.qps))
+	started := time.Now().UTC().Truncate(time.Second)
+	runner, err := attack.NewRunner(config, runName(started))
+	if err != nil {
+		return nil, err
+	}
+	runner.As, runner.Destructive = kind, o.destructive
+	targets, err := runner.Targets(ctx, tenant, o.against)
+	if err != nil {
+		return nil, err
+	}
+	if len(targets) == 0 {
+		return nil, errors.New("there is no tenant to attack with: declare one first (`kubectl get tenants` lists them)")
+	}
+	results, err := o.tryAll(ctx, runner, targets, suite)
+	report := attack.Summarise(suite, results)
+	report.Run, report.Started = runner.Run, started
+	if o.bare && ctx.Err() == nil {
+		beside, besideErr := o.naked(ctx, runner, &targets[0], suite)
+		report.Beside, err = beside, errors.Join(err, besideErr)
+	}
+	if err != nil && len(results) == 0 {
+		return nil, err
+	}
+	return report, err
+}
+
+func (o *attackOptions) tryAll(ctx context.Context, runner *attack.Runner, targets []attack.Target, suite *attack.Suite) ([]attack.Result, error) {
+	var results []attack.Result
+	var failed []error
+	for i := range targets {
+		name := targets[i].Tenant.Name
+		told := time.Now()
+		o.Progressf("%s: %d Spaces, against %s", name, len(targets[i].Spaces), strings.Join(targets[i].Foreign, ", "))
+		runner.Tell = func(done, all int, control string) {
+			if now := time.Now(); now.Sub(told) >= 2*time.Second { // often enough to see that it goes on
+				told = now
+				o.Progressf("%s: %d of %d attempts, now %s", name, done, all, control)
+			}
+		}
+		tried, err := runner.Try(ctx, &targets[i], suite.Attacks())
+		results = append(results, tried...)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("tenant %s: %w", name, err))
+		}
+		if ctx.Err() != nil {
+			o.Progressf("stopped; what was made is removed, what was not tried is unknown")
+			break
+		}
+	}
+	return results, errors.Join(failed...)
+}
+
+// naked tries the suite where nobody guards. It is removed whatever happens.
+func (o *attackOptions) naked(ctx context.Context, runner *attack.Runner, like *attack.Target, suite *attack.Suite) (*attack.Report, error) {
+	o.Progressf("a naked namespace, with Kubernetes' ClusterRole admin and nothing else")
+	runner.As = ""
+	target, remove, err := runner.Naked(ctx, like.Platform)
+	defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
+	if err != nil {
+		return nil, err
+	}
+	results, err := o.tryAll(ctx, runner, []attack.Target{*target}, suite)
+	return attack.Summarise(suite, results), err
+}
+
+// runName is unique to a run, sorts by time and is fit for a label's value.
+func runName(started time.Time) string {
+	var random [3]byte
+	_, _ = rand.Read(random[:]) // never fails, by its documentation
+	return fmt.Sprintf("%s-%x", started.Format("20060102t150405"), random)
+}

@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"encoding/xml"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/attack"
+)
+
+// listedAttack is the JSON form of one attack of a suite.
+type listedAttack struct {
+	Item      string `json:"item"`
+	Attack    string `json:"attack"`
+	Title     string `json:"title"`
+	RefusedBy string `json:"refusedBy"`
+}
+
+// writeList prints what a suite tries.
+func (o *attackOptions) writeList(suite *attack.Suite) error {
+	var listed []listedAttack
+	all := suite.Attacks()
+	for _, item := range suite.Items {
+		for i := range all {
+			if item.Has(all[i].ID) {
+				listed = append(listed, listedAttack{item.ID, all[i].ID, all[i].Title, all[i].Refusal.String()})
+			}
+		}
+	}
+	headers, rows := []string{"ITEM", "ATTACK", "MUST BE REFUSED BY", "WHAT IT TRIES"}, make([][]string, len(listed))
+	for i, l := range listed {
+		rows[i] = []string{l.Item, l.Attack, l.RefusedBy, l.Title}
+	}
+	switch o.format.value {
+	case formatJSON:
+		return writeJSON(o.Out, listed)
+	case formatMarkdown:
+		return writeMarkdownTable(o.Out, headers, rows)
+	case formatJUnit:
+		return fmt.Errorf("-o %s: a list has no results: choose table, json or markdown", formatJUnit)
+	}
+	if _, err := fmt.Fprintf(o.Out, "%d attacks in suite %s. %s\n\n", len(all), suite.Name, suite.About); err != nil {
+		return err
+	}
+	return writeTable(o.Out, headers, rows)
+}
+
+func (o *attackOptions) writeRights() error {
+	rights := attack.RunnerRights()
+	lines := make([]rightLine, len(rights))
+	for i := range rights {
+		lines[i] = lineOf("", &rights[i].Rule, rights[i].Why)
+	}
+	return writeRights(o.IOStreams, o.format.value, lines, "A cluster's administrator has them. They let their holder act as any user but members of system:masters: bind them\n"+
+		"to whoever attacks, for as long as it takes. An API server before Kubernetes 1.36 knows plain impersonation only.")
+}
+
+// write prints the report in the format that was asked for.
+func (o *attackOptions) write(report *attack.Report) error {
+	switch o.format.value {
+	case formatJSON:
+		return writeJSON(o.Out, report)
+	case formatJUnit:
+		return o.writeJUnit(report)
+	}
+	headers, rows := attackRows(newPaint(o.Out), report)
+	if o.format.value == formatMarkdown {
+		if _, err := fmt.Fprintf(o.Out, "%s\n\n", attackSummary(report)); err != nil {
+			return err
+		}
+		return writeMarkdownTable(o.Out, headers, rows)
+	}
+	p := newPaint(o.Out)
+	if _, err := fmt.Fprintf(o.Out, "%s %s\n\n", p.mark(verdictMark(report.Verdict)), wrapped(attackSummary(report), 2)); err != nil {
+		return err
+	}
+	if err := writeTable(o.Out, headers, rows); err != nil {
+		return err
+	}
+	return o.writeProblems(p, report)
+}
+
+func verdictMark(v v1alpha1.Verdict) mark {
+	switch v {
+	case v1alpha1.Isolated:
+		return markOK
+	case v1alpha1.Exposed:
+		return markProblem
+	case "":
+		return markNote
+	case v1alpha1.Unknown:
+	}
+	return markUnknown
+}
+
+// attackSummary is the answer in a sentence.
+func attackSummary(r *attack.Report) string {
+	count := map[v1alpha1.Verdict]int{}
+	for i := range r.Items {
+		count[r.Items[i].Verdict]++
+	}
+	tried := fmt.Sprintf("%s as %s", plural(r.Attempts, "attempt"), strings.Join(r.Tenants, ", "))
+	var text string
+	switch r.Verdict {
+	case v1alpha1.Isolated:
+		text = "isolated: " + tried + ", every one answered as it must be."
+	case v1alpha1.Exposed:
+		text = fmt.Sprintf("exposed: %s; %s not held.", tried, plural(count[v1alpha1.Exposed], "line"))
+	default:
+		text = fmt.Sprintf("unknown: %s; of %s nothing is known for sure.", tried, plural(count[v1alpha1.Unknown], "line"))
+	}
+	passed := fmt.Sprintf(" %d of %d hold", count[v1alpha1.Isolated], len(r.Items)-count[""])
+	if r.Beside != nil {
+		held := 0
+		for i := range r.Beside.Items {
+			if r.Beside.Items[i].Verdict == v1alpha1.Isolated {
+				held++
+			}
+		}
+		passed += fmt.Sprintf(", and %d of %d in a naked namespace", held, len(r.Beside.Items))
+	}
+	return text + passed + "."
+}
+
+// attackRows is a line for each item. What no attack here could show is said too: it is not known to hold by this report.
+func attackRows(p paint, r *attack.Report) (headers []string, rows [][]string) {
+	headers = []string{strings.ToUpper(strings.TrimSuffix(r.Suite, "s")), "VERDICT", "ATTEMPTS", "REFUSED BY", "ABOUT"}
+	if r.Beside != nil {
+		headers = slices.Insert(headers, 2, "NAKED")
+	}
+	for i := range r.Items {
+		item := &r.Items[i]
+		row := []string{item.ID, verdictWord(p, item.Verdict), fmt.Sprint(len(item.Attempts)), strings.Join(item.Refusals, ", "), item.Title}
+		if r.Beside != nil {
+			row = slices.Insert(row, 2, verdictWord(p, r.Beside.Items[i].Verdict))
+		}
+		rows = append(rows, row)
+	}
+	return headers, rows
+}
+
+func verdictWord(p paint, v v1alpha1.Verdict) string {
+	switch v {
+	case v1alpha1.Isolated:
+		return p.good("isolated")
+	case v1alpha1.Exposed:
+		return p.bad("exposed")
+	case "":
+		return p.faint("not tried")
+	case v1alpha1.Unknown:
+	}
+	return p.open("unknown")
+}
+
+// writeProblems tells of each attempt that did not end as it must, and with -v of every other as well.
+func (o *attackOptions) writeProblems(p paint, r *attack.Report) error {
+	var b strings.Builder
+	for i := range r.Items {
+		item := &r.Items[i]
+		headed := false
+		for _, a := range item.Attempts {
+			if a.Verdict == v1alpha1.Isolated && !o.Verbose() {
+				continue
+			}
+			if !headed {
+				headed = true
+				fmt.Fprintf(&b, "\n%s  %s\n", p.bold(item.ID), item.Title)
+			}
+			writeAttempt(&b, p, &a)
+		}
+		if item.Story != "" && o.Verbose() {
+			fmt.Fprintf(&b, "    %s\n", p.faint(wrapped(item.Story, 4)))
+		}
+	}
+	if r.Verdict != v1alpha1.Isolated {
+		b.WriteString("\n`bulkhead explain CONTROL` says what a control needs and what to do.\n")
+	}
+	_, err := fmt.Fprint(o.Out, b.String())
+	return err
+}
+
+func writeAttempt(b *strings.Builder, p paint, a *attack.Attempt) {
+	where := a.Namespace
+	if a.Against != "" {
+		where = strings.TrimSpace(where + " against " + a.Against)
+	}
+	if where != "" {
+		where = " (" + where + ")"
+	}
+	said := a.Detail
+	if said == "" {
+		said = a.Title + ": refused by " + a.RefusedBy + ": " + a.Says
+	}
+	fmt.Fprintf(b, "  %s %s as %s%s\n      %s\n", p.mark(verdictMark(a.Verdict)), a.Attack, a.As, where, wrapped(said, 6))
+}
+
+// The parts of JUnit's XML that continuous integration reads.
+type (
+	junitSuite struct {
+		XMLName  xml.Name    `xml:"testsuite"`
+		Name     string      `xml:"name,attr"`
+		Tests    int         `xml:"tests,attr"`
+		Failures int         `xml:"failures,attr"`
+		Errors   int         `xml:"errors,attr"`
+		Skipped  int         `xml:"skipped,attr"`
+		Cases    []junitCase `xml:"testcase"`
+	}
+	junitCase struct {
+		Class   string        `xml:"classname,attr"`
+		Name    string        `xml:"name,attr"`
+		Failure *junitProblem `xml:"failure,omitempty"`
+		Error   *junitProblem `xml:"error,omitempty"`
+		Skipped *junitProblem `xml:"skipped,omitempty"`
+	}
+	junitProblem struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+// writeJUnit has a test case for each item: a failure is an exposure, an error is what is unknown.
+func (o *attackOptions) writeJUnit(r *attack.Report) error {
+	suite := junitSuite{Name: "bulkhead attack " + r.Suite, Tests: len(r.Items)}
+	for i := range r.Items {
+		item := &r.Items[i]
+		c := junitCase{Class: r.Suite, Name: item.ID + ": " + item.Title}
+		problem := &junitProblem{Message: item.Title, Text: details(item)}
+		switch item.Verdict {
+		case v1alpha1.Exposed:
+			c.Failure, suite.Failures = problem, suite.Failures+1
+		case v1alpha1.Unknown:
+			c.Error, suite.Errors = problem, suite.Errors+1
+		case "":
+			problem.Text = "no attack of this item applies to these tenants"
+			c.Skipped, suite.Skipped = problem, suite.Skipped+1
+		case v1alpha1.Isolated:
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	data, err := xml.MarshalIndent(suite, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode JUnit: %w", err)
+	}
+	_, err = fmt.Fprintf(o.Out, "%s%s\n", xml.Header, data)
+	return err
+}
+
+func details(item *attack.ItemReport) string {
+	var lines []string
+	for _, a := range item.Attempts {
+		if a.Verdict != v1alpha1.Isolated {
+			lines = append(lines, fmt.Sprintf("%s as %s: %s", a.Attack, a.As, a.Detail))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
