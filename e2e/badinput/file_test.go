@@ -35,6 +35,13 @@ func TestBadFilesAreRefused(t *testing.T) {
 		{"nested without end", tenant + "  x: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "nested deeper than 64 levels"},
 		{"a document larger than etcd's", tenant + "  x: " + strings.Repeat("y", 1600<<10) + "\n", "FILE:1:1: Tenant: larger than 1536 KiB: no API server takes an object of this size"},
 		{"a binary value", tenant + "  x: !!binary aGVsbG8=\n", "FILE:19:6: tag !!binary is not supported"},
+		{"UTF-16", "\xff\xfek\x00i\x00n\x00d\x00", "FILE:1:4: not a text file: it has a zero byte"},
+		{"a byte order mark in the middle", strings.Replace(tenant, "boundary: Inside", "boundary: \ufeffInside", 1), `FILE:9:13: Tenant news: spec.boundary: Unsupported value: "\ufeffInside"`},
+		{"an invisible space in a value", strings.Replace(tenant, "boundary: Inside", "boundary: Inside\u200b", 1), `FILE:9:13: Tenant news: spec.boundary: Unsupported value: "Inside\u200b"`},
+		{"letters that run backwards in a key", strings.Replace(tenant, "boundary: Inside", "\u202eboundary: Inside", 1), `FILE:9:14: Tenant news: unknown field "spec.\u202eboundary": did you mean "boundary"?`},
+		{"a number without end", strings.Replace(tenant, "pods: 40", "pods: "+strings.Repeat("9", 400), 1), "FILE:11:3: Tenant news: spec.quota: Invalid value: an amount has at most 16 characters"},
+		{"a name without end", strings.Replace(tenant, "  name: news\n", "  name: "+strings.Repeat("n", 100_000)+"\n", 1), "FILE:4:9: Tenant "},
+		{"a key without end", tenant + "  " + strings.Repeat("k", 100_000) + ": x\n", "FILE:19:"},
 		{"a Go tag", tenant + "  x: !!python/object:os.system [ls]\n", "unknown field \"spec.x\""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -100,7 +100,7 @@ func ReadFiles(paths []string, stdin io.Reader) (Files, error) {
 	for i := range inputs {
 		documents = append(documents, split(&inputs[i])...)
 	}
-	results := decodeAll(documents, newDefinitions().decode)
+	results := inParallel(documents, newDefinitions().decode)
 	var files Files
 	var faults []Fault
 	for i := range results {
@@ -135,22 +135,22 @@ func newFaultsError(inputs []input, faults []Fault) *FaultsError {
 	return &FaultsError{Faults: told, More: len(faults) - len(told)}
 }
 
-// decodeAll decodes the documents on all processors. The results are in the documents' order.
-func decodeAll[R any](documents []document, decode func(*document) R) []R {
-	results := make([]R, len(documents))
-	const batch = 16 // documents per hand-over: a document takes some tens of microseconds
+// inParallel does the same to many things on all processors. The results are in the things' order.
+func inParallel[T, R any](things []T, do func(*T) R) []R {
+	results := make([]R, len(things))
+	const batch = 16 // things per hand-over: a file or a document takes some tens of microseconds
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(documents)/batch+1) {
+	for range min(runtime.GOMAXPROCS(0), len(things)/batch+1) {
 		workers.Go(func() {
 			for from := range next {
-				for i := from; i < min(from+batch, len(documents)); i++ {
-					results[i] = decode(&documents[i])
+				for i := from; i < min(from+batch, len(things)); i++ {
+					results[i] = do(&things[i])
 				}
 			}
 		})
 	}
-	for from := 0; from < len(documents); from += batch {
+	for from := 0; from < len(things); from += batch {
 		next <- from
 	}
 	close(next)

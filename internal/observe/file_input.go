@@ -26,7 +26,7 @@ type input struct {
 
 // readInputs reads every file once, however often it is named.
 func readInputs(paths []string, stdin io.Reader) ([]input, error) {
-	var inputs []input
+	var unread []string
 	seen := map[string]bool{}
 	var faults []error
 	for _, path := range paths {
@@ -40,13 +40,19 @@ func readInputs(paths []string, stdin io.Reader) ([]input, error) {
 				continue
 			}
 			seen[filepath.Clean(name)] = true
-			in, err := readInput(name, stdin)
-			if err != nil {
-				faults = append(faults, err)
-				continue
-			}
-			inputs = append(inputs, in)
+			unread = append(unread, name)
 		}
+	}
+	type outcome struct {
+		input
+		err error
+	}
+	inputs := make([]input, 0, len(unread))
+	for _, read := range inParallel(unread, func(name *string) outcome {
+		in, err := readInput(*name, stdin)
+		return outcome{in, err}
+	}) {
+		inputs, faults = append(inputs, read.input), append(faults, read.err)
 	}
 	return inputs, errors.Join(faults...)
 }

@@ -71,7 +71,7 @@ func Manifests(paths []string, stdin io.Reader, o ManifestOptions) (*World, erro
 		documents = append(documents, split(&inputs[i])...)
 	}
 	reader := manifestReader{kinds: kindTable(), own: newDefinitions()}
-	results := decodeAll(documents, reader.read)
+	results := inParallel(documents, reader.read)
 	c := newContents()
 	var faults []Fault
 	for i := range results {
