@@ -65,7 +65,7 @@ func validations(s *v1alpha1.PlatformSpec) []validation {
 	return []validation{
 		images(s), priority(s), scheduling(s), runtimes(s), tokenPods(), tokenCredentials(), nodeAffinity(),
 		services(), endpoints(), ingresses(), ownNetworkPolicies(), claims(s), volumes(), roleBindings(),
-		managedObjects(), ownedLabels(), managedNamespaces(), protectedTenants(), definitions(), lapsedPodSecurity(), audit(),
+		managedObjects(), ownedLabels(), managedNamespaces(), protectedTenants(), futureWaivers(), definitions(), lapsedPodSecurity(), audit(),
 	}
 }
 

@@ -174,6 +174,24 @@ func protectedTenants() validation {
 	}
 }
 
+// futureWaivers (control guardrail) refuses a Waiver that is over when it is made: it would suspend nothing, and look like a
+// record of an exception that never was. A definition's rules have no clock; admission has the time that the API server
+// gives the object. Those that expire later stay, as records.
+func futureWaivers() validation {
+	return validation{
+		name: "waivers", control: "guardrail",
+		about: "A Waiver expires after it is made.",
+		match: match{rules: []admissionv1.NamedRuleWithOperations{on(v1alpha1.GroupVersion.Group, []string{"waivers"}, onCreate)}},
+		checks: []check{{
+			expression: "timestamp(dyn(object).metadata.creationTimestamp) < timestamp(dyn(object).spec.expires)",
+			message: `'Waiver "' + dyn(object).metadata.?name.orValue('') + '" expired at ' + dyn(object).spec.expires + ', before it was made at ' +
+ string(timestamp(dyn(object).metadata.creationTimestamp)) + ': give spec.expires a time to come'`,
+			fallback: "the Waiver expired before it was made: give spec.expires a time to come",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
 // definitions (control guardrail): to delete a definition is to delete every object of its kind.
 func definitions() validation {
 	allow := celString(AnnotationAllowDeletion)

@@ -212,3 +212,26 @@ func TestPodSecurityWaiverEnds(t *testing.T) {
 		})
 	}
 }
+
+// Promise: a Waiver that is over when it is made is refused, by the API server's clock and in words that say both times;
+// one with a second to go is not.
+func TestExpiredWaiverIsRefused(t *testing.T) {
+	waiver := func(expires time.Time) *v1alpha1.Waiver {
+		return &v1alpha1.Waiver{ObjectMeta: metav1.ObjectMeta{Name: "over"}, Spec: v1alpha1.WaiverSpec{
+			Control: "images", Tenant: "news", Workload: "web", Reason: "a reason that is long enough", Approver: "security", Expires: metav1.NewTime(expires),
+		}}
+	}
+	now := time.Now()
+	for name, expires := range map[string]time.Time{"long ago": now.AddDate(-1, 0, 0), "a moment ago": now, "in another zone": now.Add(-time.Hour).In(time.FixedZone("", 7200))} {
+		t.Run(name, func(t *testing.T) {
+			err := admin.Create(t.Context(), waiver(expires), client.DryRunAll)
+			assertRefused(t, err, "waivers", `guardrail: Waiver "over" expired at `+expires.UTC().Format(time.RFC3339)+", before it was made at "+now.UTC().Format("2006-"))
+			if err == nil || !strings.Contains(err.Error(), "give spec.expires a time to come") {
+				t.Errorf("it does not say what to do: %v", err)
+			}
+		})
+	}
+	if err := admin.Create(t.Context(), waiver(now.Add(time.Minute)), client.DryRunAll); err != nil {
+		t.Errorf("a Waiver with a minute to go: %v", err)
+	}
+}
