@@ -37,6 +37,7 @@ type Code struct {
 // Checks lists every check, in the order of a report.
 func Checks() []Check {
 	return []Check{
+		rbacCheck(),
 		podsCheck(),
 		networkCheck(),
 		coverageCheck(),

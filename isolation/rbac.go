@@ -64,6 +64,8 @@ func (b *binding) scope() string { return b.object.Namespace }
 type role struct {
 	object Object
 	rules  []rbacv1.PolicyRule
+	// aggregated says that its rules come from others, by their labels.
+	aggregated bool
 }
 
 type roleKey struct {
@@ -114,10 +116,10 @@ func (r *RBAC) indexRoles(s *snapshot.Snapshot) {
 	}
 	r.roles = make(map[roleKey]*role, len(roles)+len(clusterRoles))
 	for _, o := range roles {
-		r.roles[roleKey{"Role", o.Namespace, o.Name}] = &role{Object{"Role", o.Namespace, o.Name}, o.Rules}
+		r.roles[roleKey{"Role", o.Namespace, o.Name}] = &role{Object{"Role", o.Namespace, o.Name}, o.Rules, false}
 	}
 	for _, o := range clusterRoles {
-		r.roles[roleKey{kind: "ClusterRole", name: o.Name}] = &role{Object{Kind: "ClusterRole", Name: o.Name}, o.Rules}
+		r.roles[roleKey{kind: "ClusterRole", name: o.Name}] = &role{Object{Kind: "ClusterRole", Name: o.Name}, o.Rules, o.AggregationRule != nil}
 	}
 }
 

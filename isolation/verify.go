@@ -40,6 +40,7 @@ type proof struct {
 	owner map[string]string
 	// once computed and shared by checks
 	network func() *NetworkReach
+	rights  func() *rbacReach
 }
 
 // Verify proves what every tenant of a snapshot can reach. Everything is looked at in every call; the same snapshot and
@@ -66,6 +67,7 @@ func newProof(s *snapshot.Snapshot, o Options) *proof {
 		}
 	}
 	p.network = sync.OnceValue(func() *NetworkReach { return Reach(s, o.Workers) })
+	p.rights = sync.OnceValue(func() *rbacReach { return newRBACReach(s, NewRBAC(s), o.Admission, p.owner) })
 	return p
 }
 

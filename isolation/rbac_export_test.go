@@ -1,0 +1,28 @@
+package isolation
+
+import (
+	"runtime"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// CountRBACFindings runs the rbac check alone.
+func CountRBACFindings(s *snapshot.Snapshot) int {
+	p := newProof(s, Options{})
+	findings, _ := rbacCheck().run(p)
+	return len(findings)
+}
+
+// RBACHeap is how much memory the finished closure holds beside the snapshot, in bytes.
+func RBACHeap(s *snapshot.Snapshot) uint64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	p := newProof(s, Options{})
+	findings, _ := rbacCheck().run(p)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(findings)
+	runtime.KeepAlive(p)
+	return after.HeapAlloc - min(before.HeapAlloc, after.HeapAlloc)
+}
