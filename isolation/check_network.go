@@ -74,7 +74,7 @@ func networkSideCodes() []Code {
 			Fix:      "Refuse by an admission policy what opens more than the namespace itself, and changes of the platform's own policies.",
 			Controls: []string{"network-default", "guardrail"}, Mappings: []string{"K04", "K05"}},
 		{ID: "BH3011", Title: "A tenant may take a label that policies trust", Severity: High,
-			Why:      "A policy that selects namespaces by a label lets in whoever bears it.",
+			Why:      "A policy that selects namespaces by a label lets in whoever bears it, and loses hold of whoever takes it off.",
 			Fix:      "Select namespaces by kubernetes.io/metadata.name, or keep tenants from changing their namespaces' labels.",
 			Controls: []string{"guardrail"}, Mappings: []string{"K02", "K05"}},
 	}

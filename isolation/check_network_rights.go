@@ -58,39 +58,52 @@ type networkRights struct {
 	trusted []trustedLabel
 }
 
-// trustedLabel is a label of namespaces that a policy lets in.
+// trustedLabel is a label of namespaces that a policy goes by.
 type trustedLabel struct {
 	by         Object
 	key, value string
+	// holds is true where the label keeps its bearer under a policy, rather than let it in.
+	holds bool
 }
 
-// trustedLabels are the labels, other than the name, by which policies let other namespaces in.
+// trustedLabels are the labels, other than the name, by which policies let other namespaces in or hold on to them.
 func (n *networkFindings) trustedLabels() []trustedLabel {
-	var list []trustedLabel
-	known := map[string]bool{}
-	add := func(by Object, s selector) {
-		for _, label := range trustedBy(by, s) {
-			if !known[label.key+"="+label.value] {
-				known[label.key+"="+label.value] = true
-				list = append(list, label)
-			}
-		}
-	}
+	list := n.reach.tiers.trusted()
 	for _, s := range n.reach.spaces {
 		for _, p := range s.policies {
 			for _, a := range p.in {
 				if a.peer.kind == podsIn {
-					add(Object{"NetworkPolicy", p.source.Namespace, p.source.Name}, a.peer.namespaces)
+					list = append(list, trustedBy(Object{"NetworkPolicy", p.source.Namespace, p.source.Name}, a.peer.namespaces, false)...)
 				}
 			}
 		}
 	}
-	if t := n.reach.tiers; t != nil {
-		for i := range t.rules {
-			for _, peer := range t.rules[i].peers {
-				if t.rules[i].direction == ingress && t.rules[i].action == tierAllow {
-					add(Object{Kind: t.rules[i].policy.kind, Name: t.rules[i].policy.name}, peer.namespaces)
-				}
+	known := map[trustedLabel]bool{}
+	return slices.DeleteFunc(list, func(l trustedLabel) bool {
+		l.by = Object{}
+		was := known[l]
+		known[l] = true
+		return was
+	})
+}
+
+// trusted are the labels that policies of administrators go by: those that let in, and those of their subjects, who get
+// rid of a Deny without them.
+func (t *tiers) trusted() []trustedLabel {
+	var list []trustedLabel
+	if t == nil {
+		return nil
+	}
+	for i := range t.rules {
+		rule := &t.rules[i]
+		by := Object{Kind: rule.policy.kind, Name: rule.policy.name}
+		if rule.action == tierDeny {
+			list = append(list, trustedBy(by, rule.policy.namespaces, true)...)
+			continue
+		}
+		for _, peer := range rule.peers {
+			if rule.direction == ingress {
+				list = append(list, trustedBy(by, peer.namespaces, false)...)
 			}
 		}
 	}
@@ -98,15 +111,15 @@ func (n *networkFindings) trustedLabels() []trustedLabel {
 }
 
 // trustedBy are the labels that a selector asks for. Whoever lacks one that it asks to lack has nothing to take.
-func trustedBy(by Object, s selector) []trustedLabel {
+func trustedBy(by Object, s selector, holds bool) []trustedLabel {
 	var list []trustedLabel
 	for _, r := range s.requirements {
 		switch {
 		case r.key == corev1.LabelMetadataName: // the API server writes it
 		case r.operator == metav1.LabelSelectorOpIn:
-			list = append(list, trustedLabel{by, r.key, r.values[0]})
+			list = append(list, trustedLabel{by, r.key, r.values[0], holds})
 		case r.operator == metav1.LabelSelectorOpExists:
-			list = append(list, trustedLabel{by, r.key, ""})
+			list = append(list, trustedLabel{by, r.key, "", holds})
 		}
 	}
 	return list
@@ -234,7 +247,8 @@ func (r *networkRights) isolates(s *space, p *policy) bool {
 // relabels tries to give the namespace a label that others' policies trust.
 func (r *networkRights) relabels(s *space, subject Subject) (Finding, bool) {
 	for _, label := range r.trusted {
-		if value, has := s.source.Labels.Get(label.key); has && (value == label.value || label.value == "") || label.by.Namespace == s.source.Name {
+		value, has := s.source.Labels.Get(label.key)
+		if bears := has && (value == label.value || label.value == ""); bears != label.holds || label.by.Namespace == s.source.Name {
 			continue
 		}
 		allowed, path := false, []Step(nil)
@@ -247,12 +261,15 @@ func (r *networkRights) relabels(s *space, subject Subject) (Finding, bool) {
 			return Finding{}, false
 		}
 		before, after := namespaceObject(s), namespaceObject(s)
-		after.Labels[label.key] = cmp.Or(label.value, "true")
+		does, effect := fmt.Sprintf("label namespace %s with %s=%s, which %s lets in", s.source.Name, label.key, label.value, label.by), "lets in namespaces with label "+label.key+"="+label.value
+		if after.Labels[label.key] = cmp.Or(label.value, "true"); label.holds {
+			delete(after.Labels, label.key)
+			does, effect = fmt.Sprintf("take label %s from namespace %s, by which %s holds it", label.key, s.source.Name, label.by), "holds namespaces with label "+label.key
+		}
 		verdict, why := r.admits(&AdmissionRequest{Subject: subject, Operation: "UPDATE", Kind: corev1.SchemeGroupVersion.WithKind("Namespace"),
 			Resource: corev1.SchemeGroupVersion.WithResource("namespaces"), Namespace: s.source.Name, Name: s.source.Name, Object: after, OldObject: before})
 		if verdict != Isolated {
-			return r.rightFinding("BH3011", verdict, subject, append(path, Step{label.by, "lets in namespaces with label " + label.key + "=" + label.value}),
-				fmt.Sprintf("label namespace %s with %s=%s, which %s lets in", s.source.Name, label.key, label.value, label.by), why), true
+			return r.rightFinding("BH3011", verdict, subject, append(path, Step{label.by, effect}), does, why), true
 		}
 	}
 	return Finding{}, false

@@ -47,7 +47,7 @@ func (d dumb) judge(policies []dumbPolicy, self, other *snapshot.Pod, otherIP ne
 	tier := mayBeSilent
 	for _, api := range []string{"ANP", "BANP", "CNP"} {
 		result := mayBeSilent
-		for priority := range int32(1001) {
+		for _, priority := range []int32{0, 1, 2, 3, 4, 5, 6, 7, 999, 1000} { // those of the random worlds
 			level := mayBeSilent
 			for _, policy := range policies {
 				if policy.api != api || policy.priority != priority || self.HostNetwork || !policy.subject(self) {
