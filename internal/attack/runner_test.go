@@ -193,6 +193,21 @@ func TestNothingIsLeftAndNothingElseIsTouched(t *testing.T) {
 	nothingLeft(t, f)
 }
 
+// Promise: what a dry-run shows, the real request shows too, and is removed again.
+func TestCarriedOut(t *testing.T) {
+	f := enforced(t.Context(), t, "try-real", soft, v1alpha1.Owner{Kind: "User", Name: "try-real-jane"})
+	target := declared(t.Context(), t, f)
+	await(t, completeProver(t), f, isolated)
+	r := newRunner(t, "try-real")
+	r.Destructive = true
+	some := &Item{Attacks: []string{"images/foreign-registry*", "network-default/*", "service-expose/*", "guardrail/unmark-*", "guardrail/delete-*", "guardrail/namespace-*",
+		"rbac-escalate/role-*", "storage/*"}}
+	results, err := r.Try(t.Context(), target, slices.DeleteFunc(All(), func(a Attack) bool { return !some.Has(a.ID) }))
+	must(t, err)
+	complain(t, results)
+	nothingLeft(t, f)
+}
+
 // Promise: what the runner cannot see is Unknown: an API server whose resources cannot be discovered was not tried.
 func TestWhatIsNotSeenIsUnknown(t *testing.T) {
 	w := testWorld()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/desired"
 )
 
@@ -27,6 +28,8 @@ type Item struct {
 	Story string
 	// Attacks of the registry, by id, or by a pattern in which * stands for anything.
 	Attacks []string
+	// Naked is the verdict in a namespace that nobody guards, with Kubernetes' ClusterRole admin; empty for Exposed.
+	Naked v1alpha1.Verdict
 }
 
 // Suites are all that can be asked for; the first is the default.

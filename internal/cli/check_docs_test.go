@@ -9,24 +9,24 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/checks.md")
+var update = flag.Bool("update", false, "rewrite docs/checks.md and docs/attacks.md")
 
-// Promise: docs/checks.md says what the program says, and has the anchor that each finding points to.
+// Promise: docs/checks.md says what the program says, and has the anchor that each finding points to; docs/attacks.md has every attack.
 // Rewrite it with: go test ./internal/cli -run TestDocs -update
 func TestDocs(t *testing.T) {
-	const page = "../../docs/checks.md"
-	want := renderDocs()
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+	for page, want := range map[string]string{"../../docs/checks.md": renderDocs(), "../../docs/attacks.md": attacksPage()} {
+		if *update {
+			if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		have, err := os.ReadFile(page)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	have, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != want {
-		t.Errorf("%s is not current: run go test ./internal/cli -run TestDocs -update", page)
+		if string(have) != want {
+			t.Errorf("%s is not current: run go test ./internal/cli -run TestDocs -update", page)
+		}
 	}
 }
 

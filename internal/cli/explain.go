@@ -10,13 +10,14 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 )
 
 // topic is one thing that has a code and an explanation.
 type topic struct {
 	Code string `json:"code"`
-	// Kind is what the code is of: control, rule, reason or check.
+	// Kind is what the code is of: control, rule, reason, check or attack.
 	Kind  string `json:"kind"`
 	Title string `json:"title"`
 	// Parts are the explanation, each under its heading, in order.
@@ -34,6 +35,7 @@ const (
 	topicRule    = "rule"
 	topicReason  = "reason"
 	topicCheck   = "check"
+	topicAttack  = "attack"
 )
 
 // topics lists everything that can be explained, each from the registry that the program itself goes by.
@@ -107,7 +109,8 @@ func newExplainCommand(streams IOStreams) *cobra.Command {
 		Use:   "explain [CODE]",
 		Short: "Say what a control, a rule, a reason or a check means, and what to do",
 		Long: "Explains a code that Bulkhead shows: a control (network-default), a rule of the decision (T7), the reason of a\n" +
-			"condition (NeedsDedicatedCluster) or a check (BHC105). Without a code it lists all. Needs no cluster.",
+			"condition (NeedsDedicatedCluster), a check (BHC105) or an attack (images/foreign-registry). Without a code it lists\n" +
+			"all but the attacks, which `bulkhead attack --list` does. Needs no cluster.",
 		Example: "  bulkhead explain\n" +
 			"  bulkhead explain pod-security\n" +
 			"  bulkhead explain T7 -o markdown",
@@ -151,6 +154,11 @@ func listTopics(streams IOStreams, output string) error {
 
 func explainTopic(streams IOStreams, code, output string) error {
 	all := topics()
+	if strings.Contains(code, "/") { // attacks are too many to stand among the others: `bulkhead attack --list` lists them
+		for _, a := range attack.All() {
+			all = append(all, attackTopic(&a))
+		}
+	}
 	i := slices.IndexFunc(all, func(t topic) bool { return strings.EqualFold(t.Code, code) })
 	if i < 0 {
 		return fmt.Errorf("there is no code %q: %s; `bulkhead explain` lists all", code, nearCodes(code, all))

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/attack"
+)
+
+// attacksPage is docs/attacks.md.
+func attacksPage() string {
+	var b strings.Builder
+	suites := attack.Suites()
+	all := suites[0].Attacks()
+	fmt.Fprintf(&b, `# Attacks
+
+<!-- Generated from internal/attack by `+"`make generate`"+`. Do not edit. -->
+
+`+"`bulkhead attack [TENANT]`"+` acts with a tenant's own identities, through the real API, and tries what a tenant must not be
+able to do: %d attacks, in all their scenes. Each is made of three things:
+
+- the **positive control**, the harmless twin, which must succeed: otherwise a refusal proves nothing;
+- the **attempt**, which differs from it in a single point;
+- the **refusal** that is expected: by whom (RBAC, RBAC's escalation check, an admission policy by its name, Pod Security, a quota, a
+  LimitRange, validation), in that authority's own words.
+
+Allowed is **exposed**. Refused as expected beside a working positive control is **isolated**. Everything else, a time-out, a refusal by
+somebody else, a part of the API that could not be discovered, is **unknown**, and unknown is never reported as isolated.
+
+`+"```sh\nbulkhead attack --list                      # every attack with its id; touches nothing\n"+
+		"bulkhead attack --suite mtb --list\nbulkhead attack --rights                    # what you need to be allowed\n"+
+		"bulkhead explain images/foreign-registry    # one attack\n```"+`
+
+`+"`--as`"+` limits the identities, `+"`--against`"+` names the tenant to reach for, `+"`-o json|junit|markdown`"+` is for machines and reports. Exit status: 0
+isolated, 1 exposed, 2 unknown, 3 nothing could be tried or something may be left behind.
+
+## Safe on a production cluster
+
+- Reads in foreign namespaces ask for at most one object, or for one that does not exist; nothing that is read is kept or shown.
+- Whatever a server-side dry-run proves is tried by dry-run. Rights are tried upon objects that do not exist, with an empty body and as a
+  dry-run: any answer from behind the authorizer shows the right, and there is nothing that it could do.
+- What only the real path shows is made for real: the pods that a controller makes of a workload, ephemeral containers, changes of what is
+  there. The tenant makes it, in its own Space. Its pods bear a scheduling gate, so none ever runs; a DaemonSet is aimed at one node.
+- All of it bears the label `+"`bulkhead.dev/attack=RUN`"+`, and is removed at the end and after Ctrl-C. What a killed run left, the next run upon the
+  same tenant removes: only what bears the label, has a name that begins with `+"`bulkhead-attack-`"+`, and was written by the field manager
+  `+"`bulkhead-attack`"+`. Two runs upon one tenant at a time disturb each other; they then say unknown.
+- `+"`--qps`"+` bounds the requests (50 a second unless said otherwise); they count as the tenant's in the API server's fair queues.
+- `+"`--destructive`"+` sends for real what is otherwise a dry-run. Where a control does not hold, the harm is done. It is for test clusters.
+
+The controller's own proof, the condition Proven, asks twelve questions (and two where they apply) that are a selection of the same attacks:
+those that store nothing and read nothing.
+`, len(all))
+	benchmarkSection(&b, &suites[1])
+	incidentSection(&b, &suites[2])
+	registrySection(&b, &suites[0], all)
+	return b.String()
+}
+
+func benchmarkSection(b *strings.Builder, suite *attack.Suite) {
+	fmt.Fprintf(b, `
+## Suite mtb
+
+The Multi-Tenancy Benchmarks of Kubernetes' multi-tenancy working group: the 19 that were published, and five that were planned
+and never written. A namespace passes when every attack of the benchmark is refused as expected, or, in the three on what tenants manage
+themselves, when they can. `+"`--beside-naked`"+` makes a namespace with Kubernetes' ClusterRole `+"`admin`"+` and nothing else, tries the same there,
+shows it beside, and removes it: it passes what RBAC alone answers, 6 of 24. The archived suite counted any error as a pass.
+
+| benchmark | demands | attacks | a naked namespace |
+|---|---|---|---|
+`)
+	for _, item := range suite.Items {
+		beside := "fails"
+		switch item.Naked {
+		case v1alpha1.Isolated:
+			beside = "passes"
+		case v1alpha1.Unknown:
+			beside = "unknown: nothing is managed there"
+		case v1alpha1.Exposed:
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", item.ID, item.Title, codes(item.Attacks), beside)
+	}
+}
+
+func incidentSection(b *strings.Builder, suite *attack.Suite) {
+	b.WriteString("\n## Suite incidents\n\nWhat happened to published tenancy systems. Each is replayed with the attacks named below it.\n")
+	for _, item := range suite.Items {
+		fmt.Fprintf(b, "\n### %s\n\n**%s.** %s\n\nReplayed by %s.\n", item.ID, item.Title, item.Story, codes(item.Attacks))
+	}
+}
+
+func codes(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = "`" + w + "`"
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// registrySection has a row for each attack; those that try one thing in every kind of workload and in every way share a row.
+func registrySection(b *strings.Builder, suite *attack.Suite, all []attack.Attack) {
+	b.WriteString("\n## Suite controls: every attack, by the control that must refuse it\n\nA star stands for the kinds of workload, or the ways to change one. " +
+		"Controls without a table have nothing that an API server could answer.\n")
+	for _, item := range suite.Items {
+		rows := ""
+		told := map[string]int{}
+		for i := range all {
+			if item.Has(all[i].ID) {
+				told[family(all[i].ID)]++
+			}
+		}
+		done := map[string]bool{}
+		for i := range all {
+			a := &all[i]
+			name := family(a.ID)
+			if !item.Has(a.ID) || done[name] {
+				continue
+			}
+			done[name] = true
+			title := a.Title
+			if n := told[name]; n > 1 {
+				title += fmt.Sprintf(" (%d attacks of the kind)", n)
+			}
+			rows += fmt.Sprintf("| `%s` | %s | %s |\n", name, strings.ReplaceAll(title, "|", "\\|"), refusers(a))
+		}
+		if rows != "" {
+			fmt.Fprintf(b, "\n### %s\n\n%s.\n\n| attack | the tenant | must be refused by |\n|---|---|---|\n%s", item.ID, item.Title, rows)
+		}
+	}
+}
+
+// family is the id with a star for the kind of workload, or for the way and the kind.
+func family(id string) string {
+	for _, kind := range []string{"podtemplates", "replicationcontrollers", "daemonsets", "deployments", "replicasets", "statefulsets", "cronjobs", "jobs"} {
+		for _, way := range []string{"update", "patch", "apply"} {
+			if base, ok := strings.CutSuffix(id, "-by-"+way+"-of-"+kind); ok {
+				return base + "-by-*"
+			}
+		}
+		for _, between := range []string{"-in-", "-through-"} {
+			if base, ok := strings.CutSuffix(id, between+kind); ok {
+				return base + between + "*"
+			}
+		}
+	}
+	return id
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/internal/attack"
+)
+
+// attackTopic explains one attack of the registry.
+func attackTopic(a *attack.Attack) topic {
+	t := topic{Code: a.ID, Kind: topicAttack, Title: "The tenant " + a.Title}
+	if a.Refusal.By == attack.Nobody {
+		t.Title = "A tenant must be able to do it itself; if not, " + a.Title
+	}
+	t.add("As", identitiesOf(a.By))
+	t.add("Attempt", a.Attempt.Title)
+	t.add("Beside", a.PositiveControl.Title+", which must succeed")
+	t.add("Must be refused by", refusers(a))
+	t.add("Suites", strings.Join(suitesOf(a.ID), ", "))
+	t.add("To do", "If it is exposed, its control does not hold: see `bulkhead explain "+a.Control+"`. If it is unknown, the report says what was answered instead.")
+	return t
+}
+
+func identitiesOf(by attack.Identities) string {
+	switch {
+	case by.Has(attack.Owners) && by.Has(attack.ServiceAccounts):
+		return "owners, and the default service account of each Space"
+	case by.Has(attack.Owners):
+		return "owners"
+	}
+	return "the default service account of each Space"
+}
+
+func refusers(a *attack.Attack) string {
+	if a.Or.By != "" {
+		return a.Refusal.String() + ", or " + a.Or.String()
+	}
+	return a.Refusal.String()
+}
+
+// suitesOf names the items that an attack stands under, other than its control.
+func suitesOf(id string) []string {
+	var names []string
+	for _, suite := range attack.Suites()[1:] {
+		for _, item := range suite.Items {
+			if item.Has(id) {
+				names = append(names, suite.Name+" "+item.ID)
+			}
+		}
+	}
+	return names
+}
