@@ -40,6 +40,7 @@ func Checks() []Check {
 		rbacCheck(),
 		podsCheck(),
 		networkCheck(),
+		guardrailsCheck(),
 		coverageCheck(),
 	}
 }

@@ -29,6 +29,8 @@ type Options struct {
 type Expected struct {
 	Control string
 	Object  Object
+	// Labels and Annotations that a Namespace must have, since policies go by them; nil for other objects.
+	Labels, Annotations map[string]string
 }
 
 // proof is what checks work on.

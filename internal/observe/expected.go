@@ -17,6 +17,8 @@ import (
 type Expected struct {
 	Control string
 	Object  Ref
+	// Labels and Annotations of a Namespace, which policies go by; nil for other objects.
+	Labels, Annotations map[string]string
 }
 
 // rendered are the objects that Bulkhead makes of its own objects that were read; none without a Platform.
@@ -108,12 +110,16 @@ func expectedOf(objects []desired.Object) []Expected {
 	for _, object := range objects {
 		ref := refOf(object.GetObjectKind().GroupVersionKind().Kind, object)
 		if id := object.GetLabels()[desired.LabelControl]; id != "" {
-			list = append(list, Expected{id, ref})
+			list = append(list, Expected{Control: id, Object: ref})
 			continue
 		}
 		for i := range controls {
 			if slices.ContainsFunc(controls[i].Objects, func(named string) bool { return names(named, ref) }) {
-				list = append(list, Expected{controls[i].ID, ref})
+				e := Expected{Control: controls[i].ID, Object: ref}
+				if ref.Kind == "Namespace" {
+					e.Labels, e.Annotations = object.GetLabels(), object.GetAnnotations()
+				}
+				list = append(list, e)
 			}
 		}
 	}

@@ -1,0 +1,237 @@
+package isolation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// counted are the kinds that tenants commonly may create, with the quota keys that count them.
+func counted() []struct{ group, resource, older string } {
+	return []struct{ group, resource, older string }{
+		{"", "pods", ""}, {"", "configmaps", "configmaps"}, {"", "secrets", "secrets"}, {"", "services", "services"},
+		{"", "persistentvolumeclaims", "persistentvolumeclaims"}, {"", "replicationcontrollers", "replicationcontrollers"},
+		{"", "serviceaccounts", ""}, {"", "podtemplates", ""}, {"apps", "deployments", ""}, {"apps", "replicasets", ""},
+		{"apps", "statefulsets", ""}, {"apps", "daemonsets", ""}, {"batch", "jobs", ""}, {"batch", "cronjobs", ""},
+		{"rbac.authorization.k8s.io", "roles", ""}, {"rbac.authorization.k8s.io", "rolebindings", ""},
+		{"networking.k8s.io", "networkpolicies", ""}, {"networking.k8s.io", "ingresses", ""},
+		{"autoscaling", "horizontalpodautoscalers", ""}, {"policy", "poddisruptionbudgets", ""}, {"coordination.k8s.io", "leases", ""},
+		{"bulkhead.dev", "spaces", ""},
+	}
+}
+
+// shares looks at quotas and limit ranges.
+func (g *guardrails) shares() []Finding {
+	quotas, limits := map[string][]*corev1.ResourceQuota{}, map[string][]*corev1.LimitRange{}
+	for _, q := range g.ResourceQuotas {
+		quotas[q.Namespace] = append(quotas[q.Namespace], q)
+	}
+	for _, l := range g.LimitRanges {
+		limits[l.Namespace] = append(limits[l.Namespace], l)
+	}
+	var findings []Finding
+	for i := range g.Tenants {
+		t := &g.Tenants[i]
+		for _, ns := range t.Namespaces {
+			findings = append(findings, g.share(t, ns, quotas[ns])...)
+			findings = append(findings, g.limited(t, ns, quotas[ns], limits[ns])...)
+		}
+		findings = append(findings, g.sum(t, quotas)...)
+	}
+	return findings
+}
+
+// share looks at the quotas of one namespace.
+func (g *guardrails) share(t *snapshot.Tenant, ns string, quotas []*corev1.ResourceQuota) []Finding {
+	creatable := g.creatable(ns)
+	if len(creatable) == 0 {
+		return nil
+	}
+	blamed := Object{"ResourceQuota", ns, "bulkhead"}
+	for e := range g.expected {
+		if e.Kind == "ResourceQuota" && e.Namespace == ns {
+			blamed = e
+		}
+	}
+	hard := corev1.ResourceList{}
+	for _, q := range quotas {
+		if len(q.Spec.Scopes) == 0 && q.Spec.ScopeSelector == nil {
+			blamed = Object{"ResourceQuota", q.Namespace, q.Name}
+			for key, value := range effective(q) {
+				if known, has := hard[key]; !has || value.Cmp(known) < 0 {
+					hard[key] = value
+				}
+			}
+		}
+	}
+	finding := func(words string) []Finding {
+		return []Finding{{Code: "BH4013", Verdict: Exposed, From: t.Name, To: EveryTenant,
+			What: fmt.Sprintf("in namespace %s, %s", ns, words), Witness: []Step{{blamed, words}}, Blame: []Object{blamed}}}
+	}
+	if len(hard) == 0 {
+		return finding("no ResourceQuota bounds anything")
+	}
+	var unbounded []string
+	for _, need := range g.needed(t, creatable) {
+		if !slices.ContainsFunc(need, func(key string) bool { _, has := hard[corev1.ResourceName(key)]; return has }) {
+			unbounded = append(unbounded, need[0])
+		}
+	}
+	if len(unbounded) > 0 {
+		return finding("no ResourceQuota bounds " + strings.Join(distinct(unbounded), ", "))
+	}
+	return nil
+}
+
+// effective is what binds: what the quota's controller has taken over, where it has looked at all.
+func effective(q *corev1.ResourceQuota) corev1.ResourceList {
+	if len(q.Status.Hard) == 0 {
+		return q.Spec.Hard
+	}
+	return q.Status.Hard
+}
+
+// creatable are the quota keys, any of a row, of what somebody of the tenant may create in a namespace.
+func (g *guardrails) creatable(ns string) [][]string {
+	subjects := g.subjects(ns)
+	var rows [][]string
+	for _, kind := range counted() {
+		if !slices.ContainsFunc(subjects, func(s Subject) bool {
+			allowed, _ := g.rights.Allowed(s, Attributes{Verb: "create", Group: kind.group, Resource: kind.resource, Namespace: ns})
+			return allowed
+		}) {
+			continue
+		}
+		key := "count/" + kind.resource
+		if kind.group != "" {
+			key += "." + kind.group
+		}
+		row := []string{key}
+		if kind.older != "" {
+			row = append(row, kind.older)
+		}
+		rows = append(rows, row)
+		if kind.resource == "pods" {
+			rows = append(rows, []string{"requests.cpu", "cpu", "limits.cpu"}, []string{"requests.memory", "memory", "limits.memory"})
+		}
+	}
+	return rows
+}
+
+// needed adds what the tenant's own quota names.
+func (g *guardrails) needed(t *snapshot.Tenant, rows [][]string) [][]string {
+	makesPods := slices.ContainsFunc(rows, func(row []string) bool { return row[0] == "count/pods" })
+	if !makesPods {
+		return rows
+	}
+	for key := range t.Quota {
+		rows = append(rows, []string{string(key)})
+	}
+	return rows
+}
+
+// sum looks whether the quotas of a tenant's namespaces add up to no more than it has.
+func (g *guardrails) sum(t *snapshot.Tenant, quotas map[string][]*corev1.ResourceQuota) []Finding {
+	var beyond []string
+	var blamed []Object
+	for _, key := range sortedResources(t.Quota) {
+		total := resource.Quantity{}
+		var holders []Object
+		for _, ns := range t.Namespaces {
+			var least *resource.Quantity
+			for _, q := range quotas[ns] {
+				if value, has := effective(q)[key]; has && len(q.Spec.Scopes) == 0 && (least == nil || value.Cmp(*least) < 0) {
+					least = &value
+					holders = append(holders, Object{"ResourceQuota", q.Namespace, q.Name})
+				}
+			}
+			if least != nil {
+				total.Add(*least)
+			}
+		}
+		if has := t.Quota[key]; total.Cmp(has) > 0 {
+			beyond = append(beyond, fmt.Sprintf("%s is %s of %s", key, total.String(), has.String()))
+			blamed = append(blamed, holders...)
+		}
+	}
+	if len(beyond) == 0 {
+		return nil
+	}
+	slices.SortFunc(blamed, func(a, b Object) int { return strings.Compare(a.String(), b.String()) })
+	words := "the quotas of its namespaces add up to more than the tenant has: " + strings.Join(beyond, ", ")
+	return []Finding{{Code: "BH4014", Verdict: Exposed, From: t.Name, To: EveryTenant, What: "tenant " + t.Name + ": " + words,
+		Witness: []Step{{Does: words}}, Blame: slices.Compact(blamed)}}
+}
+
+func sortedResources(list corev1.ResourceList) []corev1.ResourceName {
+	keys := make([]corev1.ResourceName, 0, len(list))
+	for key := range list {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// limited looks at the limit ranges of one namespace in which the tenant may create pods.
+func (g *guardrails) limited(t *snapshot.Tenant, ns string, quotas []*corev1.ResourceQuota, limits []*corev1.LimitRange) []Finding {
+	if !slices.ContainsFunc(g.creatable(ns), func(row []string) bool { return row[0] == "count/pods" }) {
+		return nil
+	}
+	blamed := Object{"LimitRange", ns, "bulkhead"}
+	defaults, least := corev1.ResourceList{}, corev1.ResourceList{}
+	var faults []string
+	for _, l := range limits {
+		blamed = Object{"LimitRange", l.Namespace, l.Name}
+		for i := range l.Spec.Limits {
+			item := &l.Spec.Limits[i]
+			if item.Type == corev1.LimitTypeContainer {
+				for key, value := range item.Default {
+					defaults[key] = value
+				}
+				for key, value := range item.Min {
+					least[key] = value
+				}
+			}
+			faults = append(faults, tooLarge(t, item)...)
+		}
+	}
+	for _, key := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		_, has := defaults[key]
+		inQuota := slices.ContainsFunc(quotas, func(q *corev1.ResourceQuota) bool { _, counted := effective(q)["limits."+key]; return counted })
+		if !has && !inQuota {
+			faults = append(faults, fmt.Sprintf("a container that names no limit of %s has none", key))
+		}
+		if minimum := least[key]; minimum.IsZero() {
+			faults = append(faults, fmt.Sprintf("a container may name a limit of %s of 0, which is none", key))
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return []Finding{{Code: "BH4015", Verdict: Exposed, From: t.Name, To: EveryTenant,
+		What: fmt.Sprintf("in namespace %s, %s", ns, strings.Join(faults, "; ")), Witness: []Step{{blamed, strings.Join(faults, "; ")}}, Blame: []Object{blamed}}}
+}
+
+// tooLarge says which maxima are beyond what the whole tenant has, and which are missing where it has a bound.
+func tooLarge(t *snapshot.Tenant, item *corev1.LimitRangeItem) []string {
+	var faults []string
+	for _, key := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		total, bounded := t.Quota["limits."+key]
+		if !bounded {
+			total, bounded = t.Quota["requests."+key]
+		}
+		if !bounded || item.Type != corev1.LimitTypeContainer {
+			continue
+		}
+		most, has := item.Max[key]
+		if !has || most.Cmp(total) > 0 {
+			faults = append(faults, fmt.Sprintf("one container may have more %s than the whole tenant, which has %s", key, total.String()))
+		}
+	}
+	return faults
+}
