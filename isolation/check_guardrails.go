@@ -58,7 +58,7 @@ type guardrails struct {
 
 func newGuardrails(p *proof) *guardrails {
 	g := &guardrails{
-		proof: p, rights: NewRBAC(p.Snapshot), inUse: map[string]bool{}, expected: map[Object]string{}, policies: map[Object]bool{},
+		proof: p, rights: p.rights().RBAC, inUse: map[string]bool{}, expected: map[Object]string{}, policies: map[Object]bool{},
 		probes: map[Setting][]Probe{}, pods: map[string]*AdmissionRequest{}, managed: managedProbes(),
 	}
 	for _, e := range p.Expected {

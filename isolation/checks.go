@@ -41,6 +41,8 @@ func Checks() []Check {
 		podsCheck(),
 		networkCheck(),
 		guardrailsCheck(),
+		capacityCheck(),
+		sharedCheck(),
 		coverageCheck(),
 	}
 }

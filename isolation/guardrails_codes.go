@@ -5,7 +5,7 @@ func guardrailCodes() []Code {
 	admitted := func(id, control, title, why, fix string, severity Severity, mappings ...string) Code {
 		return Code{ID: id, Title: title, Severity: severity, Why: why, Fix: fix, Controls: []string{control}, Mappings: mappings}
 	}
-	return []Code{
+	return append([]Code{
 		admitted("BH4001", "pod-security", "A tenant's pods may reach their node",
 			"A container that becomes its node has every pod, token and volume there.",
 			"Label the namespace pod-security.kubernetes.io/enforce: restricted, with a pinned enforce-version.", Critical, "K01", "MTB-PL1-BC-CPI-5"),
@@ -39,6 +39,15 @@ func guardrailCodes() []Code {
 		admitted("BH4012", "rbac-escalate", "A tenant may give its rights to everybody",
 			"Who binds a role to everybody opens the namespace to other tenants.",
 			"Refuse RoleBindings to groups of the system and to strangers' service accounts.", Medium, "K02", "MTB-PL2-CC-TI-1"),
+	}, shareCodes()...)
+}
+
+// shareCodes are those of quotas, limits and of policies as they are.
+func shareCodes() []Code {
+	admitted := func(id, control, title, why, fix string, severity Severity, mappings ...string) Code {
+		return Code{ID: id, Title: title, Severity: severity, Why: why, Fix: fix, Controls: []string{control}, Mappings: mappings}
+	}
+	return []Code{
 		admitted("BH4013", "quota", "A namespace has no effective quota",
 			"What is not counted can be made until the nodes, or etcd, are full.",
 			"Give the namespace a ResourceQuota that bounds CPU, memory, storage, pods and every kind that the tenant may create.", Medium, "K01", "MTB-PL1-CC-FNS-1"),

@@ -1,0 +1,375 @@
+package isolation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// API capacity: which priority level and which flow of it the requests of each tenant land in, and so who can starve whom.
+//
+// The API server asks FlowSchemas in ascending order of matchingPrecedence, and of name where that is equal; the first
+// that matches the subject and the request decides; one whose priority level is not there is passed over. For every
+// tenant its owners and the service accounts of its namespaces are asked about, each with a request in its namespace, a
+// list over all namespaces, and one that is for no resource: requests are queued before anybody looks at rights.
+//
+// Exposed is a tenant on a level without limits; on a level that nodes, controllers or the scheduler need; a tenant that
+// has a flow for each of its service accounts, or users, on a level that others use as well, since it multiplies its
+// share by making more; two tenants in one flow; a level that rejects instead of queueing, or has too few queues to keep
+// flows apart; and a level for tenants that takes more than half of all seats.
+//
+// Not looked at: what one request costs (lists of large collections take more seats), and other API servers in front.
+func capacityCheck() Check {
+	code := func(id, title string, severity Severity, why, fix string) Code {
+		return Code{ID: id, Title: title, Severity: severity, Why: why, Fix: fix, Controls: []string{"api-fairness"}, Mappings: []string{"K07"}}
+	}
+	return Check{
+		ID: "capacity", Title: "No tenant starves others at the API server",
+		Needs: []string{"FlowSchema", "PriorityLevelConfiguration"},
+		Codes: []Code{
+			code("BH5001", "A tenant's requests have no limit", High, "Requests of an exempt level are never queued: one client stops the API server for all.",
+				"Match the tenant by a FlowSchema of a limited level before the one that exempts it."),
+			code("BH5002", "A tenant shares its level with the system", High, "A flood of the tenant's requests delays nodes, controllers or the scheduler.",
+				"Give tenants a priority level of their own."),
+			code("BH5003", "Two tenants are one flow", Medium, "Requests of one flow wait in the same queues: whoever sends more gets more.",
+				"Give each tenant a FlowSchema of its own."),
+			code("BH5004", "A tenant can multiply its share", Medium, "A flow for each user or service account lets a tenant with many of them push the others aside.",
+				"Match everything that acts for the tenant by one FlowSchema without a distinguisher."),
+			code("BH5005", "A level does not keep its flows apart", Medium, "Without enough queues, or with none, a flood of one tenant is everybody's.",
+				"Let the level queue, with many more queues than a hand has, and leave more than half of the seats to others."),
+			code("BH5006", "An object that keeps the API server fair is not there", Medium, "What it kept apart falls together with the rest.",
+				"Put it back as the platform renders it."),
+		},
+		run: func(p *proof) ([]Finding, string) { return newCapacity(p).findings() },
+	}
+}
+
+// capacity is the state of one run of the check.
+type capacity struct {
+	*proof
+	schemas []*flowcontrolv1.FlowSchema
+	levels  map[string]*flowcontrolv1.PriorityLevelConfiguration
+	// bySubject are the indices of schemas that name a subject, in order.
+	bySubject map[string][]int
+	system    map[string]string // level to whom of the system it serves
+	expected  map[Object]bool
+}
+
+// landing is where a request lands.
+type landing struct {
+	schema *flowcontrolv1.FlowSchema
+	level  *flowcontrolv1.PriorityLevelConfiguration
+	// flow tells flows of one schema apart; byWhat is its distinguisher.
+	flow, byWhat string
+}
+
+func newCapacity(p *proof) *capacity {
+	c := &capacity{proof: p, levels: map[string]*flowcontrolv1.PriorityLevelConfiguration{}, bySubject: map[string][]int{},
+		system: map[string]string{}, expected: map[Object]bool{}}
+	schemas, levels := p.FlowSchemas, p.PriorityLevels
+	if p.Offline {
+		schemas, levels = withBuiltInFlows(schemas, levels)
+	}
+	for _, l := range levels {
+		c.levels[l.Name] = l
+	}
+	for _, s := range schemas {
+		if c.levels[s.Spec.PriorityLevelConfiguration.Name] != nil {
+			c.schemas = append(c.schemas, s)
+		}
+	}
+	slices.SortStableFunc(c.schemas, func(a, b *flowcontrolv1.FlowSchema) int {
+		if a.Spec.MatchingPrecedence != b.Spec.MatchingPrecedence {
+			return int(a.Spec.MatchingPrecedence) - int(b.Spec.MatchingPrecedence)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	for i, s := range c.schemas {
+		for _, r := range s.Spec.Rules {
+			for _, subject := range r.Subjects {
+				key := flowSubject(&subject)
+				if list := c.bySubject[key]; len(list) == 0 || list[len(list)-1] != i {
+					c.bySubject[key] = append(list, i)
+				}
+			}
+		}
+	}
+	for _, e := range p.Options.Expected {
+		c.expected[e.Object] = true
+	}
+	for _, s := range systemSubjects() {
+		for _, a := range requestsOf("kube-system") {
+			if at := c.land(s, &a); at != nil {
+				c.system[at.level.Name] = s.User
+			}
+		}
+	}
+	return c
+}
+
+// flowSubject is the key of a subject of a FlowSchema; * stands for all.
+func flowSubject(s *flowcontrolv1.Subject) string {
+	switch {
+	case s.User != nil:
+		return "user " + s.User.Name
+	case s.Group != nil:
+		return "group " + s.Group.Name
+	case s.ServiceAccount != nil && s.ServiceAccount.Name == flowcontrolv1.NameAll:
+		return "accounts " + s.ServiceAccount.Namespace
+	case s.ServiceAccount != nil:
+		return "user " + userServiceAccount + s.ServiceAccount.Namespace + ":" + s.ServiceAccount.Name
+	}
+	return "nobody"
+}
+
+// systemSubjects are those without whom no cluster lives.
+func systemSubjects() []Subject {
+	return []Subject{
+		{User: "system:node:n", Groups: []string{"system:nodes", groupAuthenticated}},
+		{User: "system:kube-scheduler", Groups: []string{groupAuthenticated}},
+		{User: "system:kube-controller-manager", Groups: []string{groupAuthenticated}},
+		ServiceAccount("kube-system", "deployment-controller"),
+	}
+}
+
+// requestsOf are the kinds of requests that somebody of a namespace makes.
+func requestsOf(namespace string) []Attributes {
+	return []Attributes{
+		{Verb: "list", Resource: "configmaps", Namespace: namespace},
+		{Verb: "list", Resource: "pods"},
+		{Verb: "get", Path: "/metrics"},
+	}
+}
+
+// land finds the FlowSchema that takes a request; nil where none does.
+func (c *capacity) land(s Subject, a *Attributes) *landing {
+	keys := []string{"user " + s.User, "user *", "group *"}
+	for _, g := range s.Groups {
+		keys = append(keys, "group "+g)
+	}
+	if rest, is := strings.CutPrefix(s.User, userServiceAccount); is {
+		namespace, _, _ := strings.Cut(rest, ":")
+		keys = append(keys, "accounts "+namespace)
+	}
+	best := -1
+	for _, key := range keys {
+		for _, i := range c.bySubject[key] {
+			if best >= 0 && i >= best {
+				break
+			}
+			if flowMatches(c.schemas[i], keys, a) {
+				best = i
+				break
+			}
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	schema := c.schemas[best]
+	at := &landing{schema: schema, level: c.levels[schema.Spec.PriorityLevelConfiguration.Name]}
+	if d := schema.Spec.DistinguisherMethod; d != nil {
+		at.byWhat = string(d.Type)
+		if d.Type == flowcontrolv1.FlowDistinguisherMethodByUserType {
+			at.flow = s.User
+		} else {
+			at.flow = a.Namespace
+		}
+	}
+	return at
+}
+
+// flowMatches says whether one rule names both a subject of keys and the request.
+func flowMatches(s *flowcontrolv1.FlowSchema, keys []string, a *Attributes) bool {
+	return slices.ContainsFunc(s.Spec.Rules, func(r flowcontrolv1.PolicyRulesWithSubjects) bool {
+		if !slices.ContainsFunc(r.Subjects, func(s flowcontrolv1.Subject) bool { return slices.Contains(keys, flowSubject(&s)) }) {
+			return false
+		}
+		if a.Path != "" {
+			return slices.ContainsFunc(r.NonResourceRules, func(n flowcontrolv1.NonResourcePolicyRule) bool {
+				return anyOr(n.Verbs, a.Verb) && slices.ContainsFunc(n.NonResourceURLs, func(pattern string) bool { return pathMatches(pattern, a.Path) })
+			})
+		}
+		return slices.ContainsFunc(r.ResourceRules, func(n flowcontrolv1.ResourcePolicyRule) bool {
+			where := n.ClusterScope
+			if a.Namespace != "" {
+				where = anyOr(n.Namespaces, a.Namespace)
+			}
+			return where && anyOr(n.Verbs, a.Verb) && anyOr(n.APIGroups, a.Group) && anyOr(n.Resources, a.Resource)
+		})
+	})
+}
+
+// flowKey is one flow of one schema.
+type flowKey struct{ schema, flow string }
+
+func (c *capacity) findings() ([]Finding, string) {
+	var findings []Finding
+	flows := map[flowKey]string{}
+	tenantLevels := map[string]bool{}
+	asked := 0
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		seen := map[string]bool{}
+		for _, who := range c.actors(t) {
+			for _, a := range requestsOf(who.namespace) {
+				asked++
+				at := c.land(who.subject, &a)
+				if at == nil {
+					continue // the schema catch-all takes what is left; without it the request is rejected
+				}
+				tenantLevels[at.level.Name] = true
+				found := c.judge(t, who.subject, at)
+				key := flowKey{at.schema.Name, at.flow}
+				if other, taken := flows[key]; taken && other != t.Name && at.level.Spec.Type == flowcontrolv1.PriorityLevelEnablementLimited {
+					found = append(found, c.finding("BH5003", t.Name, other, at, fmt.Sprintf("%s is one flow with tenant %s", who.subject.User, other)))
+				} else {
+					flows[key] = t.Name
+				}
+				for _, f := range found {
+					if id := f.Code + f.To + f.Blame[0].String(); !seen[id] {
+						seen[id] = true
+						findings = append(findings, f)
+					}
+				}
+			}
+		}
+	}
+	findings = append(c.together(findings), c.weakLevels(tenantLevels)...)
+	return append(findings, c.absent()...), fmt.Sprintf(
+		"%d kinds of requests of %d tenants, %d flow schemas, %d priority levels; what single requests cost was not considered",
+		asked, len(c.Tenants), len(c.schemas), len(c.levels))
+}
+
+// actor acts for a tenant.
+type actor struct {
+	subject   Subject
+	namespace string
+}
+
+func (c *capacity) actors(t *snapshot.Tenant) []actor {
+	var list []actor
+	for _, ns := range t.Namespaces {
+		list = append(list, actor{ServiceAccount(ns, "default"), ns})
+	}
+	if len(t.Namespaces) == 0 {
+		return nil
+	}
+	for _, o := range t.Owners {
+		list = append(list, actor{identity(o, t.Namespaces[0]), t.Namespaces[0]})
+	}
+	return list
+}
+
+// judge says what is wrong with where one actor's request lands.
+func (c *capacity) judge(t *snapshot.Tenant, s Subject, at *landing) []Finding {
+	level := at.level.Name
+	if at.level.Spec.Type == flowcontrolv1.PriorityLevelEnablementExempt {
+		return []Finding{c.finding("BH5001", t.Name, EveryTenant, at, fmt.Sprintf("requests of %s are exempt from every limit (priority level %s)", s.User, level))}
+	}
+	if whom, shared := c.system[level]; shared {
+		return []Finding{c.finding("BH5002", t.Name, ThePlatform, at, fmt.Sprintf("requests of %s are on priority level %s, which %s needs", s.User, level, whom))}
+	}
+	if at.byWhat != "" {
+		return []Finding{c.finding("BH5004", t.Name, EveryTenant, at, fmt.Sprintf("requests of %s are a flow of their own (%s) on priority level %s: the tenant gets a share for each", s.User, at.byWhat, level))}
+	}
+	return nil
+}
+
+// finding blames the FlowSchema that takes the request, behind the one that should have taken it.
+func (c *capacity) finding(code, tenant, to string, at *landing, what string) Finding {
+	taken := Object{Kind: "FlowSchema", Name: at.schema.Name}
+	f := Finding{Code: code, Verdict: Exposed, From: tenant, To: to, What: what, Blame: []Object{taken},
+		Witness: []Step{{taken, fmt.Sprintf("takes them, with precedence %d, to priority level %s", at.schema.Spec.MatchingPrecedence, at.level.Name)}}}
+	if meant := (Object{Kind: "FlowSchema", Name: "bulkhead-tenant-" + tenant}); c.expected[meant] && meant != taken {
+		f.Blame = []Object{meant, taken, {Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants"}}
+	}
+	return f
+}
+
+// together makes one finding of those that have the same cause for every tenant.
+func (c *capacity) together(list []Finding) []Finding {
+	byCause := map[string][]Finding{}
+	var order []string
+	for _, f := range list {
+		key := f.Code + f.Blame[0].String()
+		if byCause[key] == nil {
+			order = append(order, key)
+		}
+		byCause[key] = append(byCause[key], f)
+	}
+	var findings []Finding
+	for _, key := range order {
+		f := byCause[key][0]
+		if n := len(byCause[key]); n > 1 {
+			f.From, f.To = EveryTenant, EveryTenant
+			f.What += fmt.Sprintf("; so are those of %d tenants more", n-1)
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// weakLevels are levels of tenants that do not keep flows apart, or leave the others too little.
+func (c *capacity) weakLevels(used map[string]bool) []Finding {
+	var total int32
+	for _, l := range c.levels {
+		if l.Spec.Limited != nil && l.Spec.Limited.NominalConcurrencyShares != nil {
+			total += *l.Spec.Limited.NominalConcurrencyShares
+		}
+	}
+	var findings []Finding
+	for _, name := range slices.Sorted(keysOf(used)) {
+		limited := c.levels[name].Spec.Limited
+		if limited == nil || len(c.Tenants) < 2 {
+			continue
+		}
+		var faults []string
+		queuing := limited.LimitResponse.Queuing
+		switch {
+		case limited.LimitResponse.Type == flowcontrolv1.LimitResponseTypeReject || queuing == nil:
+			faults = append(faults, "rejects whoever comes when it is full, so that one tenant's flood is everybody's")
+		case queuing.Queues < 8*queuing.HandSize:
+			faults = append(faults, fmt.Sprintf("has %d queues for hands of %d: a few floods fill them all", queuing.Queues, queuing.HandSize))
+		}
+		if n := limited.NominalConcurrencyShares; n != nil && 2**n > total {
+			faults = append(faults, fmt.Sprintf("has %d of %d seats' shares, more than all others together", *n, total))
+		}
+		if n := limited.NominalConcurrencyShares; n != nil && *n == 0 {
+			faults = append(faults, "has no seats of its own")
+		}
+		if c.expected[Object{Kind: "PriorityLevelConfiguration", Name: name}] && limited.BorrowingLimitPercent == nil {
+			faults = append(faults, "may borrow every seat that others lend")
+		}
+		if len(faults) > 0 {
+			o := Object{Kind: "PriorityLevelConfiguration", Name: name}
+			words := strings.Join(faults, "; ")
+			findings = append(findings, Finding{Code: "BH5005", Verdict: Exposed, From: EveryTenant, To: EveryTenant,
+				What: o.String() + " " + words, Witness: []Step{{o, words}}, Blame: []Object{o}})
+		}
+	}
+	return findings
+}
+
+// absent are the objects that should keep the API server fair and are not there.
+func (c *capacity) absent() []Finding {
+	there := map[Object]bool{}
+	for _, s := range c.FlowSchemas {
+		there[Object{Kind: "FlowSchema", Name: s.Name}] = true
+	}
+	for _, l := range c.PriorityLevels {
+		there[Object{Kind: "PriorityLevelConfiguration", Name: l.Name}] = true
+	}
+	var findings []Finding
+	for _, e := range c.Options.Expected {
+		if (e.Object.Kind == "FlowSchema" || e.Object.Kind == "PriorityLevelConfiguration") && !there[e.Object] {
+			findings = append(findings, Finding{Code: "BH5006", Verdict: Exposed, From: EveryTenant, To: EveryTenant,
+				What: e.Object.String() + " is not there", Witness: []Step{{e.Object, "is not there; control " + e.Control + " needs it"}}, Blame: []Object{e.Object}})
+		}
+	}
+	return findings
+}
