@@ -127,8 +127,8 @@ func trustedBy(by Object, s selector, holds bool) []trustedLabel {
 
 // subjects that have a tenant's rights: its owners, who is bound in its namespaces and is not Kubernetes' own, and the
 // service accounts of its namespaces.
-func (r *networkRights) subjects(tenant int) []Subject {
-	t := &r.Tenants[tenant]
+func (p *proof) subjects(tenant int) []Subject {
+	t := &p.Tenants[tenant]
 	known := map[string]bool{}
 	var list []Subject
 	add := func(s Subject) {
@@ -140,7 +140,7 @@ func (r *networkRights) subjects(tenant int) []Subject {
 	people := func(s rbacv1.Subject, namespace string) {
 		switch {
 		case s.Kind == rbacv1.ServiceAccountKind:
-			if ns := cmp.Or(s.Namespace, namespace); r.owner[ns] == t.Name {
+			if ns := cmp.Or(s.Namespace, namespace); p.owner[ns] == t.Name {
 				add(ServiceAccount(ns, s.Name))
 			}
 		case strings.HasPrefix(s.Name, "system:"):
@@ -154,13 +154,13 @@ func (r *networkRights) subjects(tenant int) []Subject {
 		people(o, "")
 	}
 	for _, ns := range t.Namespaces {
-		for _, b := range within(r.RoleBindings, ns, func(b *rbacv1.RoleBinding) string { return b.Namespace }) {
+		for _, b := range within(p.RoleBindings, ns, func(b *rbacv1.RoleBinding) string { return b.Namespace }) {
 			for _, s := range b.Subjects {
 				people(s, ns)
 			}
 		}
 		add(ServiceAccount(ns, "default"))
-		for _, a := range within(r.ServiceAccounts, ns, func(a *corev1.ServiceAccount) string { return a.Namespace }) {
+		for _, a := range within(p.ServiceAccounts, ns, func(a *corev1.ServiceAccount) string { return a.Namespace }) {
 			add(ServiceAccount(ns, a.Name))
 		}
 	}

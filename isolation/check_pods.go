@@ -32,7 +32,7 @@ func podsCheck() Check {
 	const psl = "pod-security"
 	return Check{
 		ID: "pods", Title: "No tenant gets hold of a node through a pod",
-		Needs: []string{"Namespace", "Pod", "PersistentVolume"},
+		Needs: []string{"Namespace", "Pod", "PersistentVolume", "Node", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"},
 		Codes: []Code{
 			{ID: "BH2001", Title: "A tenant's pod takes its node", Severity: Critical,
 				Why:      "Whoever is root on a node has the tokens, secrets and volumes of every pod there, and the node's own identity.",
@@ -54,15 +54,32 @@ func podsCheck() Check {
 				Why:      "Behind a fence that holds, root, system calls and capabilities decide whether the next fault of the kernel is an escape.",
 				Fix:      "Enforce Pod Security at the level restricted in the namespace; its warnings name the fields.",
 				Controls: []string{psl}, Mappings: []string{"K01", "MTB-PL1-BC-CPI-3", "MTB-PL1-BC-CPI-4", "MTB-PL1-BC-CPI-6"}},
+			{ID: "BH2006", Title: "A tenant may create a pod that takes a node", Severity: Critical,
+				Why:      "Nothing refuses it: a tenant, or whoever steals a token of it, is root on a node one request later.",
+				Fix:      "Enforce Pod Security in the namespace, at the level baseline at least.",
+				Controls: []string{psl}, Mappings: []string{"K01", "K04", "MTB-PL1-BC-CPI-5"}},
+			{ID: "BH2007", Title: "A tenant may create a pod that reaches out of its container", Severity: High,
+				Why:      "Nothing refuses it.",
+				Fix:      "Enforce Pod Security in the namespace, at the level baseline at least.",
+				Controls: []string{psl}, Mappings: []string{"K01", "K04"}},
+			{ID: "BH2008", Title: "A tenant falls with a node that another one takes", Severity: Critical,
+				Why:      "A node has the tokens, secrets and volumes of every pod there. Tenants that share nodes share this fate.",
+				Fix:      "Close the way to the node that the finding names; or give the tenant nodes of its own.",
+				Mappings: []string{"K01", "K03"}},
 			{ID: "BH2009", Title: "It cannot be decided what a pod gives", Severity: High,
 				Why:      "What nobody read may be privileged.",
 				Fix:      "Give what the finding names as missing.",
 				Controls: []string{psl}, Mappings: []string{"K01"}},
 		},
 		run: func(p *proof) ([]Finding, string) {
-			escaping := p.escapingPods()
-			return p.escapeFindings(escaping), fmt.Sprintf("%d pods and workloads, %d of them in tenants' namespaces, by %d rules of Pod Security",
-				len(p.Pods), p.podsOfTenants(), len(newEscapeRules()))
+			escaping, creators := p.escapingPods(), p.creators()
+			findings := p.escapeFindings(escaping)
+			e := p.newEscalation()
+			e.existing(escaping)
+			findings = append(findings, e.creatable(creators)...)
+			return append(findings, e.fallOut()...), fmt.Sprintf("%d pods and workloads, %d of them in tenants' namespaces, by %d rules of Pod Security; "+
+				"%d namespaces in which a tenant may create pods; %d nodes; exemptions in the API server's own configuration are not seen",
+				len(p.Pods), p.podsOfTenants(), len(newEscapeRules()), len(creators), len(p.Nodes))
 		},
 	}
 }

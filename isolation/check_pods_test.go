@@ -1,12 +1,16 @@
 package isolation
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -25,11 +29,20 @@ func verifyPodsWith(t *testing.T, c snapshot.Snapshot, o Options) *Report {
 	if c.Namespaces == nil {
 		c.Namespaces = []*snapshot.Namespace{{Name: "a1"}, {Name: "a2"}, {Name: "b1"}, {Name: "kube-system"}}
 	}
+	if c.Nodes == nil {
+		c.Nodes = []*corev1.Node{testNode("n1", nil), testNode("n2", nil)}
+	}
 	s, err := snapshot.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return Verify(s, o)
+}
+
+func testNode(name string, labels map[string]string, taints ...corev1.Taint) *corev1.Node {
+	all := map[string]string{corev1.LabelHostname: name}
+	maps.Copy(all, labels)
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: all}, Spec: corev1.NodeSpec{Taints: taints}}
 }
 
 // codesOf are the codes of a check's findings, each once, sorted.
@@ -94,6 +107,158 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 	found := findingsOf(verifyPods(t, snapshot.Snapshot{Pods: pods}), "pods")
 	if len(found) != 2 || found[0].Code != "BH2001" || found[1].Code != "BH2005" || !strings.Contains(found[1].What, "2 more workloads") {
 		t.Errorf("%+v", found)
+	}
+}
+
+// admitting is an admission that refuses by the spec of the pod or of the template.
+type admitting func(namespace string, spec *corev1.PodSpec) AdmissionAnswer
+
+func (a admitting) Admit(r *AdmissionRequest) AdmissionAnswer {
+	switch o := r.Object.(type) {
+	case *corev1.Pod:
+		return a(r.Namespace, &o.Spec)
+	case *appsv1.Deployment:
+		return a(r.Namespace, &o.Spec.Template.Spec)
+	}
+	return AdmissionAnswer{Admitted: true}
+}
+
+func refusing(kind, name, message string) AdmissionAnswer {
+	return AdmissionAnswer{RefusedBy: []Refusal{{By: Object{Kind: kind, Name: name}, Message: message}}}
+}
+
+// mayCreate lets user ana of tenant a create what is named in namespace a1.
+func mayCreate(resource string) snapshot.Snapshot {
+	return snapshot.Snapshot{
+		Roles: []*rbacv1.Role{{ObjectMeta: metav1.ObjectMeta{Namespace: "a1", Name: "maker"},
+			Rules: []rbacv1.PolicyRule{{Verbs: []string{"create"}, APIGroups: []string{"", "apps"}, Resources: []string{resource}}}}},
+		RoleBindings: []*rbacv1.RoleBinding{{ObjectMeta: metav1.ObjectMeta{Namespace: "a1", Name: "makers"},
+			RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "maker"}, Subjects: []rbacv1.Subject{{Kind: "User", Name: "ana"}}}},
+	}
+}
+
+func TestWhatATenantMayCreateIsWhatAdmissionLetsThrough(t *testing.T) {
+	restricted := newEscapeRules()
+	refuses := func(least podGain) admitting {
+		return func(namespace string, spec *corev1.PodSpec) AdmissionAnswer {
+			if ways := restricted.waysOut(&metav1.ObjectMeta{}, spec); len(ways) > 0 && ways[0].gain >= least {
+				return refusing("Namespace", namespace, ways[0].what)
+			}
+			return AdmissionAnswer{Admitted: true}
+		}
+	}
+	noImages := func(next admitting) admitting {
+		return func(namespace string, spec *corev1.PodSpec) AdmissionAnswer {
+			answer := next(namespace, spec)
+			answer.Admitted = false
+			answer.RefusedBy = append(answer.RefusedBy, Refusal{By: Object{Kind: "ValidatingAdmissionPolicy", Name: "images"}, Message: "no image is good"})
+			return answer
+		}
+	}
+	unsure := func(string, *corev1.PodSpec) AdmissionAnswer {
+		return AdmissionAnswer{Admitted: true, Unknown: []string{"webhook w"}}
+	}
+	full := func(string, *corev1.PodSpec) AdmissionAnswer { return refusing("ResourceQuota", "none", "no pods") }
+	for _, c := range []struct {
+		what, resource string
+		admission      Admission
+		want           string
+	}{
+		{"everything is refused that is a way out", "pods", refuses(gainsSurface), ""},
+		{"what takes a node is refused", "pods", refuses(gainsNode), "BH2007"},
+		{"nothing is refused", "pods", refuses(gainsNode + 1), "BH2006"},
+		{"nothing is refused, by way of a Deployment", "deployments", refuses(gainsNode + 1), "BH2006"},
+		{"nobody may create anything", "configmaps", refuses(gainsNode + 1), ""},
+		{"every image is refused, and nothing else", "pods", noImages(refuses(gainsNode + 1)), "BH2006"},
+		{"every image is refused, and every way out", "pods", noImages(refuses(gainsSurface)), ""},
+		{"there is room for no pod", "pods", admitting(full), ""},
+		{"a webhook is asked", "pods", admitting(unsure), "BH2009"},
+		{"nobody knows what admission says", "pods", nil, "BH2009"},
+	} {
+		r := verifyPodsWith(t, mayCreate(c.resource), Options{Admission: c.admission})
+		if got := strings.Join(codesOf(r, "pods"), " "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+		for _, f := range findingsOf(r, "pods") {
+			if f.Verdict == Exposed && (f.From != "a" || f.Blame[0] != Object{Kind: "Namespace", Name: "a1"} || len(f.Witness) < 2) {
+				t.Errorf("%s: %+v", c.what, f)
+			}
+		}
+	}
+}
+
+func fallen(r *Report) []string {
+	var list []string
+	for _, f := range findingsOf(r, "pods") {
+		if f.Code == "BH2008" {
+			list = append(list, f.From+" -> "+f.To+" "+string(f.Severity))
+		}
+	}
+	return list
+}
+
+// A node takes with it those whose pods run there, and those whose pods may; nobody else.
+func TestWhoFallsWithANode(t *testing.T) {
+	own := corev1.Taint{Key: "owner", Value: "c", Effect: corev1.TaintEffectNoSchedule}
+	base := func() snapshot.Snapshot {
+		selecting := with(hardened(), func(s *corev1.PodSpec) {
+			s.NodeSelector = map[string]string{"owner": "c"}
+			s.Tolerations = []corev1.Toleration{{Key: "owner", Value: "c"}}
+		})
+		return snapshot.Snapshot{
+			Tenants: []snapshot.Tenant{{Name: "a", Namespaces: []string{"a1"}}, {Name: "b", Namespaces: []string{"b1"}}, {Name: "c", Namespaces: []string{"c1"}}},
+			Nodes:   []*corev1.Node{testNode("n1", nil), testNode("n2", nil), testNode("own", map[string]string{"owner": "c"}, own)},
+			Pods: []*snapshot.Pod{
+				{Namespace: "a1", Name: "evil", Node: "n1", Spec: with(hardened(), contextual(privileged))},
+				{Namespace: "b1", Name: "b", Node: "n1", Spec: hardened()},
+				{Namespace: "c1", Name: "c", Node: "own", Spec: selecting},
+			},
+		}
+	}
+	now := base()
+	if got := fallen(verifyPods(t, now)); !slices.Equal(got, []string{"a -> b Critical"}) {
+		t.Errorf("on the same node: %v", got)
+	}
+	later := base()
+	later.Pods[1].Node = "n2"
+	if got := fallen(verifyPods(t, later)); !slices.Equal(got, []string{"a -> b High"}) {
+		t.Errorf("on another node, and free to move: %v", got)
+	}
+	elsewhere := base()
+	elsewhere.Pods[0].Node = "own"
+	if got := fallen(verifyPods(t, elsewhere)); !slices.Equal(got, []string{"a -> c Critical"}) {
+		t.Errorf("on the other tenant's node: %v", got)
+	}
+	harmless := base()
+	harmless.Pods[0].Spec = hardened()
+	if got := fallen(verifyPods(t, harmless)); len(got) > 0 {
+		t.Errorf("nobody takes a node: %v", got)
+	}
+	offline := base()
+	offline.Nodes = []*corev1.Node{}
+	if got := codesOf(verifyPods(t, offline), "pods"); !slices.Contains(got, "BH2009") {
+		t.Errorf("without nodes: %v", got)
+	}
+}
+
+// Where an agent of the platform with rights over every namespace runs on a taken node, everyone falls.
+func TestAPowerfulAgentOnATakenNodeIsEveryonesEnd(t *testing.T) {
+	c := snapshot.Snapshot{
+		Pods: []*snapshot.Pod{
+			{Namespace: "a1", Name: "evil", Node: "n1", Spec: with(hardened(), contextual(privileged))},
+			{Namespace: "kube-system", Name: "agent", Node: "n1", Spec: with(hardened(), func(s *corev1.PodSpec) { s.ServiceAccountName = "agent" })},
+		},
+		ClusterRoles: []*rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "reads"},
+			Rules: []rbacv1.PolicyRule{{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"secrets"}}}}},
+		ClusterRoleBindings: []*rbacv1.ClusterRoleBinding{{ObjectMeta: metav1.ObjectMeta{Name: "agent"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "reads"},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "kube-system", Name: "agent"}}}},
+	}
+	if got := fallen(verifyPods(t, c)); !slices.Equal(got, []string{"a -> * Critical"}) {
+		t.Errorf("an agent that lists secrets: %v", got)
+	}
+	c.ClusterRoles[0].Rules[0].Resources = []string{"nodes"}
+	if got := fallen(verifyPods(t, c)); len(got) > 0 {
+		t.Errorf("an agent that lists nodes: %v", got)
 	}
 }
 

@@ -41,8 +41,9 @@ type proof struct {
 	// owner is the tenant of a namespace; ThePlatform for one that has none.
 	owner map[string]string
 	// once computed and shared by checks
-	network func() *NetworkReach
-	rights  func() *rbacReach
+	network  func() *NetworkReach
+	rights   func() *rbacReach
+	creators func() []creator
 }
 
 // Verify proves what every tenant of a snapshot can reach. Everything is looked at in every call; the same snapshot and
@@ -70,6 +71,7 @@ func newProof(s *snapshot.Snapshot, o Options) *proof {
 	}
 	p.network = sync.OnceValue(func() *NetworkReach { return Reach(s, o.Workers) })
 	p.rights = sync.OnceValue(func() *rbacReach { return newRBACReach(s, NewRBAC(s), o.Admission, p.owner) })
+	p.creators = sync.OnceValue(p.findCreators)
 	return p
 }
 

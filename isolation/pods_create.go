@@ -1,0 +1,326 @@
+package isolation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// creator is the right of a tenant to have pods made in one of its namespaces: by creating them, or a workload whose
+// controller does.
+type creator struct {
+	tenant    int
+	namespace string
+	subject   Subject
+	path      []Step
+	kind      workloadKind
+}
+
+// workloadKind is a kind of object from which pods come.
+type workloadKind struct {
+	kind       schema.GroupVersionKind
+	resource   string
+	controller string
+	object     func(corev1.PodTemplateSpec) runtime.Object
+}
+
+func workloadKinds() []workloadKind {
+	meta := func(kind, version string) metav1.TypeMeta { return metav1.TypeMeta{Kind: kind, APIVersion: version} }
+	named, selector := metav1.ObjectMeta{Name: "probe"}, &metav1.LabelSelector{MatchLabels: map[string]string{"app": "probe"}}
+	once := func(t corev1.PodTemplateSpec) batchv1.JobSpec {
+		t.Spec.RestartPolicy = corev1.RestartPolicyNever
+		return batchv1.JobSpec{Template: t}
+	}
+	apps, batch, core := appsv1.SchemeGroupVersion, batchv1.SchemeGroupVersion, corev1.SchemeGroupVersion
+	return []workloadKind{
+		{core.WithKind("Pod"), "pods", "", func(t corev1.PodTemplateSpec) runtime.Object {
+			pod := &corev1.Pod{TypeMeta: meta("Pod", "v1"), ObjectMeta: t.ObjectMeta, Spec: t.Spec}
+			pod.Name = "probe"
+			return pod
+		}},
+		{apps.WithKind("Deployment"), "deployments", "replicaset-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+			return &appsv1.Deployment{TypeMeta: meta("Deployment", "apps/v1"), ObjectMeta: named, Spec: appsv1.DeploymentSpec{Replicas: new(int32(1)), Selector: selector, Template: t}}
+		}},
+		{apps.WithKind("ReplicaSet"), "replicasets", "replicaset-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+			return &appsv1.ReplicaSet{TypeMeta: meta("ReplicaSet", "apps/v1"), ObjectMeta: named, Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(1)), Selector: selector, Template: t}}
+		}},
+		{apps.WithKind("StatefulSet"), "statefulsets", "statefulset-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+			return &appsv1.StatefulSet{TypeMeta: meta("StatefulSet", "apps/v1"), ObjectMeta: named, Spec: appsv1.StatefulSetSpec{Replicas: new(int32(1)), Selector: selector, Template: t}}
+		}},
+		{apps.WithKind("DaemonSet"), "daemonsets", "daemon-set-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+			return &appsv1.DaemonSet{TypeMeta: meta("DaemonSet", "apps/v1"), ObjectMeta: named, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: t}}
+		}},
+		{batch.WithKind("Job"), "jobs", "job-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+			return &batchv1.Job{TypeMeta: meta("Job", "batch/v1"), ObjectMeta: named, Spec: once(t)}
+		}},
+		{batch.WithKind("CronJob"), "cronjobs", "job-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+			return &batchv1.CronJob{TypeMeta: meta("CronJob", "batch/v1"), ObjectMeta: named,
+				Spec: batchv1.CronJobSpec{Schedule: "0 0 * * *", JobTemplate: batchv1.JobTemplateSpec{Spec: once(t)}}}
+		}},
+		{core.WithKind("ReplicationController"), "replicationcontrollers", "replication-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+			return &corev1.ReplicationController{TypeMeta: meta("ReplicationController", "v1"), ObjectMeta: named,
+				Spec: corev1.ReplicationControllerSpec{Replicas: new(int32(1)), Selector: selector.MatchLabels, Template: &t}}
+		}},
+	}
+}
+
+// findCreators finds the rights to have pods made, one for each namespace of a tenant in which it has one: the plainest.
+func (p *proof) findCreators() []creator {
+	perTenant := make([][]creator, len(p.Tenants))
+	rbac, kinds := p.rights().RBAC, workloadKinds()
+	p.parallel(len(p.Tenants), func(i int) {
+		subjects := p.subjects(i)
+		for _, ns := range p.Tenants[i].Namespaces {
+			if c, found := creatorIn(rbac, subjects, kinds, ns); found {
+				c.tenant = i
+				perTenant[i] = append(perTenant[i], c)
+			}
+		}
+	})
+	return slices.Concat(perTenant...)
+}
+
+func creatorIn(rbac *RBAC, subjects []Subject, kinds []workloadKind, namespace string) (creator, bool) {
+	for _, kind := range kinds {
+		for _, s := range subjects {
+			allowed, path := rbac.Allowed(s, Attributes{Verb: "create", Group: kind.kind.Group, Resource: kind.resource, Namespace: namespace})
+			if allowed {
+				return creator{namespace: namespace, subject: s, path: path, kind: kind}, true
+			}
+		}
+	}
+	return creator{}, false
+}
+
+// attempt is a pod that somebody tries to have made, in no namespace, so that one stands for all.
+type attempt struct {
+	what    string
+	spec    *corev1.PodSpec
+	objects map[string]runtime.Object // by kind
+}
+
+func newAttempt(what string, spec *corev1.PodSpec, kinds []workloadKind) *attempt {
+	a := &attempt{what: what, spec: spec, objects: map[string]runtime.Object{}}
+	for _, k := range kinds {
+		template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "probe"}}, Spec: *spec.DeepCopy()}
+		a.objects[k.kind.Kind] = k.object(template)
+	}
+	return a
+}
+
+// plainPod is a pod that harms nobody: restricted, small, without a token. Image is one that is in use.
+func plainPod(image string) *corev1.PodSpec {
+	small := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("16Mi")}
+	return &corev1.PodSpec{
+		AutomountServiceAccountToken: new(false), ServiceAccountName: "default", SchedulerName: corev1.DefaultSchedulerName,
+		RestartPolicy: corev1.RestartPolicyAlways, DNSPolicy: corev1.DNSClusterFirst, TerminationGracePeriodSeconds: new(int64(30)),
+		SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(65534)),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+		Containers: []corev1.Container{{Name: "probe", Image: image, ImagePullPolicy: corev1.PullAlways,
+			Resources: corev1.ResourceRequirements{Requests: small, Limits: small},
+			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
+				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}},
+	}
+}
+
+// imageInUse is an image that a tenant's pod has already.
+func (p *proof) imageInUse() string {
+	for _, pod := range p.Pods {
+		if p.owner[pod.Namespace] != ThePlatform && pod.Spec != nil && len(pod.Spec.Containers) > 0 && pod.Spec.Containers[0].Image != "" {
+			return pod.Spec.Containers[0].Image
+		}
+	}
+	return "registry.k8s.io/pause:3.10"
+}
+
+// tried is what became of an attempt.
+type tried struct {
+	// verdict is Exposed if the pod is made, Isolated if it is refused, and Unknown with why otherwise.
+	verdict Verdict
+	why     string
+	// spec of the pod as it is stored.
+	spec *corev1.PodSpec
+}
+
+// makers ask admission about pods.
+type makers struct {
+	*proof
+	plain *attempt
+	kinds []workloadKind
+}
+
+// try asks for a pod by a creator's right. What refuses a plain pod as well, for its image perhaps, says nothing about
+// this one: whoever knows the namespace knows a plain pod that passes. But where there is no room for any pod, there is none
+// for this one.
+func (m *makers) try(c *creator, a *attempt) tried {
+	if m.Admission == nil {
+		return tried{verdict: Unknown, why: "what admission would refuse is not known"}
+	}
+	answers := m.ask(c, a)
+	var plain map[string]bool
+	result := tried{verdict: Exposed, spec: a.spec}
+	for _, answer := range answers {
+		for _, r := range answer.RefusedBy {
+			if plain == nil {
+				plain = m.refusals(c)
+			}
+			if r.By.Kind != "ValidatingAdmissionPolicy" && r.By.Kind != "ValidatingAdmissionPolicyBinding" || !plain[refusalKey(r)] {
+				return tried{verdict: Isolated}
+			}
+		}
+		if len(answer.Unknown) > 0 {
+			result.verdict, result.why = Unknown, strings.Join(answer.Unknown, "; ")
+		}
+		if pod, is := answer.Object.(*corev1.Pod); is {
+			result.spec = &pod.Spec
+		} else if made := podOfUnstructured(answer.Object); made != nil {
+			result.spec = &made.Spec
+		}
+	}
+	return result
+}
+
+func (m *makers) refusals(c *creator) map[string]bool {
+	known := map[string]bool{}
+	for _, answer := range m.ask(c, m.plain) {
+		for _, r := range answer.RefusedBy {
+			known[refusalKey(r)] = true
+		}
+	}
+	return known
+}
+
+func refusalKey(r Refusal) string { return r.By.String() + "|" + r.Message }
+
+// ask asks for the object that the subject creates, and then for the pod that a controller makes of it.
+func (m *makers) ask(c *creator, a *attempt) []AdmissionAnswer {
+	gv := c.kind.kind.GroupVersion()
+	answers := []AdmissionAnswer{m.Admission.Admit(&AdmissionRequest{Subject: c.subject, Operation: "CREATE", Kind: c.kind.kind,
+		Resource: gv.WithResource(c.kind.resource), Namespace: c.namespace, Name: "probe", Object: a.objects[c.kind.kind.Kind]})}
+	if c.kind.controller != "" {
+		answers = append(answers, m.Admission.Admit(&AdmissionRequest{Subject: ServiceAccount("kube-system", c.kind.controller), Operation: "CREATE",
+			Kind: corev1.SchemeGroupVersion.WithKind("Pod"), Resource: corev1.SchemeGroupVersion.WithResource("pods"),
+			Namespace: c.namespace, Name: "probe", Object: a.objects["Pod"]}))
+	}
+	return answers
+}
+
+func podOfUnstructured(o runtime.Object) *corev1.Pod {
+	u, is := o.(runtime.Unstructured)
+	if !is || o.GetObjectKind().GroupVersionKind().Kind != "Pod" {
+		return nil
+	}
+	pod := &corev1.Pod{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.UnstructuredContent(), pod); err != nil {
+		return nil
+	}
+	return pod
+}
+
+// hostilePods are canonical pods, each restricted but for one thing, the widest way out first.
+func hostilePods(image string, kinds []workloadKind) []*attempt {
+	var list []*attempt
+	rules, gains := newEscapeRules(), map[*attempt]podGain{}
+	for _, h := range hostileChanges() {
+		spec := plainPod(image)
+		h.change(spec)
+		a := newAttempt(h.what, spec, kinds)
+		if ways := rules.waysOut(&metav1.ObjectMeta{}, spec); len(ways) > 0 {
+			gains[a] = ways[0].gain
+			a.what = fmt.Sprintf("%s: %s", h.what, strings.ReplaceAll(ways[0].what, "container probe", "a container"))
+		}
+		list = append(list, a)
+	}
+	slices.SortStableFunc(list, func(a, b *attempt) int { return cmp.Compare(gains[b], gains[a]) })
+	return list
+}
+
+type hostileChange struct {
+	what   string
+	change func(*corev1.PodSpec)
+}
+
+func hostileChanges() []hostileChange {
+	inContainer := func(change func(*corev1.SecurityContext)) func(*corev1.PodSpec) {
+		return func(s *corev1.PodSpec) {
+			s.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil // what would be refused beside it
+			change(s.Containers[0].SecurityContext)
+		}
+	}
+	capable := func(names ...corev1.Capability) func(*corev1.PodSpec) {
+		return inContainer(func(c *corev1.SecurityContext) { c.Capabilities.Add = names })
+	}
+	mount := func(source corev1.VolumeSource, readOnly bool) func(*corev1.PodSpec) {
+		return func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "probe", VolumeSource: source}}
+			s.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "probe", MountPath: "/probe", ReadOnly: readOnly}}
+		}
+	}
+	path := func(p string, readOnly bool) func(*corev1.PodSpec) {
+		return mount(corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: p}}, readOnly)
+	}
+	both := func(changes ...func(*corev1.PodSpec)) func(*corev1.PodSpec) {
+		return func(s *corev1.PodSpec) {
+			for _, change := range changes {
+				change(s)
+			}
+		}
+	}
+	pid := func(s *corev1.PodSpec) { s.HostPID = true }
+	asRoot := func(s *corev1.PodSpec) { s.SecurityContext.RunAsNonRoot, s.SecurityContext.RunAsUser = nil, nil }
+	return []hostileChange{
+		{"privileged", inContainer(func(c *corev1.SecurityContext) { c.Privileged = new(true) })},
+		{"a privileged init container", func(s *corev1.PodSpec) {
+			c := *s.Containers[0].DeepCopy()
+			c.Name, c.SecurityContext = "probe-first", &corev1.SecurityContext{Privileged: new(true)}
+			s.InitContainers = []corev1.Container{c}
+		}},
+		{"capability SYS_ADMIN", capable("SYS_ADMIN")},
+		{"all capabilities", capable("ALL")},
+		{"capability SYS_MODULE", capable("SYS_MODULE")},
+		{"capability SYS_RAWIO", capable("SYS_RAWIO")},
+		{"capability DAC_READ_SEARCH", capable("DAC_READ_SEARCH")},
+		{"capabilities BPF and PERFMON", capable("BPF", "PERFMON")},
+		{"hostPID and SYS_PTRACE", both(pid, capable("SYS_PTRACE"))},
+		{"hostPath /", path("/", false)},
+		{"hostPath / read-only", path("/", true)},
+		{"hostPath /etc/kubernetes", path("/etc/kubernetes", true)},
+		{"hostPath of the kubelet", path("/var/lib/kubelet", true)},
+		{"hostPath of the container runtime's socket", path("/run/containerd/containerd.sock", true)},
+		{"hostPath /var/log", path("/var/log", false)},
+		{"hostPath /proc", path("/proc", false)},
+		{"unmasked /proc", both(asRoot, inContainer(func(c *corev1.SecurityContext) { c.ProcMount = new(corev1.UnmaskedProcMount) }))},
+		{"Windows hostProcess", func(s *corev1.PodSpec) {
+			s.SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
+		}},
+		{"gitRepo volume", mount(corev1.VolumeSource{GitRepo: &corev1.GitRepoVolumeSource{Repository: "https://example.com/r.git"}}, true)},
+		{"flexVolume", mount(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: "example.com/driver"}}, true)},
+		{"hostPID", pid},
+		{"capability SYS_TIME", capable("SYS_TIME")},
+		{"hostPath /tmp", path("/tmp", false)},
+		{"hostNetwork", func(s *corev1.PodSpec) { s.HostNetwork = true }},
+		{"hostIPC", func(s *corev1.PodSpec) { s.HostIPC = true }},
+		{"hostPort", func(s *corev1.PodSpec) {
+			s.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 8080, HostPort: 8080, Protocol: corev1.ProtocolTCP}}
+		}},
+		{"hostPath of an unknown folder", path("/probe", true)},
+		{"capability NET_RAW", capable("NET_RAW")},
+		{"capability NET_ADMIN", capable("NET_ADMIN")},
+		{"an unsafe sysctl", func(s *corev1.PodSpec) {
+			s.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "kernel.msgmax", Value: "65536"}}
+		}},
+		{"a probe of another host", func(s *corev1.PodSpec) {
+			s.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Host: "169.254.169.254", Path: "/", Port: intstr.FromInt32(80)}}}
+		}},
+	}
+}
