@@ -28,8 +28,8 @@ var pure = map[string]struct {
 	"packing":      {nil, "packing is arithmetic"},
 	"api/v1alpha1": {[]string{"k8s.io/api", "k8s.io/apimachinery"}, "users import the types and want no client"},
 	"snapshot":     {[]string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/network-policy-api/apis"}, "a snapshot is a value"},
-	"isolation": {[]string{"k8s.io/api", "k8s.io/apimachinery", "k8s.io/pod-security-admission/policy", "k8s.io/pod-security-admission/api", "k8s.io/component-helpers/auth/rbac", "k8s.io/component-helpers/scheduling/corev1", "k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap", "sigs.k8s.io/network-policy-api/apis", module + "/snapshot"},
-		"a proof is a function of a snapshot; upstream's own pure rules are part of the semantics that it proves"},
+	"isolation": {[]string{"k8s.io/api", "k8s.io/apimachinery", "k8s.io/pod-security-admission/policy", "k8s.io/pod-security-admission/api", "k8s.io/component-helpers/auth/rbac", "k8s.io/component-helpers/scheduling/corev1", "github.com/go-logr/logr", "k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap", "sigs.k8s.io/network-policy-api/apis", module + "/snapshot"},
+		"a proof is a function of a snapshot; upstream's own pure rules are part of the semantics that it proves (those of taints take a logger: none)"},
 	"desired": {[]string{"k8s.io/api", "k8s.io/apimachinery", module + "/api/v1alpha1", module + "/decision"},
 		"what must exist is a function of what was declared and decided"},
 }

@@ -251,76 +251,68 @@ type hostileChange struct {
 }
 
 func hostileChanges() []hostileChange {
-	inContainer := func(change func(*corev1.SecurityContext)) func(*corev1.PodSpec) {
-		return func(s *corev1.PodSpec) {
-			s.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil // what would be refused beside it
-			change(s.Containers[0].SecurityContext)
-		}
-	}
-	capable := func(names ...corev1.Capability) func(*corev1.PodSpec) {
-		return inContainer(func(c *corev1.SecurityContext) { c.Capabilities.Add = names })
-	}
-	mount := func(source corev1.VolumeSource, readOnly bool) func(*corev1.PodSpec) {
-		return func(s *corev1.PodSpec) {
-			s.Volumes = []corev1.Volume{{Name: "probe", VolumeSource: source}}
-			s.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "probe", MountPath: "/probe", ReadOnly: readOnly}}
-		}
-	}
-	path := func(p string, readOnly bool) func(*corev1.PodSpec) {
-		return mount(corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: p}}, readOnly)
-	}
-	both := func(changes ...func(*corev1.PodSpec)) func(*corev1.PodSpec) {
-		return func(s *corev1.PodSpec) {
-			for _, change := range changes {
-				change(s)
-			}
-		}
-	}
 	pid := func(s *corev1.PodSpec) { s.HostPID = true }
-	asRoot := func(s *corev1.PodSpec) { s.SecurityContext.RunAsNonRoot, s.SecurityContext.RunAsUser = nil, nil }
-	return []hostileChange{
+	list := []hostileChange{
 		{"privileged", inContainer(func(c *corev1.SecurityContext) { c.Privileged = new(true) })},
 		{"a privileged init container", func(s *corev1.PodSpec) {
 			c := *s.Containers[0].DeepCopy()
 			c.Name, c.SecurityContext = "probe-first", &corev1.SecurityContext{Privileged: new(true)}
 			s.InitContainers = []corev1.Container{c}
 		}},
-		{"capability SYS_ADMIN", capable("SYS_ADMIN")},
-		{"all capabilities", capable("ALL")},
-		{"capability SYS_MODULE", capable("SYS_MODULE")},
-		{"capability SYS_RAWIO", capable("SYS_RAWIO")},
-		{"capability DAC_READ_SEARCH", capable("DAC_READ_SEARCH")},
-		{"capabilities BPF and PERFMON", capable("BPF", "PERFMON")},
-		{"hostPID and SYS_PTRACE", both(pid, capable("SYS_PTRACE"))},
-		{"hostPath /", path("/", false)},
-		{"hostPath / read-only", path("/", true)},
-		{"hostPath /etc/kubernetes", path("/etc/kubernetes", true)},
-		{"hostPath of the kubelet", path("/var/lib/kubelet", true)},
-		{"hostPath of the container runtime's socket", path("/run/containerd/containerd.sock", true)},
-		{"hostPath /var/log", path("/var/log", false)},
-		{"hostPath /proc", path("/proc", false)},
-		{"unmasked /proc", both(asRoot, inContainer(func(c *corev1.SecurityContext) { c.ProcMount = new(corev1.UnmaskedProcMount) }))},
+		{"hostPID and SYS_PTRACE", func(s *corev1.PodSpec) {
+			pid(s)
+			capable("SYS_PTRACE")(s)
+		}},
+		{"unmasked /proc", func(s *corev1.PodSpec) {
+			s.SecurityContext.RunAsNonRoot, s.SecurityContext.RunAsUser = nil, nil
+			inContainer(func(c *corev1.SecurityContext) { c.ProcMount = new(corev1.UnmaskedProcMount) })(s)
+		}},
 		{"Windows hostProcess", func(s *corev1.PodSpec) {
 			s.SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
 		}},
-		{"gitRepo volume", mount(corev1.VolumeSource{GitRepo: &corev1.GitRepoVolumeSource{Repository: "https://example.com/r.git"}}, true)},
-		{"flexVolume", mount(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: "example.com/driver"}}, true)},
 		{"hostPID", pid},
-		{"capability SYS_TIME", capable("SYS_TIME")},
-		{"hostPath /tmp", path("/tmp", false)},
 		{"hostNetwork", func(s *corev1.PodSpec) { s.HostNetwork = true }},
 		{"hostIPC", func(s *corev1.PodSpec) { s.HostIPC = true }},
 		{"hostPort", func(s *corev1.PodSpec) {
 			s.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 8080, HostPort: 8080, Protocol: corev1.ProtocolTCP}}
 		}},
-		{"hostPath of an unknown folder", path("/probe", true)},
-		{"capability NET_RAW", capable("NET_RAW")},
-		{"capability NET_ADMIN", capable("NET_ADMIN")},
 		{"an unsafe sysctl", func(s *corev1.PodSpec) {
 			s.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "kernel.msgmax", Value: "65536"}}
 		}},
 		{"a probe of another host", func(s *corev1.PodSpec) {
 			s.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Host: "169.254.169.254", Path: "/", Port: intstr.FromInt32(80)}}}
 		}},
+		{"a gitRepo volume", mounting(corev1.VolumeSource{GitRepo: &corev1.GitRepoVolumeSource{Repository: "https://example.com/r.git"}}, true)},
+		{"a flexVolume", mounting(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: "example.com/driver"}}, true)},
+		{"capabilities BPF and PERFMON", capable("BPF", "PERFMON")},
+	}
+	for _, name := range []corev1.Capability{"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "SYS_TIME", "NET_RAW", "NET_ADMIN"} {
+		list = append(list, hostileChange{"capability " + string(name), capable(name)})
+	}
+	for _, path := range []string{"/", "/etc/kubernetes", "/var/lib/kubelet", "/run/containerd/containerd.sock", "/var/log", "/proc", "/tmp", "/probe"} {
+		for _, readOnly := range []bool{false, true} {
+			source := corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}
+			list = append(list, hostileChange{map[bool]string{false: "hostPath ", true: "read-only hostPath "}[readOnly] + path, mounting(source, readOnly)})
+		}
+	}
+	return list
+}
+
+// inContainer changes the container's security context. What the API server would refuse beside it goes.
+func inContainer(change func(*corev1.SecurityContext)) func(*corev1.PodSpec) {
+	return func(s *corev1.PodSpec) {
+		s.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil
+		change(s.Containers[0].SecurityContext)
+	}
+}
+
+func capable(names ...corev1.Capability) func(*corev1.PodSpec) {
+	return inContainer(func(c *corev1.SecurityContext) { c.Capabilities.Add = names })
+}
+
+func mounting(source corev1.VolumeSource, readOnly bool) func(*corev1.PodSpec) {
+	return func(s *corev1.PodSpec) {
+		s.Volumes = []corev1.Volume{{Name: "probe", VolumeSource: source}}
+		s.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "probe", MountPath: "/probe", ReadOnly: readOnly}}
 	}
 }

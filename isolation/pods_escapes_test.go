@@ -43,7 +43,7 @@ func adding(names ...corev1.Capability) func(*corev1.PodSpec) {
 	}
 }
 
-func mounting(path string, readOnly bool) func(*corev1.PodSpec) {
+func mountingPath(path string, readOnly bool) func(*corev1.PodSpec) {
 	return func(s *corev1.PodSpec) {
 		s.Volumes = append(s.Volumes, corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}})
 		s.Containers[0].VolumeMounts = append(s.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "v", MountPath: "/v", ReadOnly: readOnly})
@@ -241,7 +241,7 @@ func TestAHostPathGivesWhatLiesThere(t *testing.T) {
 		{`\\.\pipe\containerd-containerd`, gainsNode, gainsNode},
 	} {
 		for readOnly, want := range map[bool]podGain{false: c.write, true: c.read} {
-			ways := newEscapeRules().waysOut(&metav1.ObjectMeta{}, with(hardened(), mounting(c.path, readOnly)))
+			ways := newEscapeRules().waysOut(&metav1.ObjectMeta{}, with(hardened(), mountingPath(c.path, readOnly)))
 			if len(ways) == 0 || ways[0].gain != want {
 				t.Errorf("%s, read-only %v: %+v, want gain %d", c.path, readOnly, ways, want)
 			}
@@ -251,11 +251,11 @@ func TestAHostPathGivesWhatLiesThere(t *testing.T) {
 
 // What is mounted counts, not what the volume could show; but what nothing mounts an ephemeral container can.
 func TestASubPathNarrowsAHostPath(t *testing.T) {
-	narrowed := with(hardened(), mounting("/", true), func(s *corev1.PodSpec) { s.Containers[0].VolumeMounts[0].SubPath = "data" })
+	narrowed := with(hardened(), mountingPath("/", true), func(s *corev1.PodSpec) { s.Containers[0].VolumeMounts[0].SubPath = "data" })
 	if ways := newEscapeRules().waysOut(&metav1.ObjectMeta{}, narrowed); len(ways) == 0 || ways[0].gain != gainsNotice {
 		t.Errorf("/ with subPath data: %+v", ways)
 	}
-	unmounted := with(hardened(), mounting("/etc", true), func(s *corev1.PodSpec) { s.Containers[0].VolumeMounts = nil })
+	unmounted := with(hardened(), mountingPath("/etc", true), func(s *corev1.PodSpec) { s.Containers[0].VolumeMounts = nil })
 	if ways := newEscapeRules().waysOut(&metav1.ObjectMeta{}, unmounted); len(ways) == 0 || ways[0].gain != gainsNode {
 		t.Errorf("/etc, mounted by no container yet: %+v", ways)
 	}
