@@ -196,6 +196,7 @@ func edges() []struct {
 		two("a1", "", rule("create,update", rbacGroup+"rolebindings")), two("a1", "", rule("bind", rbacGroup+"roles", "none")),
 		one("*", "create", rbacGroup+"clusterrolebindings", "BH1016 a>"), one("*", "bind", rbacGroup+"clusterroles", ""),
 		two("a1", "BH1007 a>", rule("escalate,patch", rbacGroup+"roles")), two("a1", "", rule("escalate", rbacGroup+"roles", "other")),
+		two("a1", "BH1007 a>", rule("create", rbacGroup+"rolebindings"), rule("escalate,update,create", rbacGroup+"roles")),
 		two("*", "BH1001 a>*", rule("escalate,patch", rbacGroup+"clusterroles")), two("*", "BH1001 a>*", rule("escalate,patch", rbacGroup+"clusterroles", "hello")),
 		one("*", "escalate", rbacGroup+"clusterroles", ""), one("*", "patch", rbacGroup+"clusterroles", "BH1016 a>"),
 		// Impersonation.

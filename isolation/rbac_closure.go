@@ -95,6 +95,8 @@ type contribution struct {
 	grant *grant
 	held  *held
 	scope string
+	// everyones says that it is not the tenant's alone: what comes of nothing but such is said of everyone.
+	everyones bool
 }
 
 // gainKey is what makes two gains one: whom it is done to, and whose fault it is.
@@ -125,7 +127,10 @@ func (r *rbacReach) newClosure(tenant string, begin []principal, without *Object
 	c := &closure{rbacReach: r, tenant: tenant, without: without, begin: begin, seen: map[string]bool{}, gains: map[gainKey]*gain{},
 		parts: map[piece][]contribution{}, answers: map[answerKey]answer{}}
 	for p, list := range r.everyonesParts {
-		c.parts[p] = list[:len(list):len(list)]
+		for _, shared := range list {
+			shared.everyones = true
+			c.parts[p] = append(c.parts[p], shared)
+		}
 	}
 	for i := range begin {
 		c.visit(&node{principal: begin[i]})
@@ -198,10 +203,10 @@ func (c *closure) take(n *node, g *grant, mine *[]contribution) {
 			scope != "" && h.scope == ofNamespace && h.verb == "create":
 			continue
 		case h.reaches == ingredient:
-			*mine = append(*mine, contribution{n, g, h, scope})
+			*mine = append(*mine, contribution{n, g, h, scope, false})
 			continue
 		case h.part != noPart:
-			*mine = append(*mine, contribution{n, g, h, scope})
+			*mine = append(*mine, contribution{n, g, h, scope, false})
 		}
 		if scope != "" || h.scope != ofNamespace || h.names == nil {
 			c.use(n, g, h, scope, own)

@@ -36,7 +36,7 @@ func (c *closure) combine(n *node, mine []contribution) {
 		parts := c.compiler.byRole[g.role].parts
 		for j := range parts {
 			if scope := g.binding.scope(); scope == "" || parts[j].scope == namespaceScoped {
-				h.parts[parts[j].part] = append(h.parts[parts[j].part], contribution{n, g, &parts[j], scope})
+				h.parts[parts[j].part] = append(h.parts[parts[j].part], contribution{n, g, &parts[j], scope, false})
 			}
 		}
 	}
@@ -108,6 +108,7 @@ func (h *holding) escalate() {
 	if len(h.parts[partEscalateRoles])+len(h.parts[partEscalateClusterRoles]) == 0 {
 		return
 	}
+	h.escalateOwn()
 	bound := slices.Concat(h.node.grants, h.node.context)
 	for i := range h.begin {
 		bound = append(bound, h.begin[i].grants...)
@@ -131,6 +132,40 @@ func (h *holding) escalate() {
 	}
 }
 
+// escalateOwn: whoever writes bindings binds a role that holds nothing much, which everyone may, and escalates it then.
+func (h *holding) escalateOwn() {
+	for _, write := range h.parts[partWriteRoleBindings] {
+		for _, e := range h.parts[partEscalateRoles] {
+			scope, together := meet(&write, &e)
+			for _, edit := range h.parts[partEditRoles] {
+				if in, also := meet(&contribution{scope: scope}, &edit); together && also && h.hasRole(in, &e, &edit) {
+					h.raise(&e, h.whole, in, true, "binds itself to a Role and writes every right into it")
+				}
+			}
+		}
+		if len(h.parts[partEditClusterRoles]) > 0 {
+			for _, e := range h.parts[partEscalateClusterRoles] {
+				h.raise(&e, h.whole, write.scope, true, "binds itself to a ClusterRole and writes every right into it")
+			}
+		}
+	}
+	if len(h.parts[partWriteClusterRoleBindings]) > 0 && len(h.parts[partEditClusterRoles]) > 0 {
+		for _, e := range h.parts[partEscalateClusterRoles] {
+			h.raise(&e, h.whole, "", false, "binds itself to a ClusterRole and writes every right into it")
+		}
+	}
+}
+
+// hasRole says whether there is a Role to escalate, or the node can make one.
+func (h *holding) hasRole(scope string, escalate, edit *contribution) bool {
+	for _, namespace := range h.namespacesWithRoles(scope) {
+		if slices.ContainsFunc(h.rolesIn[namespace], func(r *role) bool { return escalate.held.may(r.object.Name) && edit.held.may(r.object.Name) }) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(h.parts[partCreateRoles], func(c contribution) bool { return c.scope == "" || c.scope == scope })
+}
+
 // raise gives a node a role that it had not, in a namespace or everywhere, unless admission refuses.
 func (h *holding) raise(by *contribution, to *role, scope string, namespaced bool, words string) {
 	base := cmp.Or(h.node.base, h.node.name)
@@ -139,7 +174,7 @@ func (h *holding) raise(by *contribution, to *role, scope string, namespaced boo
 		return
 	}
 	h.seen[key] = true
-	a := h.askRaise(h.node, scope, to, strings.HasPrefix(words, "binds"))
+	a := h.askRaise(h.node, scope, to, !strings.Contains(words, "every right"))
 	if a.refused {
 		return
 	}
@@ -160,7 +195,9 @@ func (h *holding) raise(by *contribution, to *role, scope string, namespaced boo
 	case to == h.whole:
 		g.code = codeCluster
 	}
-	h.gain(g)
+	if !own || to == h.whole { // at home, roles that are meant to be bound count for what they hold
+		h.gain(g)
+	}
 	if g.code != codeCluster {
 		h.queue = append(h.queue, next)
 	}
@@ -269,16 +306,16 @@ func (c *closure) combineAcross() {
 		return
 	}
 	for _, a := range c.parts[partAutoApprove] {
-		c.certify(&a, &request[0], "", "gets a node's certificate: the controller approves it")
+		c.certify(&a, &request[0], &request[0], "", "gets a node's certificate: the controller approves it")
 	}
 	for _, s := range c.parts[partApproveSigner] {
 		if approve := c.parts[partApproveCertificates]; len(approve) > 0 {
-			c.certify(&s, &approve[0], trustedSigner(s.held.names), "signs itself a certificate of any user")
+			c.certify(&s, &approve[0], &request[0], trustedSigner(s.held.names), "signs itself a certificate of any user")
 		}
 	}
 	for _, s := range c.parts[partSign] {
 		if status := c.parts[partSignerStatus]; len(status) > 0 {
-			c.certify(&s, &status[0], "what trusts the certificates of its signers", "puts certificates of its own into requests")
+			c.certify(&s, &status[0], &request[0], "what trusts the certificates of its signers", "puts certificates of its own into requests")
 		}
 	}
 	c.tokenSecrets()
@@ -294,7 +331,10 @@ func trustedSigner(names []string) string {
 	return "what trusts the certificates of " + fewOf(names)
 }
 
-func (c *closure) certify(by, pair *contribution, maybe, yields string) {
+func (c *closure) certify(by, pair, request *contribution, maybe, yields string) {
+	if by.everyones && pair.everyones && request.everyones {
+		return
+	}
 	c.gain(&gain{gainKey: gainKey{code: codeCertify, to: EveryTenant}, node: by.node, grant: *by.grant, held: by.held, pair: pair, maybe: maybe, yields: yields})
 }
 
@@ -304,7 +344,7 @@ func (c *closure) tokenSecrets() {
 		for _, read := range c.parts[partReadSecrets] {
 			scope, together := meet(&create, &read)
 			key := "token Secrets of " + scope
-			if !together || c.seen[key] || scope != "" && c.owner[scope] == c.tenant {
+			if !together || c.seen[key] || create.everyones && read.everyones || scope != "" && c.owner[scope] == c.tenant {
 				continue
 			}
 			a := c.askTokenSecret(create.node, scope)

@@ -177,7 +177,7 @@ func (g *gain) witness() []Step {
 	for _, n := range turns {
 		steps = append(append(steps, n.by.steps(n.how.rule)...), Step{Does: n.turn})
 	}
-	if g.grant.binding.object.Name != "" && (len(turns) == 0 || turns[len(turns)-1].by.binding != g.grant.binding) {
+	if g.held.rule != nil && g.grant.binding.object.Name != "" && (len(turns) == 0 || turns[len(turns)-1].by.binding != g.grant.binding) {
 		steps = append(steps, g.grant.steps(g.held.rule)...)
 	}
 	if g.pair != nil && *g.pair.grant != g.grant {

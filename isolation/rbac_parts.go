@@ -14,6 +14,7 @@ const (
 	partEscalateRoles
 	partEscalateClusterRoles
 	partEditRoles
+	partCreateRoles
 	partEditClusterRoles
 	partCreateClusterRoles
 	partPoseUsers
@@ -51,6 +52,7 @@ func ingredientRights() []right {
 		a(partEscalateRoles, namespaceScoped, rbac, []string{"roles"}, "escalate"),
 		a(partEscalateClusterRoles, clusterScoped, rbac, []string{"clusterroles"}, "escalate"),
 		a(partEditRoles, namespaceScoped, rbac, []string{"roles"}, edits()...),
+		a(partCreateRoles, namespaceScoped, rbac, []string{"roles"}, "create"),
 		a(partEditClusterRoles, clusterScoped, rbac, []string{"clusterroles"}, edits()...),
 		a(partCreateClusterRoles, clusterScoped, rbac, []string{"clusterroles"}, "create"),
 		a(partPoseUsers, clusterScoped, "", []string{"users"}, "impersonate"),
