@@ -41,10 +41,7 @@ func rbacCheck() Check {
 
 // findings follows every tenant. parallel spreads the work; the findings are the same however it does.
 func (r *rbacReach) findings(parallel func(n int, f func(i int))) []Finding {
-	everyone := r.newClosure(EveryTenant, r.members.everyone, nil)
-	everyone.run()
-	r.everyonesParts = everyone.parts
-	gains := undominated(everyone.gains)
+	gains := slices.Clone(r.everyones)
 	perTenant := make([][]*gain, len(r.snapshot.Tenants))
 	const batch = 64
 	parallel((len(perTenant)+batch-1)/batch, func(b int) {
@@ -60,6 +57,18 @@ func (r *rbacReach) findings(parallel func(n int, f func(i int))) []Finding {
 		findings = append(findings, sharedFinding(&r.members.shared[i]))
 	}
 	return append(findings, r.danglingFindings()...)
+}
+
+// fromAccounts is what a tenant gains that has come to service accounts of others in another way than by rights, as from
+// the pods of a node that fell. Accounts are the subjects' namespaces and names. Whoever asks adds the steps before.
+func (r *rbacReach) fromAccounts(tenant string, accounts []rbacv1.Subject) []Finding {
+	var begin []principal
+	for _, a := range accounts {
+		p := r.account(a.Namespace, a.Name)
+		p.grants = slices.Concat(p.grants, r.groups[groupServiceAccounts+":"+a.Namespace])
+		begin = append(begin, p)
+	}
+	return bundle(r.gainsOf(tenant, begin), len(r.snapshot.Tenants))
 }
 
 // sharedFinding: a group in several tenants' namespaces may be the platform's staff, or tie the tenants together.

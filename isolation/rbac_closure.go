@@ -24,7 +24,8 @@ type rbacReach struct {
 	rolesIn map[string][]*role
 	// guarded says that the snapshot holds something that could refuse a request.
 	guarded bool
-	// everyonesParts are the parts that everyone holds.
+	// everyones is what everyone gains, everyonesParts the parts that everyone holds.
+	everyones      []*gain
 	everyonesParts map[piece][]contribution
 	// whole is every right, as somebody has who raises their own rights without limit.
 	whole *role
@@ -53,6 +54,9 @@ func newRBACReach(s *snapshot.Snapshot, r *RBAC, admission Admission, owner map[
 			reach.tokens[a.Namespace][secret.Name] = append(reach.tokens[a.Namespace][secret.Name], a.Name)
 		}
 	}
+	everyone := reach.newClosure(EveryTenant, reach.members.everyone, nil)
+	everyone.run()
+	reach.everyones, reach.everyonesParts = undominated(everyone.gains), everyone.parts
 	return reach
 }
 

@@ -3,6 +3,8 @@ package isolation
 import (
 	"runtime"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -25,4 +27,9 @@ func RBACHeap(s *snapshot.Snapshot) uint64 {
 	runtime.KeepAlive(findings)
 	runtime.KeepAlive(p)
 	return after.HeapAlloc - min(before.HeapAlloc, after.HeapAlloc)
+}
+
+// FromAccounts is what a tenant gains from others' service accounts.
+func FromAccounts(s *snapshot.Snapshot, tenant string, accounts ...rbacv1.Subject) []Finding {
+	return newProof(s, Options{}).rights().fromAccounts(tenant, accounts)
 }

@@ -92,3 +92,18 @@ func TestAFaultThatAllTenantsShareIsOneFinding(t *testing.T) {
 		t.Errorf("blames %v", findings[0].Blame)
 	}
 }
+
+// Whoever takes a token from a pod of a fallen node has that service account's rights: in its own tenant's namespaces too.
+func TestTokensOfAFallenNodeLeadOn(t *testing.T) {
+	s := mustSnapshot(t, cleanRights().Snapshot)
+	found := isolation.FromAccounts(s, "a", subjectsOf([]string{"ServiceAccount/ops/admin"})...)
+	if len(found) != 1 || found[0].Code != "BH1001" || found[0].From != "a" {
+		t.Errorf("from the platform's agent: %+v", found)
+	}
+	if found = isolation.FromAccounts(s, "a", subjectsOf([]string{"ServiceAccount/b1/boss"})...); len(found) != 1 || found[0].To != "b" {
+		t.Errorf("from the neighbour's: %+v", found)
+	}
+	if found = isolation.FromAccounts(s, "a", subjectsOf([]string{"ServiceAccount/ops/other"})...); len(found) != 0 {
+		t.Errorf("from one that may nothing: %+v", found)
+	}
+}
