@@ -94,7 +94,7 @@ func runNetwork(p *proof) ([]Finding, string) {
 	n.sides()
 	n.hosts()
 	n.services()
-	n.rights()
+	n.ownRights()
 	return n.list, considered
 }
 

@@ -9,15 +9,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// rights adds what tenants may do about their fence by their own rights: open it by policies, and take labels that
+// ownRights adds what tenants may do about their fence by their own rights: open it by policies, and take labels that
 // policies trust. What admission would say decides; without it, such a right is Unknown.
-func (n *networkFindings) rights() {
-	r := &networkRights{networkFindings: n, rbac: NewRBAC(n.Snapshot), trusted: n.trustedLabels()}
+func (n *networkFindings) ownRights() {
+	r := &networkRights{networkFindings: n, rbac: n.rights(), trusted: n.trustedLabels(), widening: widening()}
 	found := make([][]Finding, len(n.Tenants))
 	n.reach.parallel(len(n.Tenants), func(i int) { found[i] = r.ofTenant(i) })
 	byCode := map[string][]Finding{}
@@ -54,8 +53,10 @@ func (n *networkFindings) everybodys(findings []Finding) []Finding {
 // networkRights looks at rights over policies and labels.
 type networkRights struct {
 	*networkFindings
-	rbac    *RBAC
+	rbac    *rbacReach
 	trusted []trustedLabel
+	// widening policies name no namespace: what admission says of one counts for all namespaces that it does not tell apart.
+	widening []wide
 }
 
 // trustedLabel is a label of namespaces that a policy goes by.
@@ -125,44 +126,12 @@ func trustedBy(by Object, s selector, holds bool) []trustedLabel {
 	return list
 }
 
-// subjects that have a tenant's rights: its owners, who is bound in its namespaces and is not Kubernetes' own, and the
-// service accounts of its namespaces.
+// subjects that have a tenant's rights, as the closure of rights counts them.
 func (p *proof) subjects(tenant int) []Subject {
-	t := &p.Tenants[tenant]
-	known := map[string]bool{}
-	var list []Subject
-	add := func(s Subject) {
-		if key := s.User + "|" + strings.Join(s.Groups, ","); !known[key] {
-			known[key] = true
-			list = append(list, s)
-		}
-	}
-	people := func(s rbacv1.Subject, namespace string) {
-		switch {
-		case s.Kind == rbacv1.ServiceAccountKind:
-			if ns := cmp.Or(s.Namespace, namespace); p.owner[ns] == t.Name {
-				add(ServiceAccount(ns, s.Name))
-			}
-		case strings.HasPrefix(s.Name, "system:"):
-		case s.Kind == rbacv1.UserKind:
-			add(Subject{User: s.Name, Groups: []string{groupAuthenticated}})
-		case s.Kind == rbacv1.GroupKind:
-			add(Subject{User: "a member of " + s.Name, Groups: []string{s.Name, groupAuthenticated}})
-		}
-	}
-	for _, o := range t.Owners {
-		people(o, "")
-	}
-	for _, ns := range t.Namespaces {
-		for _, b := range within(p.RoleBindings, ns, func(b *rbacv1.RoleBinding) string { return b.Namespace }) {
-			for _, s := range b.Subjects {
-				people(s, ns)
-			}
-		}
-		add(ServiceAccount(ns, "default"))
-		for _, a := range within(p.ServiceAccounts, ns, func(a *corev1.ServiceAccount) string { return a.Namespace }) {
-			add(ServiceAccount(ns, a.Name))
-		}
+	members := p.rights().members.of[tenant]
+	list := make([]Subject, 0, len(members))
+	for i := range members {
+		list = append(list, members[i].subject)
 	}
 	return list
 }
@@ -171,15 +140,14 @@ func (p *proof) subjects(tenant int) []Subject {
 func (r *networkRights) ofTenant(tenant int) []Finding {
 	var findings []Finding
 	done := map[string]bool{}
-	subjects := r.subjects(tenant)
 	for _, ns := range r.Tenants[tenant].Namespaces {
 		i, exists := r.reach.byName[ns]
 		if !exists {
 			continue
 		}
-		for _, s := range subjects {
-			for _, try := range []func(*space, Subject) (Finding, bool){r.opens, r.removes, r.relabels} {
-				if f, found := try(r.reach.spaces[i], s); found && !done[f.Code+string(f.Verdict)] {
+		for _, who := range r.rbac.members.of[tenant] {
+			for _, try := range []func(*space, *principal) (Finding, bool){r.opens, r.removes, r.relabels} {
+				if f, found := try(r.reach.spaces[i], &who); found && !done[f.Code+string(f.Verdict)] {
 					done[f.Code+string(f.Verdict)] = true
 					f.From, f.To = r.Tenants[tenant].Name, EveryTenant
 					findings = append(findings, f)
@@ -195,38 +163,38 @@ func policyResource() schema.GroupVersionResource {
 }
 
 // opens tries to make a policy that opens the namespace. In one without policies there is nothing to open.
-func (r *networkRights) opens(s *space, subject Subject) (Finding, bool) {
+func (r *networkRights) opens(s *space, who *principal) (Finding, bool) {
 	if len(s.policies) == 0 {
 		return Finding{}, false
 	}
-	allowed, path := r.rbac.Allowed(subject, Attributes{Verb: "create", Group: policyResource().Group, Resource: policyResource().Resource, Namespace: s.source.Name})
+	allowed, path := r.rbac.Allowed(who.subject, Attributes{Verb: "create", Group: policyResource().Group, Resource: policyResource().Resource, Namespace: s.source.Name})
 	if !allowed {
 		return Finding{}, false
 	}
-	for _, w := range widening(s.source.Name) {
-		verdict, why := r.admits(&AdmissionRequest{Subject: subject, Operation: "CREATE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
+	for _, w := range r.widening {
+		verdict, why := r.admits(&AdmissionRequest{Subject: who.subject, Operation: "CREATE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
 			Resource: policyResource(), Namespace: s.source.Name, Name: w.policy.Name, Object: w.policy})
 		if verdict != Isolated {
-			return r.rightFinding("BH3010", verdict, subject, path, fmt.Sprintf("make a NetworkPolicy in namespace %s that allows %s", s.source.Name, w.what), why), true
+			return r.rightFinding("BH3010", verdict, who.name, path, fmt.Sprintf("make a NetworkPolicy in namespace %s that allows %s", s.source.Name, w.what), why), true
 		}
 	}
 	return Finding{}, false
 }
 
 // removes tries to delete a policy that closes.
-func (r *networkRights) removes(s *space, subject Subject) (Finding, bool) {
+func (r *networkRights) removes(s *space, who *principal) (Finding, bool) {
 	for _, p := range s.policies {
 		if !p.ingress && !p.egress {
 			continue
 		}
-		allowed, path := r.rbac.Allowed(subject, Attributes{Verb: "delete", Group: policyResource().Group, Resource: policyResource().Resource, Namespace: s.source.Name, Name: p.source.Name})
+		allowed, path := r.rbac.Allowed(who.subject, Attributes{Verb: "delete", Group: policyResource().Group, Resource: policyResource().Resource, Namespace: s.source.Name, Name: p.source.Name})
 		if !allowed {
 			continue
 		}
-		verdict, why := r.admits(&AdmissionRequest{Subject: subject, Operation: "DELETE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
+		verdict, why := r.admits(&AdmissionRequest{Subject: who.subject, Operation: "DELETE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
 			Resource: policyResource(), Namespace: s.source.Name, Name: p.source.Name, OldObject: p.source})
 		if verdict != Isolated && r.isolates(s, p) {
-			return r.rightFinding("BH3010", verdict, subject, path, fmt.Sprintf("delete NetworkPolicy %s/%s, which closes", s.source.Name, p.source.Name), why), true
+			return r.rightFinding("BH3010", verdict, who.name, path, fmt.Sprintf("delete NetworkPolicy %s/%s, which closes", s.source.Name, p.source.Name), why), true
 		}
 	}
 	return Finding{}, false
@@ -245,7 +213,7 @@ func (r *networkRights) isolates(s *space, p *policy) bool {
 }
 
 // relabels tries to give the namespace a label that others' policies trust.
-func (r *networkRights) relabels(s *space, subject Subject) (Finding, bool) {
+func (r *networkRights) relabels(s *space, who *principal) (Finding, bool) {
 	for _, label := range r.trusted {
 		value, has := s.source.Labels.Get(label.key)
 		if bears := has && (value == label.value || label.value == ""); bears != label.holds || label.by.Namespace == s.source.Name {
@@ -253,7 +221,7 @@ func (r *networkRights) relabels(s *space, subject Subject) (Finding, bool) {
 		}
 		allowed, path := false, []Step(nil)
 		for _, verb := range []string{"patch", "update"} {
-			if allowed, path = r.rbac.Allowed(subject, Attributes{Verb: verb, Resource: "namespaces", Namespace: s.source.Name, Name: s.source.Name}); allowed {
+			if allowed, path = r.rbac.Allowed(who.subject, Attributes{Verb: verb, Resource: "namespaces", Namespace: s.source.Name, Name: s.source.Name}); allowed {
 				break
 			}
 		}
@@ -266,10 +234,10 @@ func (r *networkRights) relabels(s *space, subject Subject) (Finding, bool) {
 			delete(after.Labels, label.key)
 			does, effect = fmt.Sprintf("take label %s from namespace %s, by which %s holds it", label.key, s.source.Name, label.by), "holds namespaces with label "+label.key
 		}
-		verdict, why := r.admits(&AdmissionRequest{Subject: subject, Operation: "UPDATE", Kind: corev1.SchemeGroupVersion.WithKind("Namespace"),
+		verdict, why := r.admits(&AdmissionRequest{Subject: who.subject, Operation: "UPDATE", Kind: corev1.SchemeGroupVersion.WithKind("Namespace"),
 			Resource: corev1.SchemeGroupVersion.WithResource("namespaces"), Namespace: s.source.Name, Name: s.source.Name, Object: after, OldObject: before})
 		if verdict != Isolated {
-			return r.rightFinding("BH3011", verdict, subject, append(path, Step{label.by, effect}), does, why), true
+			return r.rightFinding("BH3011", verdict, who.name, append(path, Step{label.by, effect}), does, why), true
 		}
 	}
 	return Finding{}, false
@@ -303,8 +271,7 @@ func (r *networkRights) admits(request *AdmissionRequest) (verdict Verdict, why 
 	return Exposed, ""
 }
 
-func (r *networkRights) rightFinding(code string, verdict Verdict, subject Subject, path []Step, does, why string) Finding {
-	who := cmp.Or(subject.User, strings.Join(subject.Groups, ", "))
+func (r *networkRights) rightFinding(code string, verdict Verdict, who string, path []Step, does, why string) Finding {
 	f := Finding{Code: code, Verdict: verdict, What: fmt.Sprintf("%s may %s", who, does)}
 	if why != "" {
 		f.What += ": " + why
@@ -326,7 +293,7 @@ type wide struct {
 
 // widening are the ways of opening a namespace that are told apart by what is written, not by what it does: an
 // admission policy that knows only some of them is no fence.
-func widening(namespace string) []wide {
+func widening() []wide {
 	all := &metav1.LabelSelector{}
 	allSpaces := []networkingv1.NetworkPolicyPeer{{NamespaceSelector: all}}
 	world := []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0"}}}
@@ -344,7 +311,7 @@ func widening(namespace string) []wide {
 	list := make([]wide, 0, len(specs))
 	for _, s := range specs {
 		policy := &networkingv1.NetworkPolicy{TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "open"}, Spec: s.spec}
+			ObjectMeta: metav1.ObjectMeta{Name: "open"}, Spec: s.spec}
 		policy.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
 		if s.spec.Egress != nil {
 			policy.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}

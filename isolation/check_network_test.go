@@ -7,17 +7,20 @@ import (
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/bulkhead-dev/bulkhead/internal/admission"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/clustergen"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// admission refuses what it is told to.
-type admission func(*isolation.AdmissionRequest) isolation.AdmissionAnswer
+// answers is an admission that says what it is told to.
+type answers func(*isolation.AdmissionRequest) isolation.AdmissionAnswer
 
-func (a admission) Admit(r *isolation.AdmissionRequest) isolation.AdmissionAnswer { return a(r) }
+func (a answers) Admit(r *isolation.AdmissionRequest) isolation.AdmissionAnswer { return a(r) }
 
 func admitAll(*isolation.AdmissionRequest) isolation.AdmissionAnswer {
 	return isolation.AdmissionAnswer{Admitted: true}
@@ -42,7 +45,7 @@ func TestOwnRightsOverTheFenceAreAsGoodAsAdmission(t *testing.T) {
 	unsure := func(*isolation.AdmissionRequest) isolation.AdmissionAnswer {
 		return isolation.AdmissionAnswer{Admitted: true, Unknown: []string{"a webhook answers"}}
 	}
-	only := func(admitted func(*networkingv1.NetworkPolicy) bool) admission {
+	only := func(admitted func(*networkingv1.NetworkPolicy) bool) answers {
 		return func(r *isolation.AdmissionRequest) isolation.AdmissionAnswer {
 			if p, is := r.Object.(*networkingv1.NetworkPolicy); is && admitted(p) {
 				return admitAll(r)
@@ -58,7 +61,7 @@ func TestOwnRightsOverTheFenceAreAsGoodAsAdmission(t *testing.T) {
 	}
 	for _, c := range []struct {
 		fixture, what string
-		admission     admission
+		admission     answers
 		want          string
 	}{
 		{"own-policies-unknown", "everything is admitted", admitAll, "Exposed BH3010 shop -> *"},
@@ -80,6 +83,69 @@ func TestOwnRightsOverTheFenceAreAsGoodAsAdmission(t *testing.T) {
 		f.options.Admission = c.admission
 		if got := said(isolation.Verify(f.snapshot, f.options), "network"); !slices.Equal(got, []string{c.want}) {
 			t.Errorf("%s where %s: %v, want %s", c.fixture, c.what, got, c.want)
+		}
+	}
+}
+
+// Promise: the network of Bulkhead's own example is Isolated without a word, with what admission says about its tenants'
+// rights; and each object that keeps it so is named once it is loosened.
+func TestTheExampleIsIsolatedAndWhatIsLoosenedIsNamed(t *testing.T) {
+	w, err := observe.Manifests([]string{"../examples/magazine"}, nil, observe.ManifestOptions{Now: fixtureTime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled := &admission.Compiled{}
+	findings := func(s *snapshot.Snapshot) []isolation.Finding {
+		admission, err := admission.New(s, isolation.NewRBAC(s), compiled)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := isolation.Options{Now: fixtureTime, Admission: admission}
+		for _, e := range w.Expected {
+			o.Expected = append(o.Expected, isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object)})
+		}
+		return slices.DeleteFunc(isolation.Verify(s, o).Findings, func(f isolation.Finding) bool { return !strings.HasPrefix(f.Code, "BH3") })
+	}
+	for _, f := range findings(w.Snapshot) {
+		t.Errorf("as it is: %s %s: %s", f.Verdict, f.Code, f.What)
+	}
+	loosen := map[string]func(*networkingv1.NetworkPolicy){
+		"select no pod": func(p *networkingv1.NetworkPolicy) { p.Spec.PodSelector.MatchLabels = map[string]string{"no": "pod"} },
+		"forget egress": func(p *networkingv1.NetworkPolicy) { p.Spec.PolicyTypes = p.Spec.PolicyTypes[:1] },
+		"ingress from everyone": func(p *networkingv1.NetworkPolicy) {
+			p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
+		},
+		"egress to every address": func(p *networkingv1.NetworkPolicy) {
+			p.Spec.Egress = append(p.Spec.Egress, networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0"}}}})
+		},
+	}
+	// One that is alone in its namespace: where there are others, they isolate as well.
+	at := slices.IndexFunc(w.Snapshot.NetworkPolicies, func(p *networkingv1.NetworkPolicy) bool {
+		return len(slices.DeleteFunc(slices.Clone(w.Snapshot.NetworkPolicies), func(q *networkingv1.NetworkPolicy) bool { return q.Namespace != p.Namespace })) == 1
+	})
+	if at < 0 {
+		t.Fatal("no namespace of the example has one policy alone")
+	}
+	original := w.Snapshot.NetworkPolicies[at]
+	blamed := func(list []isolation.Finding, o isolation.Object) bool {
+		return slices.ContainsFunc(list, func(f isolation.Finding) bool { return f.Verdict == isolation.Exposed && slices.Contains(f.Blame, o) })
+	}
+	object := isolation.Object{Kind: "NetworkPolicy", Namespace: original.Namespace, Name: original.Name}
+	for what, change := range loosen {
+		policy := original.DeepCopy()
+		change(policy)
+		if list := findings(w.Snapshot.With("loosened", w.Snapshot.Time, snapshot.SetNetworkPolicy(policy))); !blamed(list, object) {
+			t.Errorf("%s in %s: nobody blames it: %+v", what, object, list)
+		}
+	}
+	if list := findings(w.Snapshot.With("deleted", w.Snapshot.Time, snapshot.DeleteNetworkPolicy(original.Namespace, original.Name))); !blamed(list, object) {
+		t.Errorf("without %s: nobody blames it: %+v", object, list)
+	}
+	for _, name := range []string{"bulkhead-network-policies", "bulkhead-managed-objects"} {
+		next := *w.Snapshot
+		next.ValidatingBindings = slices.DeleteFunc(slices.Clone(next.ValidatingBindings), func(b *admissionv1.ValidatingAdmissionPolicyBinding) bool { return b.Spec.PolicyName == name })
+		if list := findings(&next); len(next.ValidatingBindings) == len(w.Snapshot.ValidatingBindings) || !slices.ContainsFunc(list, func(f isolation.Finding) bool { return f.Code == "BH3010" }) {
+			t.Errorf("without the binding of %s: %+v", name, list)
 		}
 	}
 }
