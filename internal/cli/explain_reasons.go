@@ -5,6 +5,7 @@ import "github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 // reasonTopics explain the reasons of conditions. A test holds them against the constants of package v1alpha1.
 func reasonTopics() []topic {
 	reasons := []struct{ code, title, todo string }{
+		{v1alpha1.ReasonPending, "No controller has looked at the object yet.", "Nothing, unless it lasts: then see that the controller runs: `bulkhead check`, codes BHC204 and BHC205."},
 		{v1alpha1.ReasonDecided, "Every workload has a decision on its present facts.", ""},
 		{v1alpha1.ReasonInvalid, "The spec lacks a fact or contradicts itself.", "The condition's message names the field: set it, or take the contradiction out."},
 		{v1alpha1.ReasonTenantMissing, "The Space's home namespace belongs to no Tenant.", "Create the Space in tenant-NAME of a Tenant that is declared; or declare the Tenant."},
