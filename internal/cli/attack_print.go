@@ -174,6 +174,10 @@ func (o *attackOptions) writeProblems(p paint, r *attack.Report) error {
 			fmt.Fprintf(&b, "    %s\n", p.faint(wrapped(item.Story, 4)))
 		}
 	}
+	if unasked := r.Unasked(); len(unasked) > 0 {
+		fmt.Fprintf(&b, "\n%s\n", wrapped("Not tried: "+strings.Join(unasked, ", ")+". No attack of theirs applies to these tenants: a Waiver suspends the control, "+
+			"the decision does not ask for it, there is no Space, or no API server could answer. This report says nothing of them.", 0))
+	}
 	if r.Verdict != v1alpha1.Isolated {
 		b.WriteString("\n`bulkhead explain CONTROL` says what a control needs and what to do.\n")
 	}

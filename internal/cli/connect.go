@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
@@ -48,5 +49,6 @@ func (f *clusterFlags) config() (*rest.Config, error) {
 // complains when nobody does.
 func (f *clusterFlags) oneShot() (*rest.Config, error) {
 	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
 	return f.config()
 }
