@@ -39,6 +39,7 @@ func Checks() []Check {
 	return []Check{
 		rbacCheck(),
 		podsCheck(),
+		nodesCheck(),
 		networkCheck(),
 		guardrailsCheck(),
 		capacityCheck(),
