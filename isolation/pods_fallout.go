@@ -204,8 +204,13 @@ func tolerating(spec *corev1.PodSpec, tolerations ...corev1.Toleration) *corev1.
 	return spec
 }
 
-// name of a subject in reports.
-func (s *Subject) name() string { return cmp.Or(s.User, strings.Join(s.Groups, ", ")) }
+// name of a subject in reports. Who is known by a group alone is a member of it.
+func (s *Subject) name() string {
+	if s.User == "somebody" && len(s.Groups) > 0 {
+		return "a member of group " + s.Groups[0]
+	}
+	return cmp.Or(s.User, strings.Join(s.Groups, ", "))
+}
 
 // victim is a tenant that falls with a node.
 type victim struct {
@@ -226,6 +231,11 @@ func (e *escalation) fallOut() []Finding {
 			What: fmt.Sprintf("%s, and who falls with its node cannot be said: no nodes were read", e.takings[0].step.Does), Blame: e.takings[0].blame}}
 	}
 	may := e.mayRunOn()
+	for t, class := range e.mayCreateOn() {
+		for _, c := range class {
+			may[c] = append(may[c], t)
+		}
+	}
 	victims := make([]victim, len(e.Tenants))
 	taken := map[int]*taking{}
 	for i := range e.takings {
@@ -279,6 +289,29 @@ func (e *escalation) mayRunOn() [][]int {
 		lists[i] = slices.Compact(lists[i])
 	}
 	return lists
+}
+
+// mayCreateOn are, by tenant, the classes of nodes to which a plain pod of it may be scheduled.
+func (e *escalation) mayCreateOn() [][]int {
+	perTenant, creators := make([][]int, len(e.Tenants)), e.creators()
+	if e.Admission == nil {
+		return perTenant // that this is not known is said already
+	}
+	where := make([][]int, len(creators))
+	e.parallel(len(creators), func(i int) {
+		if got := e.try(&creators[i], e.plain); got.verdict != Isolated {
+			where[i] = e.place.where(got.spec, false)
+		}
+	})
+	for i := range creators {
+		t := creators[i].tenant
+		perTenant[t] = append(perTenant[t], where[i]...)
+	}
+	for t := range perTenant {
+		slices.Sort(perTenant[t])
+		perTenant[t] = slices.Compact(perTenant[t])
+	}
+	return perTenant
 }
 
 func (e *escalation) falls(index int, v *victim) Finding {
