@@ -236,3 +236,44 @@ func dumbMayRun(spec *corev1.PodSpec, n *corev1.Node) bool {
 	}
 	return true
 }
+
+// BenchmarkNodes: go test ./isolation -run x -bench Nodes. 100,000 pods of 1,000 tenants on 1,000 nodes, ten tenants with
+// nodes of their own; every pod has a spec of its own, as those have that are read from a running cluster.
+func BenchmarkNodes(b *testing.B) {
+	const tenants, pods, nodes, own = 1000, 100_000, 1000, 10
+	var c snapshot.Snapshot
+	for i := range tenants {
+		name := "t" + strconv.Itoa(i)
+		t := snapshot.Tenant{Name: name, Namespaces: []string{name}}
+		if i < own {
+			t.Nodes = snapshot.Label{Key: ownLabel, Value: name}
+		}
+		c.Tenants = append(c.Tenants, t)
+	}
+	for i := range nodes {
+		n := testNode("n"+strconv.Itoa(i), map[string]string{"zone": strconv.Itoa(i % 3)})
+		if i < own*10 {
+			owner := "t" + strconv.Itoa(i%own)
+			n.Labels[ownLabel], n.Spec.Taints = owner, []corev1.Taint{{Key: "tenant", Value: owner, Effect: corev1.TaintEffectNoSchedule}}
+		}
+		c.Nodes = append(c.Nodes, n)
+	}
+	for i := range pods {
+		spec, owner, node := hardened(), i%tenants, own*10+i%(nodes-own*10)
+		if owner < own {
+			spec.NodeSelector = map[string]string{ownLabel: "t" + strconv.Itoa(owner)}
+			spec.Tolerations = []corev1.Toleration{{Key: "tenant", Value: "t" + strconv.Itoa(owner)}}
+			node = owner
+		}
+		c.Pods = append(c.Pods, &snapshot.Pod{Namespace: "t" + strconv.Itoa(owner), Name: strconv.Itoa(i), Node: "n" + strconv.Itoa(node), Spec: spec})
+	}
+	s, err := snapshot.New(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if found, _ := nodesCheck().run(newProof(s, Options{})); len(found) > 0 {
+			b.Fatal(found[0])
+		}
+	}
+}
