@@ -55,6 +55,7 @@ func Generate(o Options) (*Cluster, error) {
 		g.tenant(fmt.Sprintf("tenant-%05d", t))
 	}
 	g.adminPolicies()
+	g.nodesAndSpecs()
 	s, err := snapshot.New(g.contents)
 	if err != nil {
 		return nil, err
