@@ -256,6 +256,13 @@ func TestAPowerfulAgentOnATakenNodeIsEveryonesEnd(t *testing.T) {
 	if got := fallen(verifyPods(t, c)); !slices.Equal(got, []string{"a -> * Critical"}) {
 		t.Errorf("an agent that lists secrets: %v", got)
 	}
+	narrow := c
+	narrow.ClusterRoleBindings = nil
+	narrow.RoleBindings = []*rbacv1.RoleBinding{{ObjectMeta: metav1.ObjectMeta{Namespace: "b1", Name: "agent"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "reads"},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "kube-system", Name: "agent"}}}}
+	if got := fallen(verifyPods(t, narrow)); !slices.Equal(got, []string{"a -> b Critical"}) {
+		t.Errorf("an agent that lists secrets of one tenant: %v", got)
+	}
 	c.ClusterRoles[0].Rules[0].Resources = []string{"nodes"}
 	if got := fallen(verifyPods(t, c)); len(got) > 0 {
 		t.Errorf("an agent that lists nodes: %v", got)

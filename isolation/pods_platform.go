@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -44,7 +46,9 @@ func (e *escalation) platformFalls(taken map[int]*taking) []Finding {
 		asked[account] = true
 		if path := powerOf(rbac, account); path != nil {
 			findings = append(findings, e.fallsWithAll(taken[n], pod, account, path))
+			continue
 		}
+		findings = append(findings, e.fallsByRights(taken[n], pod, account)...)
 	}
 	return findings
 }
@@ -70,4 +74,25 @@ func (e *escalation) fallsWithAll(t *taking, pod *snapshot.Pod, account Object, 
 		}
 	}
 	return f
+}
+
+// fallsByRights are the tenants that a service account with rights in some namespaces only leads to, by the closure of check
+// rbac.
+func (e *escalation) fallsByRights(t *taking, pod *snapshot.Pod, account Object) []Finding {
+	var findings []Finding
+	from, done := e.Tenants[t.tenant].Name, map[string]bool{}
+	for _, led := range e.rights().fromAccounts(from, []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: account.Namespace, Name: account.Name}}) {
+		code, _, _ := CodeByID(led.Code)
+		grave := code.Severity == Critical || code.Severity == High
+		if !grave || led.Verdict != Exposed || led.To == from || led.To == ThePlatform || done[led.To] {
+			continue
+		}
+		done[led.To] = true
+		findings = append(findings, Finding{Code: "BH2008", Verdict: Exposed, From: from, To: led.To,
+			What: fmt.Sprintf("tenant %s gets hold of node %s, where %s/%s of the platform runs as %s: %s", from, pod.Node, pod.Namespace, pod.Name, account, led.What),
+			Witness: append([]Step{t.step, {Object{Kind: "Node", Name: pod.Node}, "makes tokens of its pods' service accounts"},
+				{Object{"Pod", pod.Namespace, pod.Name}, "runs there as " + account.String()}}, led.Witness...),
+			Blame: append(slices.Clone(t.blame), led.Blame...)})
+	}
+	return findings
 }
