@@ -98,7 +98,7 @@ func newCapacity(p *proof) *capacity {
 			}
 		}
 	}
-	for _, e := range p.Options.Expected {
+	for _, e := range p.Expected {
 		c.expected[e.Object] = true
 	}
 	for _, s := range systemSubjects() {
@@ -365,7 +365,7 @@ func (c *capacity) absent() []Finding {
 		there[Object{Kind: "PriorityLevelConfiguration", Name: l.Name}] = true
 	}
 	var findings []Finding
-	for _, e := range c.Options.Expected {
+	for _, e := range c.Expected {
 		if (e.Object.Kind == "FlowSchema" || e.Object.Kind == "PriorityLevelConfiguration") && !there[e.Object] {
 			findings = append(findings, Finding{Code: "BH5006", Verdict: Exposed, From: EveryTenant, To: EveryTenant,
 				What: e.Object.String() + " is not there", Witness: []Step{{e.Object, "is not there; control " + e.Control + " needs it"}}, Blame: []Object{e.Object}})

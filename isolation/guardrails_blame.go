@@ -1,7 +1,6 @@
 package isolation
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -156,14 +155,10 @@ func (g *guardrails) group(list []shown) []Finding {
 	for i := range list {
 		s := &list[i]
 		c := cause{code: s.probe.Code, verdict: s.verdict}
-		switch {
-		case s.verdict == Unknown:
+		if s.verdict == Unknown {
 			c.code, c.unknown = "BH4019", s.does
-		default:
-			c.blame = s.blame[0]
-			if kind := c.blame.Kind; kind == "Namespace" || c.blame.Namespace != "" {
-				c.tenant, c.namespace = s.tenant, s.namespace
-			}
+		} else if c.blame = s.blame[0]; c.blame.Kind == "Namespace" || c.blame.Namespace != "" {
+			c.tenant, c.namespace = s.tenant, s.namespace
 		}
 		if byCause[c] == nil {
 			order = append(order, c)
@@ -209,7 +204,7 @@ func (g *guardrails) finding(c *cause, list []*shown) Finding {
 
 func distinct(list []string) []string {
 	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(a, b) })
+	slices.Sort(list)
 	return slices.Compact(list)
 }
 
