@@ -164,8 +164,10 @@ func (l *life) process(t *testing.T) map[string]reconcile.Reconciler {
 	now := clock.RealClock{}
 	applier := apply.New(c, live, now, apply.NewMetrics())
 	reporter := &report.Reporter{Client: c, Events: noEvents{}, Clock: now}
+	proofs := &tenant.Proofs{Client: c, Prover: agreeable{now}, Clock: now}
 	return map[string]reconcile.Reconciler{
-		"tenant": &tenant.Reconciler{Client: c, Live: live, Apply: applier, Report: reporter, Prover: agreeable{now}, Clock: now},
+		"tenant": &tenant.Reconciler{Client: c, Live: live, Apply: applier, Report: reporter, Proofs: proofs, Clock: now},
+		"proof":  proofs,
 		"space":  &space.Reconciler{Client: c, Live: live, Apply: applier, Report: reporter, Clock: now},
 	}
 }
@@ -216,7 +218,7 @@ func (l *life) drive(ctx context.Context, t *testing.T) {
 	process := l.process(t)
 	for ctx.Err() == nil {
 		home := v1alpha1.HomeNamespace(l.name)
-		for _, r := range []struct{ kind, namespace, name string }{{"tenant", "", l.name}, {"space", home, "a"}, {"space", home, "b"}} {
+		for _, r := range []struct{ kind, namespace, name string }{{"tenant", "", l.name}, {"space", home, "a"}, {"space", home, "b"}, {"proof", "", l.name}} {
 			req := ctrl.Request{NamespacedName: client.ObjectKey{Namespace: r.namespace, Name: r.name}}
 			_, _ = process[r.kind].Reconcile(ctx, req) // what went wrong is tried again, as the workqueue would
 			if l.dead.Load() {

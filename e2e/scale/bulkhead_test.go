@@ -35,20 +35,26 @@ func (s *stage) bulkhead() {
 	s.makeSpaces(ctx)
 	enforced, ready := s.progress(ctx)
 
-	before, begin := s.server(), time.Now()
+	before, idle, begin := s.server(), processorTime(), time.Now()
 	controllers := s.startControllers()
-	profiled := s.profileServer()
+	enforcing := s.profileServer("enforcing")
 	s.f.enforced = s.within(enforced, begin, controllers)
+	proving := s.profileServer("proving")
+	s.f.enforcedCost = processorTime().since(idle)
 	s.f.ready = s.within(ready, begin, controllers)
+	s.f.cost = processorTime().since(idle)
 	after, own := s.server(), controllers.metrics()
 
-	s.f.cpu, s.f.rss = own.sum("process_cpu_seconds_total"), own.sum("process_resident_memory_bytes")
-	s.f.serverCPU = after.sum("process_cpu_seconds_total") - before.sum("process_cpu_seconds_total")
-	s.f.writes = own.sum("rest_client_requests_total", "method", "PATCH") + own.sum("rest_client_requests_total", "method", "PUT") +
-		own.sum("rest_client_requests_total", "method", "POST") - after.questions(before)
-	s.tb.Logf("load of this machine: %s; requests that the API server served, all clients together:\n%s", load(), after.busiest(before))
+	s.f.rss = own.sum("process_resident_memory_bytes")
+	s.f.writes, s.f.questions = own.sum(asked, "what", "write"), own.sum(asked, "what", "question")
+	s.f.requests = fmt.Sprintf("requests of the controllers, for each tenant:\n%spasses of the controllers, for each tenant:\n%s"+
+		"requests that the API server served, of all clients together, for each tenant:\n%s",
+		own.table(nil, s.n, asked, "what", "verb", "resource", "code"),
+		own.table(nil, s.n, "controller_runtime_reconcile_total", "controller", "result"),
+		after.table(before, s.n, served, "verb", "resource", "subresource", "dry_run", "code"))
 	s.f.objects = s.count()
-	<-profiled
+	<-enforcing
+	<-proving
 }
 
 func tenantName(i int) string { return fmt.Sprintf("ten-%04d", i) }
@@ -70,7 +76,7 @@ func (s *stage) inParallel(do func(i int) error) {
 	}
 	close(next)
 	var group sync.WaitGroup
-	for range writers {
+	for range *writers {
 		group.Go(func() {
 			for i := range next {
 				if err := do(i); err != nil {
@@ -99,7 +105,7 @@ func (s *stage) makeSpaces(ctx context.Context) {
 			}
 		}
 	}()
-	for range writers {
+	for range *writers {
 		go func() {
 			for {
 				select {
@@ -189,6 +195,7 @@ func TestControllers(t *testing.T) {
 		t.Fatal(err)
 	}
 	config.WarningHandler = rest.NoWarnings{}
+	config.Wrap(countRequests())
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		_, _ = os.Stdin.Read(make([]byte, 1)) // nothing is ever written; it returns at the end

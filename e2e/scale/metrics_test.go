@@ -1,9 +1,11 @@
 package scale_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -15,9 +17,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
 // sample is one line of a process's metrics.
@@ -69,48 +73,88 @@ func (all samples) sum(name string, labels ...string) float64 {
 	return total
 }
 
-const served = "apiserver_request_total"
+const (
+	// served counts the requests that an API server answered.
+	served = "apiserver_request_total"
+	// asked counts the requests that the controllers made, as countRequests tells them apart.
+	asked = "bulkhead_scale_requests_total"
+)
 
-// questions that were asked since before without writing: access reviews and dry runs.
-func (all samples) questions(before samples) float64 {
-	total := 0.0
-	for at, list := range map[float64]samples{1: all, -1: before} {
-		for _, s := range list {
-			if s.name == served && (strings.HasSuffix(s.labels["resource"], "reviews") || s.labels["dry_run"] != "") {
-				total += at * s.value
+// countRequests counts what a client asks of the API server: reads, questions (access reviews and dry runs), writes.
+func countRequests() func(http.RoundTripper) http.RoundTripper {
+	counter := prometheus.NewCounterVec(prometheus.CounterOpts{Name: asked, Help: "Requests to the API server."},
+		[]string{"what", "verb", "resource", "code"})
+	metrics.Registry.MustRegister(counter)
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			answer, err := next.RoundTrip(request)
+			code, what, resource := "none", "write", resourceOf(request.URL.Path)
+			if err == nil {
+				code = strconv.Itoa(answer.StatusCode)
 			}
-		}
+			switch {
+			case request.Method == http.MethodGet:
+				what = "read"
+			case request.URL.Query().Get("dryRun") != "" || strings.HasSuffix(resource, "reviews"):
+				what = "question"
+			}
+			counter.WithLabelValues(what, request.Method, resource, code).Inc()
+			return answer, err
+		})
 	}
-	return total
 }
 
-// busiest is a table of the kinds of requests that were served most since before.
-func (all samples) busiest(before samples) string {
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls the function.
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+// resourceOf a request's path: /api/VERSION or /apis/GROUP/VERSION, then maybe namespaces/NAME, then resource, name and
+// subresource.
+func resourceOf(path string) string {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	const core, grouped = 2, 3
+	skip := core
+	if parts[0] == "apis" {
+		skip = grouped
+	}
+	parts = parts[min(skip, len(parts)):]
+	const inNamespace, withSub = 2, 3
+	if len(parts) > inNamespace && parts[0] == "namespaces" && parts[inNamespace] != "status" && parts[inNamespace] != "finalize" {
+		parts = parts[inNamespace:]
+	}
+	switch len(parts) {
+	case 0:
+		return "discovery"
+	case withSub:
+		return parts[0] + "/" + parts[2]
+	default:
+		return parts[0]
+	}
+}
+
+// table of a counter by the values of labels, the most frequent first, as counted since before and for each of n.
+func (all samples) table(before samples, n int, name string, labels ...string) string {
 	counts := map[string]float64{}
 	for at, list := range map[float64]samples{1: all, -1: before} {
 		for _, s := range list {
-			if s.name == served {
-				what := s.labels["verb"] + " " + s.labels["resource"]
-				if s.labels["subresource"] != "" {
-					what += "/" + s.labels["subresource"]
+			if s.name == name {
+				values := make([]string, len(labels))
+				for i, l := range labels {
+					values[i] = s.labels[l]
 				}
-				if s.labels["dry_run"] != "" {
-					what += " (dry run)"
-				}
-				counts[what+" "+s.labels["code"]] += at * s.value
+				counts[strings.Join(strings.Fields(strings.Join(values, " ")), " ")] += at * s.value
 			}
 		}
 	}
-	names := make([]string, 0, len(counts))
-	for name := range counts {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int { return int(counts[b] - counts[a]) })
 	var text strings.Builder
-	const most = 40
-	for _, name := range names[:min(most, len(names))] {
-		if counts[name] > 0 {
-			fmt.Fprintf(&text, "%8.0f %s\n", counts[name], name)
+	const most, least = 40, 0.02
+	keys := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	for _, key := range keys[:min(most, len(keys))] {
+		if each := counts[key] / float64(n); each >= least {
+			fmt.Fprintf(&text, "%8.2f %s\n", each, key)
 		}
 	}
 	return text.String()
@@ -126,8 +170,8 @@ func (s *stage) server() samples {
 	return parse(string(text))
 }
 
-// profileServer writes a CPU profile of the API server, if one is asked for.
-func (s *stage) profileServer() (done <-chan struct{}) {
+// profileServer writes a CPU profile of the API server from now on, if one is asked for.
+func (s *stage) profileServer(phase string) (done <-chan struct{}) {
 	finished := make(chan struct{})
 	if *serverProfile == "" {
 		close(finished)
@@ -140,9 +184,9 @@ func (s *stage) profileServer() (done <-chan struct{}) {
 			s.tb.Error(err)
 			return
 		}
-		profile, err := set.RESTClient().Get().AbsPath("/debug/pprof/profile").Param("seconds", "30").DoRaw(s.ctx)
+		profile, err := set.RESTClient().Get().AbsPath("/debug/pprof/profile").Param("seconds", strconv.Itoa(*profileTime)).DoRaw(s.ctx)
 		if err == nil {
-			err = os.WriteFile(*serverProfile, profile, 0o600)
+			err = os.WriteFile(*serverProfile+"."+phase, profile, 0o600)
 		}
 		if err != nil {
 			s.tb.Errorf("profile the API server: %v", err)

@@ -83,11 +83,10 @@ func (s *stage) raw() {
 		work <- objects
 	}
 	close(work)
-	before := s.server()
-	begin := time.Now()
+	before, begin := processorTime(), time.Now()
 	var group sync.WaitGroup
-	faults := make(chan error, writers)
-	for range writers {
+	faults := make(chan error, *writers)
+	for range *writers {
 		group.Go(func() {
 			for objects := range work {
 				for _, o := range objects {
@@ -106,9 +105,10 @@ func (s *stage) raw() {
 		s.tb.Fatal(err)
 	default:
 	}
-	after := s.server()
-	s.f.rawServerCPU = after.sum("process_cpu_seconds_total") - before.sum("process_cpu_seconds_total")
-	s.clear()
+	s.settle()
+	s.f.rawSettled, s.f.rawCost = time.Since(begin), processorTime().since(before)
+	s.must(s.admin.DeleteAllOf(s.ctx, &flowcontrolv1.FlowSchema{}, client.MatchingLabels{v1alpha1.LabelManagedBy: somebody}),
+		"delete the FlowSchemas of the raw run, which the API server walks through on every request")
 }
 
 // apply writes one object by server-side apply, as Bulkhead does.
@@ -123,9 +123,8 @@ func (s *stage) apply(o client.Object) error {
 	return s.admin.Apply(s.ctx, client.ApplyConfigurationFromUnstructured(body), client.FieldOwner("raw"), client.ForceOwnership)
 }
 
-// clear waits until Kubernetes' own controllers have caught up with the raw run, and takes away its FlowSchemas, which
-// the API server walks through on every request.
-func (s *stage) clear() {
+// settle waits until Kubernetes' own controllers have caught up with the raw run.
+func (s *stage) settle() {
 	theirs := client.MatchingLabels{v1alpha1.LabelManagedBy: somebody}
 	s.eventually(5*time.Minute, "the quotas of the raw run bind", func() string {
 		quotas := &corev1.ResourceQuotaList{}
@@ -139,5 +138,4 @@ func (s *stage) clear() {
 		}
 		return ""
 	})
-	s.must(s.admin.DeleteAllOf(s.ctx, &flowcontrolv1.FlowSchema{}, theirs), "delete the FlowSchemas of the raw run")
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -139,19 +141,21 @@ func shorten(message string) string {
 	return message[:longest] + " ..."
 }
 
-// Brief tells whether a wait is of the kind that is over before anybody looks, so that writing it down would cost the
-// API server more than it tells: the first moments of a young object, while its parts are being written.
-func Brief(err error, obj client.Object, conditions []metav1.Condition, now time.Time) bool {
+// brief tells whether a wait is of the kind that is over before anybody looks, so that writing it down would cost the
+// API server more than it tells: the moments in which the parts of an object are being written, counted from when this
+// process first saw it wait.
+func (r *Reporter) brief(err error, uid types.UID, conditions []metav1.Condition) bool {
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	var wait *Wait
-	if !errors.As(err, &wait) || wait.Reason != v1alpha1.ReasonEnforcing {
+	saidBefore := ready != nil && ready.Reason != v1alpha1.ReasonPending && ready.Reason != v1alpha1.ReasonEnforcing
+	if !errors.As(err, &wait) || wait.Reason != v1alpha1.ReasonEnforcing || saidBefore {
+		r.waits.Delete(uid)
 		return false
 	}
-	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-	return (ready == nil || ready.Reason == v1alpha1.ReasonPending || ready.Reason == v1alpha1.ReasonEnforcing) && now.Sub(obj.GetCreationTimestamp().Time) < Moment
+	since, _ := r.waits.LoadOrStore(uid, r.Clock.Now())
+	first, ok := since.(time.Time)
+	return ok && r.Clock.Since(first) < Moment
 }
-
-// Moment is how long a wait may go untold.
-const Moment = 3 * time.Second
 
 // Merge sets the new conditions on the old list, keeping the time of the last transition where the status stays. A
 // condition that nobody has judged yet, which the definition's default gives a time of long ago, is no transition's.
@@ -175,6 +179,9 @@ type Reporter struct {
 	Clock  clock.PassiveClock
 	// Trail knows who did what, from the API server's audit log; nil when there is none.
 	Trail Trail
+
+	// waits holds since when objects have been waiting, by UID.
+	waits sync.Map
 }
 
 // Status writes the status of after, if it differs from before's, and then an Event for every condition that changed

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
@@ -87,11 +88,9 @@ func TestMergeKeepsTheTimeOfTheTransition(t *testing.T) {
 	}
 }
 
-// Promise: only the first moments of a young object go untold: a wait that lasts, a fault, and what was said otherwise
-// before are told.
+// Promise: only the first moments of a wait go untold: a wait that lasts, a fault, and what was said otherwise before
+// are told.
 func TestBrief(t *testing.T) {
-	created := time.Unix(100, 0)
-	obj := &v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(created)}}
 	said := func(reason string) []metav1.Condition {
 		return []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason}}
 	}
@@ -100,19 +99,26 @@ func TestBrief(t *testing.T) {
 		name       string
 		err        error
 		conditions []metav1.Condition
-		age        time.Duration
+		waited     time.Duration
 		want       bool
 	}{
-		{"young", enforcing, nil, time.Second, true},
-		{"young, and said before", enforcing, said(v1alpha1.ReasonEnforcing), time.Second, true},
+		{"at first", enforcing, nil, time.Second, true},
+		{"at first, and said before", enforcing, said(v1alpha1.ReasonEnforcing), time.Second, true},
 		{"it lasts", enforcing, nil, Moment, false},
 		{"a fault", errors.New("refused"), nil, time.Second, false},
 		{"a wait for people", Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNodeGroupMissing, "x"), nil, time.Second, false},
 		{"said otherwise before", enforcing, said(v1alpha1.ReasonReady), time.Second, false},
 		{"no wait", nil, nil, time.Second, false},
 	} {
-		if got := Brief(c.err, obj, c.conditions, created.Add(c.age)); got != c.want {
+		clock := clocktesting.NewFakePassiveClock(time.Unix(100, 0))
+		r := &Reporter{Clock: clock}
+		r.brief(enforcing, "uid", nil)
+		clock.SetTime(clock.Now().Add(c.waited))
+		if got := r.brief(c.err, "uid", c.conditions); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		if got := r.brief(enforcing, "uid", nil); c.err != enforcing && !got {
+			t.Errorf("%s: the wait after it is counted from before it", c.name)
 		}
 	}
 }

@@ -38,6 +38,8 @@ const (
 	leaseName = "bulkhead"
 	// workers reconcile at the same time, per kind. The API server's own fairness bounds what they ask of it.
 	workers = 16
+	// provers have tenants proven at the same time: proofs are many requests each, and nobody's guardrails may wait for them.
+	provers = 4
 	// shutdown is how long running reconciles are given to end; each may be cut off at any point without harm.
 	shutdown = 3 * time.Second
 )
@@ -128,16 +130,22 @@ func New(ctx context.Context, o *Options) (ctrl.Manager, error) {
 	return mgr, wire(ctx, mgr, o)
 }
 
+// none is the index of a controller that needs none.
+func none(context.Context, client.FieldIndexer) error { return nil }
+
 // wire adds the controllers and what they share.
 func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 	counters := apply.NewMetrics()
-	applier := apply.New(mgr.GetClient(), mgr.GetAPIReader(), o.Clock, counters)
-	reporter := &report.Reporter{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.ManagedBy), Clock: o.Clock}
+	echo := apply.NewEcho(o.Clock)
+	c := echo.Follow(mgr.GetClient())
+	applier := apply.New(c, mgr.GetAPIReader(), o.Clock, counters)
+	reporter := &report.Reporter{Client: c, Events: mgr.GetEventRecorder(v1alpha1.ManagedBy), Clock: o.Clock}
 	if o.AuditLog != "" {
 		if err := followAudit(mgr, o, reporter); err != nil {
 			return err
 		}
 	}
+	proofs := &tenant.Proofs{Client: c, Prover: o.Prover, Clock: o.Clock}
 	reconcilers := []struct {
 		name  string
 		index func(context.Context, client.FieldIndexer) error
@@ -145,16 +153,17 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		many  int
 	}{
 		{"platform", platform.Index, (&platform.Reconciler{
-			Client: mgr.GetClient(), Apply: applier, Report: reporter, Clock: o.Clock,
+			Client: c, Apply: applier, Report: reporter, Clock: o.Clock,
 		}).SetupWithManager, 1},
 		{"tenant", tenant.Index, (&tenant.Reconciler{
-			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Apply: applier, Report: reporter, Prover: o.Prover, Clock: o.Clock,
+			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Report: reporter, Echo: echo, Proofs: proofs, Clock: o.Clock,
 		}).SetupWithManager, workers},
+		{"proof", none, proofs.SetupWithManager, provers},
 		{"space", space.Index, (&space.Reconciler{
-			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Apply: applier, Report: reporter, Clock: o.Clock,
+			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Report: reporter, Echo: echo, Clock: o.Clock,
 		}).SetupWithManager, workers},
 		{"waiver", waiver.Index, (&waiver.Reconciler{
-			Client: mgr.GetClient(), Report: reporter, Clock: o.Clock,
+			Client: c, Report: reporter, Clock: o.Clock,
 		}).SetupWithManager, 1},
 	}
 	for _, r := range reconcilers {

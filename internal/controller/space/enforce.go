@@ -69,7 +69,7 @@ func (r *Reconciler) makeNamespace(ctx context.Context, p *pass) error {
 	}
 	if p.namespace != nil && !p.namespace.DeletionTimestamp.IsZero() {
 		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-			"namespace %s is being deleted, and not by Bulkhead: it is made again when it is gone", p.namespace.Name).LookAgain(awhile)
+			"namespace %s is being deleted, and not by Bulkhead: it is made again when it is gone", p.namespace.Name).LookAgain(report.Awhile)
 	}
 	for _, object := range p.fence {
 		if _, ok := object.(*corev1.Namespace); ok {
@@ -92,8 +92,8 @@ func waiverNames(waivers []desired.ActiveWaiver) []string {
 	return names
 }
 
-// raiseFence writes everything that bounds the owners. The quota has been written where it was claimed.
-func (r *Reconciler) raiseFence(ctx context.Context, p *pass) error {
+// writeFence writes everything that bounds the owners but the quota, which has its own order.
+func (r *Reconciler) writeFence(ctx context.Context, p *pass) error {
 	for _, object := range p.fence {
 		switch object.(type) {
 		case *corev1.Namespace, *corev1.ResourceQuota:
@@ -109,7 +109,7 @@ func (r *Reconciler) raiseFence(ctx context.Context, p *pass) error {
 func (r *Reconciler) ensure(ctx context.Context, p *pass, object client.Object) error {
 	change, err := r.Apply.Ensure(ctx, object)
 	if err == nil {
-		p.changes = append(p.changes, change)
+		p.Changes = append(p.Changes, change)
 	}
 	return err
 }
@@ -124,16 +124,13 @@ func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 		Kinds:     namespacedKinds(),
 		Namespace: p.namespaceName(),
 	}, keep)
-	p.changes = append(p.changes, changes...)
+	p.Changes = append(p.Changes, changes...)
 	return err
 }
 
 func namespacedKinds() []apply.Kind {
 	return slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool { return !k.Namespaced })
 }
-
-// awhile is when to look again although a watch should tell: a watch that was missed must not cost a Space.
-const awhile = 5 * time.Second
 
 // awaitQuota waits until the API server enforces the quota: admission reads status.hard, which a controller fills in.
 func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
@@ -150,7 +147,7 @@ func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
 		return nil
 	}
 	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for the API server to enforce the quota of namespace %s", p.namespaceName()).LookAgain(awhile)
+		"waits for the API server to enforce the quota of namespace %s", p.namespaceName()).LookAgain(report.Awhile)
 }
 
 // ownersAdmitted tells whether the owners have their rights in this very namespace already.
@@ -176,7 +173,7 @@ func (r *Reconciler) awaitFairness(ctx context.Context, p *pass) error {
 		return nil
 	}
 	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), desired.FlowSchemaName(p.owner)).LookAgain(awhile)
+		"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), desired.FlowSchemaName(p.owner)).LookAgain(report.Awhile)
 }
 
 // spaceNamespaces are the namespaces whose service accounts a FlowSchema names as a whole.
@@ -232,11 +229,11 @@ func (r *Reconciler) checkShortages(_ context.Context, p *pass) error {
 		}
 	}
 	if len(nothing) > 0 {
-		p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonQuotaExhausted,
+		p.Holds = append(p.Holds, report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonQuotaExhausted,
 			"the namespace is fenced, but the tenant's quota leaves nothing of %v", nothing))
 	}
 	if len(less) > 0 {
-		p.messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("every guardrail is in place; the tenant's quota leaves less than asked of %v", less)
+		p.Messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("every guardrail is in place; the tenant's quota leaves less than asked of %v", less)
 	}
 	return nil
 }
@@ -256,7 +253,7 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 		stale.Unknown = true
 		return stale
 	}
-	p.lookAgain(left)
+	p.LookAgain(left)
 	switch proof.Verdict {
 	case v1alpha1.Isolated:
 		return nil

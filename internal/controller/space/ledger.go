@@ -40,13 +40,18 @@ func (l *locks) of(tenant string) *sync.Mutex {
 	return l.named[tenant]
 }
 
-// claimQuota takes the Space's share of the tenant's quota and writes the ResourceQuota. When the cache shows that
-// ledger and quota are as they should be, nothing is done; otherwise it looks again at the API server itself, one
-// Space of the tenant at a time, and keeps the order that the ledger's safety rests on: ledger first, then the quota.
-func (r *Reconciler) claimQuota(ctx context.Context, p *pass) error {
+// raiseFence takes the Space's share of the tenant's quota and writes everything that bounds the owners. When the cache
+// shows that ledger and quota are as they should be, those are left alone; otherwise it looks again at the API server
+// itself, one Space of the tenant at a time, and keeps the order that the ledger's safety rests on: ledger first, then
+// the quota. The quota comes last of all: once it binds, every further object in the namespace costs a write of its
+// status.
+func (r *Reconciler) raiseFence(ctx context.Context, p *pass) error {
 	settled, err := r.settled(ctx, p)
-	if err != nil || settled {
+	if err != nil {
 		return err
+	}
+	if settled {
+		return r.writeFence(ctx, p)
 	}
 	lock := r.ledgers.of(p.owner)
 	lock.Lock()
@@ -59,6 +64,9 @@ func (r *Reconciler) claimQuota(ctx context.Context, p *pass) error {
 		return err
 	}
 	if err := r.render(p); err != nil {
+		return err
+	}
+	if err := r.writeFence(ctx, p); err != nil {
 		return err
 	}
 	for _, object := range p.fence {
@@ -131,7 +139,7 @@ func (p *pass) take(division *desired.Division) error {
 			return nil
 		}
 	}
-	if len(p.holds) == 0 && p.space.DeletionTimestamp.IsZero() {
+	if len(p.Holds) == 0 && p.space.DeletionTimestamp.IsZero() {
 		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for its share of the tenant's quota").LookAgain(time.Second)
 	}
 	// Held where it is: it keeps what the ledger has for it.

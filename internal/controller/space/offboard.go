@@ -42,13 +42,14 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 		return true, err
 	}
 	if err == nil && tenant.Spec.Protected {
-		p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
+		p.Holds = append(p.Holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
 			"deletion was asked for, but tenant %s is protected: set its spec.protected to false to let it happen", p.owner))
 		return false, nil
 	}
 	left, err := r.removeNamespace(ctx, p)
 	if err != nil || len(left) > 0 {
-		return true, r.remaining(ctx, p, left, err)
+		p.space.Status.Remaining = left
+		return true, r.Report.Remaining(ctx, &p.Pass, left, err)
 	}
 	if err := r.releaseQuota(ctx, p, tenant); err != nil {
 		return true, err
@@ -110,24 +111,6 @@ func whatRemains(namespace *corev1.Namespace) []string {
 	}
 	slices.Sort(left[1:])
 	return left
-}
-
-// remaining writes into the status what is left, and looks again: not every step of a deletion is seen by a watch.
-func (r *Reconciler) remaining(ctx context.Context, p *pass, left []string, err error) error {
-	p.space.Status.Remaining = left
-	p.lookAgain(awhile)
-	message := fmt.Sprintf("being removed; what is left: %v", left)
-	if err != nil {
-		message = "being removed; " + err.Error()
-	}
-	hold := report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonDeleting, "%s", message)
-	conditions := checklist.Conditions(&report.Outcome{Holds: []*report.Wait{hold}}, p.space.Generation, r.Clock.Now())
-	ready := conditions[len(conditions)-1:] // what the others say stays true until there is nothing to say it of
-	report.Merge(&p.space.Status.Conditions, ready)
-	if failed := r.Report.Status(ctx, p.owner, p.before, p.space, p.before.Status.Conditions, ready); failed != nil {
-		return client.IgnoreNotFound(failed)
-	}
-	return err
 }
 
 // releaseQuota gives back what the ledger held for the Space, now that its namespace is gone.

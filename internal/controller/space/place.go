@@ -91,7 +91,7 @@ func (r *Reconciler) decide(_ context.Context, p *pass) error {
 	}
 	p.decision = d
 	p.space.Status.Pattern = string(d.Pattern)
-	p.messages[v1alpha1.ConditionDecided] = fmt.Sprintf("%s, because of %s", d.Pattern, rules(&d))
+	p.Messages[v1alpha1.ConditionDecided] = fmt.Sprintf("%s, because of %s", d.Pattern, rules(&d))
 	return nil
 }
 
@@ -116,7 +116,7 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 	wait := misplaced(p.platform, p.tenant, workload, &p.decision)
 	switch {
 	case wait == nil:
-		p.messages[v1alpha1.ConditionPlaced] = "namespace " + p.namespaceName() + " of this cluster"
+		p.Messages[v1alpha1.ConditionPlaced] = "namespace " + p.namespaceName() + " of this cluster"
 		return nil
 	case p.namespace == nil:
 		return wait
@@ -125,7 +125,7 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 		wait.Reason = v1alpha1.ReasonPatternChanged
 	}
 	wait.Message += "; what runs in namespace " + p.namespace.Name + " is left alone, behind the guardrails that it had"
-	p.holds = append(p.holds, wait)
+	p.Holds = append(p.Holds, wait)
 	p.keepPattern()
 	return nil
 }
@@ -174,7 +174,7 @@ func (r *Reconciler) activeWaivers(ctx context.Context, p *pass) error {
 			continue
 		}
 		p.waivers = append(p.waivers, desired.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
-		p.lookAgain(left)
+		p.LookAgain(left)
 	}
 	return nil
 }

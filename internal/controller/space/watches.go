@@ -78,7 +78,7 @@ func peersOf(space *v1alpha1.Space) []client.ObjectKey {
 // SetupWithManager registers the Reconciler and what it watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named("space").WithOptions(options).
-		For(&v1alpha1.Space{}).
+		For(&v1alpha1.Space{}, builder.WithPredicates(r.Echo.Foreign())).
 		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(r.peersToo), builder.WithPredicates(predicate.Funcs{UpdateFunc: wishChanged})).
 		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(r.siblings), builder.WithPredicates(predicate.Funcs{UpdateFunc: shareChanged})).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.ofTenant), builder.WithPredicates(predicate.Funcs{UpdateFunc: tenantChanged})).
@@ -88,7 +88,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Watches(&flowcontrolv1.FlowSchema{}, handler.EnqueueRequestsFromMapFunc(r.inFlowSchema), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
 	for _, kind := range apply.Kinds() {
 		if _, isNamespace := kind.Object.(*corev1.Namespace); kind.Namespaced || isNamespace {
-			b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged))
+			b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged), builder.WithPredicates(r.Echo.Foreign()))
 		}
 	}
 	return b.Complete(r)

@@ -54,7 +54,7 @@ func (r *Reconciler) waivers(ctx context.Context, p *pass) error {
 		w := &waivers.Items[i]
 		if left := w.Spec.Expires.Sub(now); left > 0 && w.DeletionTimestamp.IsZero() {
 			active[w.Spec.Control+"/"+w.Spec.Workload] = true
-			p.lookAgain(left)
+			p.LookAgain(left)
 		}
 	}
 	p.tenant.Status.Waivers = slices.Sorted(maps.Keys(active))
@@ -90,7 +90,7 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 		v1alpha1.ReasonNodeGroupMissing, v1alpha1.ReasonNeedsDedicatedCluster, v1alpha1.ReasonNeedsOtherEnvironment,
 	} {
 		if len(waiting[reason]) > 0 {
-			p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionPlaced, reason, "%s", p.waitingText(waiting)))
+			p.Holds = append(p.Holds, report.Waiting(v1alpha1.ConditionPlaced, reason, "%s", p.waitingText(waiting)))
 			break
 		}
 	}
@@ -150,7 +150,7 @@ func (r *Reconciler) enforce(ctx context.Context, p *pass) error {
 		if err != nil {
 			return err
 		}
-		p.changes = append(p.changes, change)
+		p.Changes = append(p.Changes, change)
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func (r *Reconciler) awaitHomeQuota(ctx context.Context, p *pass) error {
 		return nil
 	}
 	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for the API server to enforce the quota of namespace %s", home).LookAgain(awhile)
+		"waits for the API server to enforce the quota of namespace %s", home).LookAgain(report.Awhile)
 }
 
 // removeObsolete deletes what was rendered for this tenant once and is not any more.
@@ -197,7 +197,7 @@ func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 	changes, err := r.Apply.Prune(ctx, &apply.Scope{
 		Kinds: kinds(true), Namespace: v1alpha1.HomeNamespace(p.tenant.Name),
 	}, keep)
-	p.changes = append(p.changes, changes...)
+	p.Changes = append(p.Changes, changes...)
 	return err
 }
 
@@ -227,7 +227,7 @@ func (r *Reconciler) countSpaces(_ context.Context, p *pass) error {
 	}
 	if len(orphans) > 0 {
 		slices.Sort(orphans)
-		p.messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("namespaces %v have no Space any more and were left as they are: "+
+		p.Messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("namespaces %v have no Space any more and were left as they are: "+
 			"create the Space again to take one back; deleting it then removes it", orphans)
 	}
 	return nil

@@ -37,7 +37,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 		return true, r.letGo(ctx, p)
 	}
 	if p.tenant.Spec.Protected {
-		p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
+		p.Holds = append(p.Holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
 			"deletion was asked for, but the tenant is protected: set spec.protected to false to let it happen"))
 		return false, nil
 	}
@@ -46,7 +46,8 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	} {
 		left, err := step(ctx, p)
 		if err != nil || len(left) > 0 {
-			return true, r.remaining(ctx, p, left, err)
+			p.tenant.Status.Remaining = left
+			return true, r.Report.Remaining(ctx, &p.Pass, left, err)
 		}
 	}
 	if err := r.closeRecord(ctx, p); err != nil {
@@ -186,22 +187,4 @@ func (r *Reconciler) inventory(ctx context.Context, p *pass) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
-}
-
-// remaining writes into the status what is left, and looks again: not every step of a deletion is seen by a watch.
-func (r *Reconciler) remaining(ctx context.Context, p *pass, left []string, err error) error {
-	p.tenant.Status.Remaining = left
-	p.lookAgain(awhile)
-	message := fmt.Sprintf("being removed; what is left: %v", left)
-	if err != nil {
-		message = "being removed; " + err.Error()
-	}
-	hold := report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonDeleting, "%s", message)
-	conditions := checklist.Conditions(&report.Outcome{Holds: []*report.Wait{hold}}, p.tenant.Generation, r.Clock.Now())
-	ready := conditions[len(conditions)-1:] // what the others say stays true until there is nothing to say it of
-	report.Merge(&p.tenant.Status.Conditions, ready)
-	if failed := r.Report.Status(ctx, p.tenant.Name, p.before, p.tenant, p.before.Status.Conditions, ready); failed != nil {
-		return client.IgnoreNotFound(failed)
-	}
-	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -16,25 +17,26 @@ import (
 var now = time.Unix(1_800_000_000, 0)
 
 func provenPass(verdict v1alpha1.Verdict, age time.Duration, covers ...string) *pass {
-	p := &pass{messages: map[string]string{}}
+	t := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t", Generation: 2}}
+	if verdict != "" {
+		t.Status.Proof = &v1alpha1.Proof{Verdict: verdict, Time: metav1.NewTime(now.Add(-age)), Covers: covers}
+	}
+	p := &pass{Pass: report.NewPass("t", t, &t.Status.Conditions), tenant: t}
 	p.platform = &v1alpha1.Platform{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
 	p.platform.Spec.ProofFreshness.Duration = 10 * time.Minute
-	p.tenant = &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t", Generation: 2}}
 	p.spaces = []v1alpha1.Space{
 		{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: v1alpha1.SpaceStatus{Namespace: "t--a", Revision: "r1"}},
 		{ObjectMeta: metav1.ObjectMeta{Name: "waiting"}},
 	}
-	if verdict != "" {
-		p.tenant.Status.Proof = &v1alpha1.Proof{Verdict: verdict, Time: metav1.NewTime(now.Add(-age)), Covers: covers}
-	}
-	p.before = p.tenant.DeepCopy()
 	return p
 }
 
+// whole is what a proof covers that is about everything as it is.
+var whole = []string{"tenant/2/3", "a/r1"}
+
 // Promise: the API server is asked when anything that a proof is about changed since, and before a proof grows stale.
 func TestProofDue(t *testing.T) {
-	whole := []string{"tenant/2/3", "a/r1"}
-	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(now)}
+	r := &Proofs{Clock: clocktesting.NewFakePassiveClock(now)}
 	for _, c := range []struct {
 		name string
 		p    *pass
@@ -52,33 +54,107 @@ func TestProofDue(t *testing.T) {
 		{"exposed, asked again soon", provenPass(v1alpha1.Exposed, askAgainSoon, whole...), true},
 		{"unknown, asked again soon", provenPass(v1alpha1.Unknown, askAgainSoon, whole...), true},
 	} {
-		if due := r.proofDue(c.p) <= 0; due != c.due {
+		if due := r.due(c.p.tenant, c.p.platform, c.p.spaces) <= 0; due != c.due {
 			t.Errorf("%s: due %v, want %v", c.name, due, c.due)
 		}
 	}
 }
 
-// Promise: unknown is never safe: neither an old proof nor one that could not be made is taken for Isolated.
+// Promise: unknown is never safe: neither an old proof, nor one that could not be made, nor one of what was before the
+// last change is taken for Isolated.
 func TestVerdict(t *testing.T) {
-	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(now)}
+	r := &Reconciler{Proofs: &Proofs{}, Clock: clocktesting.NewFakePassiveClock(now)}
 	for _, c := range []struct {
 		name   string
 		p      *pass
 		reason string
 	}{
-		{"isolated", provenPass(v1alpha1.Isolated, time.Minute), ""},
-		{"isolated but stale", provenPass(v1alpha1.Isolated, 10*time.Minute), v1alpha1.ReasonProofStale},
-		{"exposed", provenPass(v1alpha1.Exposed, time.Minute), v1alpha1.ReasonExposed},
-		{"unknown", provenPass(v1alpha1.Unknown, time.Minute), v1alpha1.ReasonProofFailed},
-		{"a verdict that nobody knows", provenPass("Perhaps", time.Minute), v1alpha1.ReasonProofFailed},
+		{"isolated", provenPass(v1alpha1.Isolated, time.Minute, whole...), ""},
+		{"isolated but stale", provenPass(v1alpha1.Isolated, 10*time.Minute, whole...), v1alpha1.ReasonProofStale},
+		{"isolated before the last change", provenPass(v1alpha1.Isolated, time.Minute, "tenant/2/3", "a/r0"), v1alpha1.ReasonProofPending},
+		{"never asked", provenPass("", 0), v1alpha1.ReasonProofPending},
+		{"exposed", provenPass(v1alpha1.Exposed, time.Minute, whole...), v1alpha1.ReasonExposed},
+		{"unknown", provenPass(v1alpha1.Unknown, time.Minute, whole...), v1alpha1.ReasonProofFailed},
+		{"a verdict that nobody knows", provenPass("Perhaps", time.Minute, whole...), v1alpha1.ReasonProofFailed},
 	} {
 		var wait *report.Wait
 		reason := ""
-		if errors.As(r.verdict(c.p), &wait) {
+		if errors.As(r.checkProof(t.Context(), c.p), &wait) {
 			reason = wait.Reason
+			if wait.Unknown != (reason != v1alpha1.ReasonExposed) {
+				t.Errorf("%s: unknown is %v", c.name, wait.Unknown)
+			}
 		}
 		if reason != c.reason {
 			t.Errorf("%s: reason %q, want %q", c.name, reason, c.reason)
+		}
+	}
+}
+
+// Promise: of the proof in memory and the one in the status the newer counts; one of a Tenant of the same name that was
+// there before never does.
+func TestLatestProof(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		age  time.Duration
+		uid  types.UID
+		want v1alpha1.Verdict
+	}{
+		{"memory is newer", time.Minute, "", v1alpha1.Exposed},
+		{"both are of the same second", 0, "", v1alpha1.Exposed},
+		{"status is newer", -time.Minute, "", v1alpha1.Isolated},
+		{"memory is of another Tenant", time.Minute, "other", v1alpha1.Isolated},
+	} {
+		r := &Proofs{Clock: clocktesting.NewFakePassiveClock(now)}
+		tenant := provenPass(v1alpha1.Isolated, c.age, whole...).tenant
+		before := tenant.DeepCopy()
+		before.UID = c.uid
+		r.keep(before, &v1alpha1.Proof{Verdict: v1alpha1.Exposed, Time: metav1.NewTime(now)})
+		if got := r.latest(tenant).Verdict; got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// Promise: a first proof waits for first Spaces, but not for long and not for those that wait for people; and a proof
+// that there is is never put off.
+func TestFirstProofWaitsForFirstSpaces(t *testing.T) {
+	r := &Proofs{Clock: clocktesting.NewFakePassiveClock(now)}
+	told := func(p *pass, ago time.Duration) *pass {
+		p.tenant.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionEnforced, LastTransitionTime: metav1.NewTime(now.Add(-ago))}}
+		return p
+	}
+	none := func() *pass {
+		p := provenPass("", 0)
+		p.spaces = nil
+		return p
+	}
+	with := func(age time.Duration, revision, reason string) *pass {
+		s := v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Name: "s", CreationTimestamp: metav1.NewTime(now.Add(-age))}}
+		s.Status.Revision = revision
+		if reason != "" {
+			s.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason}}
+		}
+		p := told(none(), time.Minute)
+		p.spaces = []v1alpha1.Space{s}
+		return p
+	}
+	for _, c := range []struct {
+		name  string
+		p     *pass
+		waits bool
+	}{
+		{"no Space yet", told(none(), 0), true},
+		{"no Space came", told(none(), settling), false},
+		{"a Space is coming", with(time.Second, "", ""), true},
+		{"a Space is being enforced", with(time.Second, "", v1alpha1.ReasonEnforcing), true},
+		{"a Space takes long", with(fencing, "", v1alpha1.ReasonEnforcing), false},
+		{"a Space waits for people", with(time.Second, "", v1alpha1.ReasonNeedsDedicatedCluster), false},
+		{"a Space is fenced", with(time.Second, "r1", v1alpha1.ReasonProofPending), false},
+		{"there is a proof", provenPass(v1alpha1.Isolated, 0), false},
+	} {
+		if waits := r.early(c.p.tenant, c.p.spaces) > 0; waits != c.waits {
+			t.Errorf("%s: waits %v, want %v", c.name, waits, c.waits)
 		}
 	}
 }

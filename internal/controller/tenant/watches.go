@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
@@ -46,16 +48,45 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 
 // SetupWithManager registers the Reconciler and what it watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
+	proven := make(chan event.GenericEvent)
+	r.Proofs.tell = func(ctx context.Context, tenant string) {
+		select {
+		case proven <- event.GenericEvent{Object: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: tenant}}}:
+		case <-ctx.Done():
+		}
+	}
 	b := ctrl.NewControllerManagedBy(mgr).Named("tenant").WithOptions(options).
-		For(&v1alpha1.Tenant{}).
+		For(&v1alpha1.Tenant{}, builder.WithPredicates(r.Echo.Foreign())).
+		WatchesRawSource(source.Channel(proven, &handler.EnqueueRequestForObject{})).
 		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(ofHome), builder.WithPredicates(predicate.Funcs{UpdateFunc: spaceChanged})).
-		Watches(&v1alpha1.Platform{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(predicate.Funcs{UpdateFunc: platformChanged})).
+		Watches(&v1alpha1.Platform{}, handler.EnqueueRequestsFromMapFunc(allTenants(r.Client)), builder.WithPredicates(predicate.Funcs{UpdateFunc: platformChanged})).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(ofNode), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		Watches(&v1alpha1.Waiver{}, handler.EnqueueRequestsFromMapFunc(ofWaiver))
 	for _, kind := range apply.Kinds() {
-		b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged))
+		b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged), builder.WithPredicates(r.Echo.Foreign()))
 	}
 	return b.Complete(r)
+}
+
+// SetupWithManager registers Proofs and what they watch.
+func (r *Proofs) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("proof").WithOptions(options).
+		For(&v1alpha1.Tenant{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: enforcedChanged})).
+		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(ofHome), builder.WithPredicates(predicate.Funcs{UpdateFunc: spaceChanged})).
+		Watches(&v1alpha1.Platform{}, handler.EnqueueRequestsFromMapFunc(allTenants(mgr.GetClient())),
+			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Complete(r)
+}
+
+// enforcedChanged: whether, and on which generation, the Tenant is Enforced.
+func enforcedChanged(e event.UpdateEvent) bool {
+	before, ok1 := e.ObjectOld.(*v1alpha1.Tenant)
+	after, ok2 := e.ObjectNew.(*v1alpha1.Tenant)
+	if !ok1 || !ok2 {
+		return true
+	}
+	a, b := find(before.Status.Conditions, v1alpha1.ConditionEnforced), find(after.Status.Conditions, v1alpha1.ConditionEnforced)
+	return (a == nil) != (b == nil) || a != nil && (a.Status != b.Status || a.ObservedGeneration != b.ObservedGeneration)
 }
 
 func named(tenant string) []ctrl.Request {
@@ -92,16 +123,18 @@ func ofWaiver(_ context.Context, o client.Object) []ctrl.Request {
 	return nil
 }
 
-func (r *Reconciler) all(ctx context.Context, _ client.Object) []ctrl.Request {
-	tenants := &v1alpha1.TenantList{}
-	if err := r.Client.List(ctx, tenants); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "list tenants")
+func allTenants(reader client.Reader) handler.MapFunc {
+	return func(ctx context.Context, _ client.Object) []ctrl.Request {
+		tenants := &v1alpha1.TenantList{}
+		if err := reader.List(ctx, tenants); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "list tenants")
+		}
+		var requests []ctrl.Request
+		for i := range tenants.Items {
+			requests = append(requests, named(tenants.Items[i].Name)...)
+		}
+		return requests
 	}
-	var requests []ctrl.Request
-	for i := range tenants.Items {
-		requests = append(requests, named(tenants.Items[i].Name)...)
-	}
-	return requests
 }
 
 // spaceChanged: what the Tenant counts, proves or waits for.
