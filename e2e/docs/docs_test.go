@@ -122,10 +122,15 @@ func run(t *testing.T, env []string, c command, text string) string {
 	cmd := exec.CommandContext(ctx, "sh", "-c", text)
 	cmd.Dir, cmd.Env = root, env
 	out, err := cmd.CombinedOutput()
-	if err != nil {
+	if err != nil && !answers(text, cmd.ProcessState.ExitCode()) {
 		t.Errorf("%s:%d: %s: %v\n%s", c.page, c.line, c.text, err, out)
 	}
 	return string(out)
+}
+
+// answers says that the exit status is an answer and no failure: a proof may come out exposed or unknown.
+func answers(text string, code int) bool {
+	return strings.HasPrefix(text, "bulkhead prove") && (code == 1 || code == 2)
 }
 
 // testsExist checks that a documented `go test` names packages and tests that there are; CI runs the tests themselves.

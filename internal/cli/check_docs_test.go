@@ -9,12 +9,13 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/checks.md and docs/attacks.md")
+var update = flag.Bool("update", false, "rewrite docs/checks.md, docs/attacks.md and docs/findings.md")
 
-// Promise: docs/checks.md says what the program says, and has the anchor that each finding points to; docs/attacks.md has every attack.
+// Promise: docs/checks.md says what the program says, and has the anchor that each finding points to; docs/attacks.md has every attack,
+// docs/findings.md every finding.
 // Rewrite it with: go test ./internal/cli -run TestDocs -update
 func TestDocs(t *testing.T) {
-	for page, want := range map[string]string{"../../docs/checks.md": renderDocs(), "../../docs/attacks.md": attacksPage()} {
+	for page, want := range map[string]string{"../../docs/checks.md": renderDocs(), "../../docs/attacks.md": attacksPage(), "../../docs/findings.md": findingsPage()} {
 		if *update {
 			if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 				t.Fatal(err)

@@ -43,7 +43,7 @@ func TestOnACluster(t *testing.T) {
 
 // Promise: commands that need no cluster, and wrong use of those that do, are as their scripts say.
 func TestWithoutACluster(t *testing.T) {
-	for _, script := range []string{"explain", "install_usage", "attack"} {
+	for _, script := range []string{"explain", "install_usage", "attack", "prove"} {
 		runScript(t, "testdata/"+script+".txtar", func(env *testscript.Env) error {
 			env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "none"))
 			return nil

@@ -12,12 +12,13 @@ import (
 	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
+	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
 // topic is one thing that has a code and an explanation.
 type topic struct {
 	Code string `json:"code"`
-	// Kind is what the code is of: control, rule, reason, check or attack.
+	// Kind is what the code is of: control, rule, reason, check, finding or attack.
 	Kind  string `json:"kind"`
 	Title string `json:"title"`
 	// Parts are the explanation, each under its heading, in order.
@@ -35,6 +36,7 @@ const (
 	topicRule    = "rule"
 	topicReason  = "reason"
 	topicCheck   = "check"
+	topicFinding = "finding"
 	topicAttack  = "attack"
 )
 
@@ -50,6 +52,11 @@ func topics() []topic {
 	all = append(all, reasonTopics()...)
 	for _, c := range check.Checks() {
 		all = append(all, checkTopic(&c))
+	}
+	for _, c := range isolation.Checks() {
+		for _, code := range c.Codes {
+			all = append(all, findingTopic(&c, &code))
+		}
 	}
 	return all
 }
@@ -107,7 +114,7 @@ func newExplainCommand(streams IOStreams) *cobra.Command {
 	var output *format
 	cmd := &cobra.Command{
 		Use:   "explain [CODE]",
-		Short: "Say what a control, a rule, a reason or a check means, and what to do",
+		Short: "Say what a control, rule, reason, check, finding or attack means, and what to do",
 		Long: "Explains a code that Bulkhead shows: a control (network-default), a rule of the decision (T7), the reason of a\n" +
 			"condition (NeedsDedicatedCluster), a check (BHC105) or an attack (images/foreign-registry). Without a code it lists\n" +
 			"all but the attacks, which `bulkhead attack --list` does. Needs no cluster.",

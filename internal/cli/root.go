@@ -42,6 +42,7 @@ func commands() []func(IOStreams) *cobra.Command {
 		newInstallCommand,
 		newUninstallCommand,
 		newCheckCommand,
+		newProveCommand,
 		newAttackCommand,
 		newDescribeCommand,
 		newExplainCommand,

@@ -1,0 +1,306 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bulkhead-dev/bulkhead/internal/admission"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/isolation"
+)
+
+// formatSARIF is what code scanning reads.
+const formatSARIF = "sarif"
+
+// proveOptions are the flags of `bulkhead prove`.
+type proveOptions struct {
+	IOStreams
+
+	cluster *clusterFlags
+	format  *format
+
+	files                    []string
+	tenantKey, tenantsFile   string
+	connections, compareDirs bool
+}
+
+func newProveCommand(streams IOStreams) *cobra.Command {
+	o := &proveOptions{IOStreams: streams}
+	cmd := &cobra.Command{
+		Use:   "prove [TENANT]",
+		Short: "Prove what every tenant can reach, on a live cluster or a folder of manifests",
+		Long: "Reads a cluster, or manifests of any origin, and proves for every tenant what it can reach, read, change, starve or\n" +
+			"become: by its rights and all that they lead to, by its pods and the nodes that they may take, over the network, past\n" +
+			"the guardrails, and in the API server. What does not hold comes with a witness, the object to blame and the least\n" +
+			"change that ends it. What cannot be decided is unknown, by name, and never reported as isolated.\n\n" +
+			"Tenants are Bulkhead's own; elsewhere name the namespace label that holds the tenant's name, or a file. A folder that\n" +
+			"holds Tenants and Spaces and nothing that Bulkhead makes of them is proven as Bulkhead will make it.\n" +
+			"Nothing is changed, and Secrets are never read.\n\n" +
+			"Exit status: 0 isolated, 1 exposed, 2 unknown, 3 nothing could be proven. With --diff: 1 if something is newly\n" +
+			"exposed, 2 if something is newly unknown.",
+		Example: "  bulkhead prove                                       # the cluster of your kubeconfig\n" +
+			"  bulkhead prove newsroom\n" +
+			"  bulkhead prove -f manifests/ --tenant-key team       # no cluster, and never touched by Bulkhead\n" +
+			"  helm template ./chart | bulkhead prove -f - --tenant-key team -o sarif\n" +
+			"  bulkhead prove --diff before/ after/ -o markdown     # for a pull request\n" +
+			"  bulkhead prove -f manifests/ --connections           # who may connect to whom, a line each",
+		Args:              o.args,
+		ValidArgsFunction: o.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.Run(cmd.Context(), args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVarP(&o.files, "file", "f", nil, "file or folder of manifests, or - for standard input, instead of a cluster; may be repeated")
+	flags.StringVar(&o.tenantKey, "tenant-key", "", "label of namespaces that holds the tenant's name, where tenants are not Bulkhead's")
+	flags.StringVar(&o.tenantsFile, "tenants", "", "YAML file that names the tenants: NAME: {namespaces: [...], owners: [{kind, name}]}")
+	flags.BoolVar(&o.connections, "connections", false, "print which workloads may connect, a sorted line for each ordered pair, and judge nothing")
+	flags.BoolVar(&o.compareDirs, "diff", false, "compare two folders of manifests, before and after: what is newly exposed or unknown, and what is over")
+	o.cluster = addClusterFlags(cmd)
+	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatSARIF, formatJUnit, formatMarkdown)
+	cmd.MarkFlagsMutuallyExclusive("tenant-key", "tenants")
+	cmd.MarkFlagsMutuallyExclusive("diff", "file")
+	cmd.MarkFlagsMutuallyExclusive("diff", "connections")
+	return cmd
+}
+
+func (o *proveOptions) args(_ *cobra.Command, args []string) error {
+	switch {
+	case o.compareDirs && len(args) != 2:
+		return fmt.Errorf("--diff takes two folders, before and after, not %d: see `bulkhead prove --help`", len(args))
+	case !o.compareDirs && len(args) > 1:
+		return fmt.Errorf("%d tenants are named: name one, or none for all", len(args))
+	case o.connections && len(args) > 0:
+		return fmt.Errorf("--connections is about all workloads: leave %s out", args[0])
+	}
+	return nil
+}
+
+func (o *proveOptions) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if o.compareDirs {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	if len(args) > 0 || len(o.files) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return (&describeOptions{IOStreams: o.IOStreams, cluster: o.cluster}).tenantNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+}
+
+// Run proves, prints and answers.
+func (o *proveOptions) Run(ctx context.Context, args []string) error {
+	if o.compareDirs {
+		return o.compare(ctx, args[0], args[1])
+	}
+	world, err := o.read(ctx, o.files)
+	if err != nil {
+		return err
+	}
+	if o.connections {
+		return o.writeConnections(world)
+	}
+	p, err := o.prove(world)
+	if err != nil {
+		return err
+	}
+	if len(args) > 0 {
+		if err := p.only(args[0]); err != nil {
+			return err
+		}
+	}
+	if err := o.write(p); err != nil {
+		return err
+	}
+	return answerTo(p.report.Verdict)
+}
+
+// answerTo is the exit code for a verdict.
+func answerTo(v isolation.Verdict) error {
+	switch v {
+	case isolation.Isolated:
+		return nil
+	case isolation.Exposed:
+		return answered(exitNo)
+	case isolation.Unknown:
+	}
+	return answered(exitUnknown)
+}
+
+// proven is a report with what it is about.
+type proven struct {
+	world  *observe.World
+	report *isolation.Report
+	// tenant that it is about alone; empty for all.
+	tenant string
+}
+
+// read reads the files, or the cluster where there are none.
+func (o *proveOptions) read(ctx context.Context, files []string) (*observe.World, error) {
+	source, err := o.source()
+	if err != nil {
+		return nil, err
+	}
+	if len(files) > 0 {
+		o.Progressf("reading %s", strings.Join(files, ", "))
+		world, err := observe.Manifests(files, o.In, observe.ManifestOptions{Now: time.Now(), Tenants: source}) //nolint:contextcheck // schema validation of what lies in memory takes a context and waits for nothing
+		if err != nil {
+			return nil, err
+		}
+		if passed := world.PassedOver(); len(passed) > 0 {
+			o.Verbosef("passed over what no proof reads: %s", strings.Join(passed, ", "))
+		}
+		if world.Rendered > 0 {
+			o.Progressf("the files hold what Bulkhead is told: proven is what it makes of it, %d objects", world.Rendered)
+		}
+		return world, nil
+	}
+	config, err := o.cluster.oneShot()
+	if err != nil {
+		return nil, err
+	}
+	o.Progressf("reading the cluster at %s", config.Host)
+	var lock sync.Mutex
+	tell := func(kind string, objects int) {
+		lock.Lock()
+		defer lock.Unlock()
+		o.Verbosef("  %s: %d", kind, objects)
+	}
+	return observe.Cluster(ctx, config, observe.ClusterOptions{Now: time.Now(), Tenants: source, Tell: tell})
+}
+
+func (o *proveOptions) source() (observe.TenantSource, error) {
+	source := observe.TenantSource{Key: o.tenantKey}
+	var err error
+	if o.tenantsFile != "" {
+		source.Declared, err = observe.ReadTenants(o.tenantsFile)
+	}
+	return source, err
+}
+
+// prove judges what was read.
+func (o *proveOptions) prove(world *observe.World) (*proven, error) {
+	s := world.Snapshot
+	o.Progressf("proving: %s, %s, %s", plural(len(s.Tenants), "tenant"), plural(len(s.Namespaces), "namespace"), plural(len(s.Pods), "pod"))
+	evaluator, err := admission.New(s, isolation.NewRBAC(s), nil)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the evaluation of admission: %w", err)
+	}
+	report := isolation.Verify(s, isolation.Options{Admission: evaluator, Expected: expectedOf(world), Freshness: world.Freshness})
+	return &proven{world: world, report: report}, nil
+}
+
+func expectedOf(world *observe.World) []isolation.Expected {
+	list := make([]isolation.Expected, len(world.Expected))
+	for i, e := range world.Expected {
+		list[i] = isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object), Labels: e.Labels, Annotations: e.Annotations}
+	}
+	return list
+}
+
+// only keeps what concerns one tenant.
+func (p *proven) only(name string) error {
+	t, found := p.report.Tenant(name)
+	if !found {
+		var names []string
+		for _, t := range p.report.Tenants {
+			names = append(names, t.Tenant)
+		}
+		if len(names) == 0 {
+			return fmt.Errorf("there is no tenant %s, nor any other: name the label of namespaces that holds the tenant's name with --tenant-key", name)
+		}
+		const most = 10
+		return fmt.Errorf("there is no tenant %s among the %d: %s", name, len(names), strings.Join(names[:min(most, len(names))], ", "))
+	}
+	r := *p.report
+	r.Verdict, r.Results, r.Findings, r.Waived = t.Verdict, t.Results, nil, 0
+	for i, index := range t.Findings {
+		f := p.report.Findings[index]
+		if f.Waiver != "" {
+			r.Waived++
+		}
+		r.Findings = append(r.Findings, f)
+		t.Findings[i] = i
+	}
+	r.Tenants = []isolation.TenantReport{t}
+	p.report, p.tenant = &r, name
+	return nil
+}
+
+// writeConnections prints who may connect to whom.
+func (o *proveOptions) writeConnections(world *observe.World) error {
+	if missing := world.Snapshot.Missing; len(missing) > 0 {
+		o.Progressf("%s could not be read, so connections may be missing or too many:", plural(len(missing), "thing"))
+		for _, m := range missing {
+			o.Progressf("  %s: %s", m.Kind, m.Why)
+		}
+	}
+	reach := isolation.Reach(world.Snapshot, 0)
+	switch o.format.value {
+	case formatJSON:
+		type line struct{ From, To, Ports string }
+		lines := []line{}
+		for c := range reach.Connections() {
+			lines = append(lines, line{c.From, c.To, c.Ports.String()})
+		}
+		return writeJSON(o.Out, lines)
+	case formatTable:
+		out := bufio.NewWriter(o.Out)
+		for c := range reach.Connections() {
+			if _, err := fmt.Fprintln(out, c); err != nil {
+				return fmt.Errorf("write connections: %w", err)
+			}
+		}
+		return out.Flush()
+	}
+	return fmt.Errorf("-o %s: connections have no such form: choose table or json", o.format.value)
+}
+
+// findingsOf are the findings of a check, waived ones too.
+func findingsOf(r *isolation.Report, c *isolation.Check) []*isolation.Finding {
+	var list []*isolation.Finding
+	for i := range r.Findings {
+		if f := &r.Findings[i]; checkOf(f).ID == c.ID {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// checkOf is the check whose code a finding bears.
+func checkOf(f *isolation.Finding) isolation.Check {
+	_, check, _ := isolation.CodeByID(f.Code)
+	return check
+}
+
+// who names a side of a finding.
+func who(tenant string) string {
+	switch tenant {
+	case isolation.EveryTenant:
+		return "every tenant"
+	case isolation.ThePlatform:
+		return "the platform"
+	}
+	return tenant
+}
+
+// between says whom a finding is about.
+func between(f *isolation.Finding) string {
+	if f.From == f.To {
+		return who(f.From)
+	}
+	return who(f.From) + " -> " + who(f.To)
+}
+
+func objectNames(objects []isolation.Object) []string {
+	names := make([]string, len(objects))
+	for i, o := range objects {
+		names[i] = o.String()
+	}
+	return slices.Compact(names)
+}

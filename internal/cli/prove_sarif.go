@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
+
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/isolation"
+)
+
+// informationURI is where people read about the tool, in its SARIF.
+const informationURI = "https://github.com/bulkhead-dev/bulkhead"
+
+// writeSARIF has a rule for each code and a result for each finding, at the lines that declare what is to blame.
+func (o *proveOptions) writeSARIF(p *proven) error {
+	report := sarifOf(p)
+	if err := report.PrettyWrite(o.Out); err != nil {
+		return fmt.Errorf("write SARIF: %w", err)
+	}
+	_, err := fmt.Fprintln(o.Out)
+	return err
+}
+
+func sarifOf(p *proven) *sarif.Report {
+	run := sarif.NewRunWithInformationURI("bulkhead", informationURI)
+	run.Tool.Driver.WithVersion(version())
+	for _, check := range isolation.Checks() {
+		for _, code := range check.Codes {
+			help := code.Why + " " + code.Fix
+			run.AddRule(code.ID).
+				WithName(code.ID).
+				WithShortDescription(sarif.NewMultiformatMessageString().WithText(code.Title)).
+				WithFullDescription(sarif.NewMultiformatMessageString().WithText(code.Why)).
+				WithHelp(sarif.NewMultiformatMessageString().WithText(help)).
+				WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(sarifLevel(isolation.Exposed, code.Severity))).
+				WithProperties(sarif.NewPropertyBag().WithTags(append([]string{"security", check.ID}, code.Mappings...)))
+		}
+	}
+	for i := range p.report.Findings {
+		f := &p.report.Findings[i]
+		result := run.CreateResultForRule(f.Code).
+			WithLevel(sarifLevel(f.Verdict, f.Severity)).
+			WithMessage(sarif.NewTextMessage(fmt.Sprintf("%s: %s: %s", f.Verdict, between(f), f.What))).
+			WithPartialFingerprints(map[string]string{"bulkhead/v1": f.ID()})
+		for _, blamed := range f.Blame {
+			result.AddLocation(sarifLocation(p.world, blamed))
+		}
+		if f.Waiver != "" {
+			result.AddSuppression(sarif.NewSuppression().WithKind("external").WithStatus("accepted").WithJustification("Waiver " + f.Waiver))
+		}
+	}
+	return sarif.NewReport().AddRun(run)
+}
+
+// sarifLocation is where an object is declared, or its name where that is a cluster.
+func sarifLocation(world *observe.World, blamed isolation.Object) *sarif.Location {
+	location := sarif.NewLocation().AddLogicalLocation(
+		sarif.NewLogicalLocation().WithFullyQualifiedName(blamed.String()).WithName(blamed.Name).WithKind("resource"))
+	if at, declared := world.Sources[observe.Ref(blamed)]; declared && at.Line > 0 {
+		location.WithPhysicalLocation(sarif.NewPhysicalLocation().
+			WithArtifactLocation(sarif.NewSimpleArtifactLocation(filepath.ToSlash(at.File))).
+			WithRegion(sarif.NewRegion().WithStartLine(at.Line).WithStartColumn(max(1, at.Column))))
+	}
+	return location
+}
+
+// sarifLevel is how scanners rank it.
+func sarifLevel(v isolation.Verdict, s isolation.Severity) string {
+	switch {
+	case v != isolation.Exposed:
+		return "warning"
+	case s == isolation.Critical || s == isolation.High:
+		return "error"
+	case s == isolation.Medium:
+		return "warning"
+	}
+	return "note"
+}
