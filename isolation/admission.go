@@ -1,6 +1,8 @@
 package isolation
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -23,6 +25,8 @@ type AdmissionRequest struct {
 	Namespace, Name string
 	// Object as it would be stored, typed or unstructured; nil for DELETE. OldObject for UPDATE and DELETE.
 	Object, OldObject runtime.Object
+	// At is when the request is made; zero is the time of the snapshot. Policies see it as the creation time.
+	At time.Time
 }
 
 // AdmissionAnswer is the answer. Neither Admitted nor refused is Unknown, with the reason.

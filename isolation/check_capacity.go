@@ -288,6 +288,9 @@ func (c *capacity) finding(code, tenant, to string, at *landing, what string) Fi
 	if meant := (Object{Kind: "FlowSchema", Name: "bulkhead-tenant-" + tenant}); c.expected[meant] && meant != taken {
 		f.Blame = []Object{meant, taken, {Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants"}}
 	}
+	if level := (Object{Kind: "PriorityLevelConfiguration", Name: at.level.Name}); code == "BH5001" && at.level.Name != flowcontrolv1.PriorityLevelConfigurationNameExempt {
+		f.Blame = append([]Object{level}, f.Blame...) // a level that should have limits
+	}
 	return f
 }
 

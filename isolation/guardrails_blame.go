@@ -39,7 +39,7 @@ func silencesOf(p *proof) silences {
 
 // blame says what let a probe pass: the object to blame first, and the witness.
 func (g *guardrails) blame(ns *snapshot.Namespace, p *Probe, carriers []Object, answer *AdmissionAnswer) ([]Object, []Step) {
-	if ns != nil {
+	if ns != nil && p.ID != lapsedProbe {
 		o := Object{Kind: "Namespace", Name: ns.Name}
 		if name, waived := ns.Labels.Get(prefixWaiver + p.Control); waived {
 			return []Object{o}, []Step{{o, "bears waiver " + name + " of control " + p.Control}}

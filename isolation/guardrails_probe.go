@@ -43,8 +43,9 @@ func (g *guardrails) probeAll() []Finding {
 	found := make([][]shown, len(spaces)+1)
 	g.parallel(len(spaces), func(i int) { found[i] = g.probe(spaces[i]) })
 	if g.inUse["guardrail"] {
-		p := definitionProbe()
-		found[len(spaces)] = g.one(nil, &p, g.asAnybody())
+		for _, p := range []Probe{definitionProbe(), waiverProbe()} {
+			found[len(spaces)] = append(found[len(spaces)], g.one(nil, &p, g.asAnybody())...)
+		}
 	}
 	return g.group(slices.Concat(found...))
 }
@@ -53,8 +54,12 @@ func (g *guardrails) probeAll() []Finding {
 func (g *guardrails) probe(ns *snapshot.Namespace) []shown {
 	subjects := g.subjects(ns.Name)
 	setting := g.setting(ns, subjects)
+	own := namespaceProbes(ns)
+	if p, has := lapsedWaiver(ns, &setting); has {
+		own = append(own, p)
+	}
 	var list []shown
-	for _, probes := range [][]Probe{g.probesFor(setting), g.managed, namespaceProbes(ns)} {
+	for _, probes := range [][]Probe{g.probesFor(setting), g.managed, own} {
 		for i := range probes {
 			p := &probes[i]
 			if !p.Everywhere && !g.inUse[p.Control] || g.beside(ns, p) {
@@ -206,7 +211,7 @@ func (g *guardrails) ask(ns *snapshot.Namespace, p *Probe, s Subject) (shown, bo
 // carriers are the policies that should refuse a probe here; none where the platform is not Bulkhead's, or a waiver
 // suspends the control.
 func (g *guardrails) carriers(ns *snapshot.Namespace, p *Probe) []Object {
-	if ns != nil {
+	if ns != nil && p.ID != lapsedProbe {
 		if _, waived := ns.Annotations.Get(prefixWaiver + p.Control); waived {
 			return nil
 		}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -34,9 +37,17 @@ func (n *nodeFindings) elsewhere(g *nodeGroup) {
 			if !n.mustStay(g.tenant, pod.Namespace) || i < 0 && !runs {
 				continue
 			}
+			where := c.where
+			if spec := n.stored(pod); spec != nil && !runs {
+				where = n.place.where(spec, false)
+			}
+			at := slices.IndexFunc(where, outside)
+			if at < 0 && !runs {
+				continue
+			}
 			what, node := "may be scheduled to", pod.Node
 			if !runs {
-				node = n.place.classes[c.where[i]].nodes[0].Name
+				node = n.place.classes[where[at]].nodes[0].Name
 			} else {
 				what = "runs on"
 			}
@@ -47,6 +58,21 @@ func (n *nodeFindings) elsewhere(g *nodeGroup) {
 		}
 	}
 	n.plainElsewhere(g, outside)
+}
+
+// stored is the spec of a pod as admission would store it, where only the template of its workload was read; nil where that
+// is not so, or not known.
+func (n *nodeFindings) stored(pod *snapshot.Pod) *corev1.PodSpec {
+	if n.Admission == nil || pod.Spec == nil || pod.Owner.Kind == "" || pod.Node != "" || pod.Phase != "" {
+		return nil
+	}
+	o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: pod.Name}, Spec: *pod.Spec}
+	q := creation("", "v1", "Pod", "pods", o).in(pod.Namespace, ServiceAccount("kube-system", "replicaset-controller"))
+	made := podOfUnstructured(n.Admission.Admit(q).Object)
+	if made == nil {
+		return nil
+	}
+	return &made.Spec
 }
 
 func (n *nodeFindings) plainElsewhere(g *nodeGroup, outside func(int) bool) {

@@ -1,6 +1,8 @@
 package isolation
 
 import (
+	"time"
+
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -277,6 +279,29 @@ func definitionProbe() Probe {
 	return Probe{ID: "delete-definition", Control: "guardrail", Code: "BH4011", Severity: Low, Unfenced: true,
 		Carriers: []string{"bulkhead-definitions"}, Does: "delete the definition of Spaces, and with it every Space", Request: q}
 }
+
+// waiverProbe makes a record of an exception that never was. It is about no namespace.
+func waiverProbe() Probe {
+	waiver := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Waiver",
+		"metadata": map[string]any{"name": probeName}, "spec": map[string]any{"control": "images", "expires": "2000-01-01T00:00:00Z"}}}
+	return Probe{ID: "waiver-of-the-past", Control: "guardrail", Code: "BH4011", Severity: Low, Unfenced: true, Carriers: []string{"bulkhead-waivers"},
+		Does: "make a Waiver that is over already", Request: creation("bulkhead.dev", "v1alpha1", "Waiver", "waivers", waiver)}
+}
+
+// lapsedWaiver is the probe of what a waiver of Pod Security lets in, one minute after it is over; false where there is none.
+func lapsedWaiver(ns *snapshot.Namespace, s *Setting) (Probe, bool) {
+	text, has := ns.Annotations.Get(prefixWaiver + "pod-security")
+	over, err := time.Parse(time.RFC3339, text)
+	if !has || err != nil {
+		return Probe{}, false
+	}
+	q := s.harmlessPod(func(p *corev1.PodSpec) { p.SecurityContext, p.Containers[0].SecurityContext = nil, nil })
+	q.At = over.Add(time.Minute)
+	return Probe{ID: lapsedProbe, Control: "pod-security", Code: "BH4001", Severity: Medium, Carriers: []string{"bulkhead-pod-security"},
+		Does: "run as root after the waiver of Pod Security is over", Request: q}, true
+}
+
+const lapsedProbe = "lapsed-waiver"
 
 // namespaceProbes loosen or delete one namespace.
 func namespaceProbes(ns *snapshot.Namespace) []Probe {

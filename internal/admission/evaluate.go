@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -208,6 +209,7 @@ type judgeKey struct {
 	old    *content
 	name   string
 	reads  string
+	at     time.Time
 }
 
 // judge asks every validating policy that matches.
@@ -233,7 +235,7 @@ func (e *Evaluator) judgement(h *hook, r *request, made *stage) *judgement {
 	if !r.shared() {
 		return e.evaluate(h, r, made)
 	}
-	key := judgeKey{h, r.target, made.object, made.old, r.Name, h.reads.of(r)}
+	key := judgeKey{h, r.target, made.object, made.old, r.Name, h.reads.of(r), r.At}
 	if known, found := e.judged.Load(key); found {
 		return known.(*judgement) //nolint:forcetypeassert // the map holds nothing else
 	}
@@ -248,7 +250,11 @@ func (e *Evaluator) evaluate(h *hook, r *request, made *stage) *judgement {
 	ns := r.namespaceOfObject()
 	object := made.object.in(ns)
 	if r.Operation == "CREATE" {
-		object = made.object.created(ns, e.snapshot.Time)
+		at := r.At
+		if at.IsZero() {
+			at = e.snapshot.Time
+		}
+		object = made.object.created(ns, at)
 	}
 	err := e.validate.Dispatch(background(), r.attributes(object, made.old.in(ns)), e.interfaces, []validating.PolicyHook{*h.validating})
 	if err == nil {

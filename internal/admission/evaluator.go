@@ -72,6 +72,8 @@ type space struct {
 	accounts map[string]*corev1.ServiceAccount
 	// selected says by hook whether the namespace selectors of its policy and of one of its bindings match.
 	selected sync.Map
+	// created are the service accounts that nobody listed, as they would come to be, by name.
+	created sync.Map
 }
 
 // New returns the admission of a snapshot. Policies that were compiled before are taken from compiled, which may be nil;

@@ -123,6 +123,11 @@ func (e *Evaluator) serviceAccount(r *request, name string) *corev1.ServiceAccou
 	if a, found := r.space.accounts[name]; found {
 		return a
 	}
+	return remember(&r.space.created, name, func() *corev1.ServiceAccount { return e.createdAccount(r, name) })
+}
+
+// createdAccount is the service account as admission would let it come to be.
+func (e *Evaluator) createdAccount(r *request, name string) *corev1.ServiceAccount {
 	made := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	q := &request{AdmissionRequest: &isolation.AdmissionRequest{
 		Subject:   isolation.Subject{User: "system:serviceaccount:kube-system:service-account-controller", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}},

@@ -3,13 +3,17 @@
 package provertest
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/internal/admission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/story"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -24,17 +28,39 @@ type Platform struct {
 	compiled *admission.Compiled
 }
 
-// Magazine renders examples/magazine.
+// Magazine renders examples/magazine as it runs: with its workloads in their namespaces, the nodes that it needs, and a
+// Waiver of Pod Security in force, which the example does not need.
 func Magazine() (*Platform, error) {
 	_, file, _, _ := runtime.Caller(0)
-	return Render(filepath.Join(filepath.Dir(file), "..", "..", "examples", "magazine"))
+	here := filepath.Dir(file)
+	dir := filepath.Join(here, "..", "..", "examples", "magazine")
+	example, err := story.Load(os.DirFS(dir))
+	if err != nil {
+		return nil, err
+	}
+	var workloads bytes.Buffer
+	for _, w := range example.Workloads {
+		for _, o := range w.Objects {
+			o.SetNamespace(w.Namespace)
+			text, err := o.MarshalJSON()
+			if err != nil {
+				return nil, fmt.Errorf("write %s %s: %w", o.GetKind(), o.GetName(), err)
+			}
+			fmt.Fprintf(&workloads, "---\n%s\n", text)
+		}
+	}
+	paths := []string{filepath.Join(here, "testdata"), "-"}
+	for _, part := range []string{"platform.yaml", "cluster", "tenants", "spaces", "waivers"} {
+		paths = append(paths, filepath.Join(dir, part))
+	}
+	return render(paths, &workloads)
 }
 
-// Render renders the declarations in a folder.
-func Render(dir string) (*Platform, error) {
-	w, err := observe.Manifests([]string{dir}, nil, observe.ManifestOptions{Now: Time()})
+// render renders the declarations in files and folders.
+func render(paths []string, stdin io.Reader) (*Platform, error) {
+	w, err := observe.Manifests(paths, stdin, observe.ManifestOptions{Now: Time()})
 	if err != nil {
-		return nil, fmt.Errorf("render the platform in %s: %w", dir, err)
+		return nil, fmt.Errorf("render the platform: %w", err)
 	}
 	p := &Platform{Snapshot: w.Snapshot, compiled: &admission.Compiled{}}
 	for _, e := range w.Expected {
