@@ -117,7 +117,7 @@ func TestBrief(t *testing.T) {
 		if got := r.brief(c.err, "uid", c.conditions); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
-		if got := r.brief(enforcing, "uid", nil); c.err != enforcing && !got {
+		if got := r.brief(enforcing, "uid", nil); !errors.Is(c.err, enforcing) && !got {
 			t.Errorf("%s: the wait after it is counted from before it", c.name)
 		}
 	}

@@ -148,8 +148,8 @@ func (r *Proofs) forget(tenant string) {
 	delete(r.made, tenant)
 }
 
-// early is how long a tenant's first proof waits for its first Spaces: until then nothing is said to be proven. A proof
-// that there is is never put off.
+// early is how long a tenant's first proof waits for its first Spaces: until then nothing is said to be proven. Later proofs
+// are never put off.
 func (r *Proofs) early(t *v1alpha1.Tenant, spaces []v1alpha1.Space) time.Duration {
 	if r.latest(t) != nil {
 		return 0

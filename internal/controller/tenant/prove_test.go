@@ -116,8 +116,8 @@ func TestLatestProof(t *testing.T) {
 	}
 }
 
-// Promise: a first proof waits for first Spaces, but not for long and not for those that wait for people; and a proof
-// that there is is never put off.
+// Promise: a first proof waits for first Spaces, but not for long and not for those that wait for people; later
+// proofs are never put off.
 func TestFirstProofWaitsForFirstSpaces(t *testing.T) {
 	r := &Proofs{Clock: clocktesting.NewFakePassiveClock(now)}
 	told := func(p *pass, ago time.Duration) *pass {
