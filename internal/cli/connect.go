@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -48,7 +49,12 @@ func (f *clusterFlags) config() (*rest.Config, error) {
 // oneShot is config for commands that ask, write and end. They get errors as values and read no log, and the library
 // complains when nobody does.
 func (f *clusterFlags) oneShot() (*rest.Config, error) {
-	log.SetLogger(logr.Discard())
-	klog.SetLogger(logr.Discard())
+	silence()
 	return f.config()
 }
+
+// silence sets the loggers of the libraries, which are global and may be set only before anything logs: once a process.
+var silence = sync.OnceFunc(func() {
+	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
+})
