@@ -38,7 +38,8 @@ func TestQuotaRaceIsNeverWon(t *testing.T) {
 		r := rand.New(rand.NewPCG(uint64(round), 7)) // the same rounds every time
 		answers := make(chan error, racers)
 		var group sync.WaitGroup
-		group.Go(func() { moveShares(t, owner, list, r.Uint64()) })
+		seed := r.Uint64()
+		group.Go(func() { moveShares(t, owner, list, seed) })
 		for i := range racers {
 			pod := racingPod(list[r.IntN(spaces)].Status.Namespace, fmt.Sprintf("r%d-%d", round, i), 50*(1+r.IntN(8)))
 			group.Go(func() { answers <- owner.Create(t.Context(), pod) })

@@ -177,7 +177,7 @@ func TestBulkheadsDeclarationsAreRendered(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := w.Snapshot
-	if len(s.Tenants) != 10 || w.Rendered == 0 || len(w.Expected) == 0 || len(s.Missing) > 0 || len(s.Flows) == 0 || len(s.Waivers) != 2 {
+	if len(s.Tenants) != 10 || w.Rendered == 0 || len(w.Expected) == 0 || len(s.Missing) > 0 || len(s.Flows) == 0 || len(s.Waivers) != 1 {
 		t.Errorf("%d tenants, %d rendered, %d expected, missing %v, flows %v, waivers %v", len(s.Tenants), w.Rendered, len(w.Expected), s.Missing, s.Flows, s.Waivers)
 	}
 	for _, waiver := range s.Waivers {
