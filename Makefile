@@ -34,6 +34,7 @@ generate: ## Regenerate deep copies, CRDs and generated docs.
 
 lint: ## Lint, and check the modules.
 	$(GO) mod tidy -diff
+	cd kube/authorizer && $(GO) mod tidy -diff # it follows the module above
 	$(LINT) run ./...
 
 vuln: ## Look for known vulnerabilities in what is called.
