@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bulkhead-dev/bulkhead/internal/admission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
@@ -187,20 +187,11 @@ func (o *proveOptions) source() (observe.TenantSource, error) {
 func (o *proveOptions) prove(world *observe.World) (*proven, error) {
 	s := world.Snapshot
 	o.Progressf("proving: %s, %s, %s", plural(len(s.Tenants), "tenant"), plural(len(s.Namespaces), "namespace"), plural(len(s.Pods), "pod"))
-	evaluator, err := admission.New(s, isolation.NewRBAC(s), nil)
+	report, err := proof.Of(world)
 	if err != nil {
-		return nil, fmt.Errorf("prepare the evaluation of admission: %w", err)
+		return nil, err
 	}
-	report := isolation.Verify(s, isolation.Options{Admission: evaluator, Expected: expectedOf(world), Freshness: world.Freshness})
 	return &proven{world: world, report: report}, nil
-}
-
-func expectedOf(world *observe.World) []isolation.Expected {
-	list := make([]isolation.Expected, len(world.Expected))
-	for i, e := range world.Expected {
-		list[i] = isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object), Labels: e.Labels, Annotations: e.Annotations}
-	}
-	return list
 }
 
 // only keeps what concerns one tenant.

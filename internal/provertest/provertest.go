@@ -13,6 +13,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/internal/admission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/internal/story"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -62,14 +63,7 @@ func render(paths []string, stdin io.Reader) (*Platform, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render the platform: %w", err)
 	}
-	p := &Platform{Snapshot: w.Snapshot, compiled: &admission.Compiled{}}
-	for _, e := range w.Expected {
-		p.Expected = append(p.Expected, isolation.Expected{
-			Control: e.Control, Object: isolation.Object{Kind: e.Object.Kind, Namespace: e.Object.Namespace, Name: e.Object.Name},
-			Labels: e.Labels, Annotations: e.Annotations,
-		})
-	}
-	return p, nil
+	return &Platform{Snapshot: w.Snapshot, Expected: proof.Expected(w), compiled: &admission.Compiled{}}, nil
 }
 
 // Prove proves a state of the platform, with what Bulkhead knows about it. Policies that did not change are not compiled

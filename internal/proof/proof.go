@@ -1,0 +1,30 @@
+// Package proof puts together what a proof takes: what was observed, its admission, and what Bulkhead would have made.
+// The command line, the controllers and the tests prove alike.
+package proof
+
+import (
+	"fmt"
+
+	"github.com/bulkhead-dev/bulkhead/internal/admission"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/isolation"
+)
+
+// Of proves what every tenant of a world can reach. An error means that nothing was proven.
+func Of(world *observe.World) (*isolation.Report, error) {
+	s := world.Snapshot
+	evaluator, err := admission.New(s, isolation.NewRBAC(s), nil)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the evaluation of admission: %w", err)
+	}
+	return isolation.Verify(s, isolation.Options{Admission: evaluator, Expected: Expected(world), Freshness: world.Freshness}), nil
+}
+
+// Expected are the objects that Bulkhead would have made for the tenants of a world.
+func Expected(world *observe.World) []isolation.Expected {
+	list := make([]isolation.Expected, len(world.Expected))
+	for i, e := range world.Expected {
+		list[i] = isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object), Labels: e.Labels, Annotations: e.Annotations}
+	}
+	return list
+}
