@@ -196,7 +196,7 @@ func futureWaivers() validation {
 func definitions() validation {
 	allow := celString(AnnotationAllowDeletion)
 	rule := on("apiextensions.k8s.io", []string{"customresourcedefinitions"}, onDelete)
-	for _, kind := range []string{"platforms", "spaces", "tenants", "waivers"} {
+	for _, kind := range []string{"isolationreports", "platforms", "spaces", "tenants", "waivers"} {
 		rule.ResourceNames = append(rule.ResourceNames, kind+"."+v1alpha1.GroupVersion.Group)
 	}
 	return validation{

@@ -77,7 +77,7 @@ func securityRules() []rbacv1.PolicyRule {
 
 func viewerRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
-		rule(v1alpha1.GroupVersion.Group, read(), "platforms", "spaces", "tenants", "waivers"),
+		rule(v1alpha1.GroupVersion.Group, read(), "isolationreports", "platforms", "spaces", "tenants", "waivers"),
 	}
 }
 

@@ -17,8 +17,8 @@ func TestAPIServerAcceptsDefinitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(definitions) != 4 {
-		t.Fatalf("%d definitions, want 4", len(definitions))
+	if len(definitions) != 5 {
+		t.Fatalf("%d definitions, want 5", len(definitions))
 	}
 	for _, definition := range definitions {
 		apiextensionsv1.SetDefaults_CustomResourceDefinition(definition)

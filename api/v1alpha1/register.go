@@ -16,6 +16,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Tenant{}, &TenantList{},
 		&Space{}, &SpaceList{},
 		&Waiver{}, &WaiverList{},
+		&IsolationReport{}, &IsolationReportList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

@@ -122,7 +122,7 @@ func platform() *v1alpha1.Platform {
 func start(t *testing.T, change func(*run.Options)) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	o := &run.Options{Config: bulkhead, MetricsAddress: run.Off, HealthAddress: run.Off, PprofAddress: run.Off, Log: logFor(t)}
+	o := &run.Options{Config: bulkhead, Read: notRead, MetricsAddress: run.Off, HealthAddress: run.Off, PprofAddress: run.Off, Log: logFor(t)}
 	if change != nil {
 		change(o)
 	}

@@ -31,7 +31,7 @@ func installed(t *testing.T) {
 func TestInstalledObjectsAreComparedWithTheirRendering(t *testing.T) {
 	installed(t)
 	findings := all(t)
-	expect(t, findings, "BHC201", "Definitions", check.OK, "4 objects served")
+	expect(t, findings, "BHC201", "Definitions", check.OK, "5 objects served")
 	expect(t, findings, "BHC202", "Guardrails", check.OK, "in place and equal")
 	expect(t, findings, "BHC203", "Bulkhead's own objects", check.OK, "10 objects in place")
 	expect(t, findings, "BHC204", "Controller's pods", check.Problem, "its latest change has not been looked at")

@@ -29,7 +29,7 @@ func tenantChecks() []Check {
 		},
 		{
 			Code: "BHC303", Group: GroupTenants, Title: "Proofs", run: checkProofs,
-			Why: "A proof says what the API server answered to the tenant's own identities. One that is older than the Platform's proofFreshness says nothing about now, so it counts as Unknown.",
+			Why: "A proof says what the API server answered to the tenant's own identities; the exact proof in the tenant's IsolationReport says what is possible at all. One that is older than the Platform's proofFreshness says nothing about now, so it counts as Unknown.",
 			Fix: "If every proof is stale, the controller does not run (BHC205). An Exposed finding names the control; see `bulkhead explain CONTROL`.",
 		},
 		{
@@ -194,6 +194,8 @@ func (s *session) proof(t *v1alpha1.Tenant) Finding {
 		return found(Unknown, "stale: the last proof is %s old, and may be %s", round(age), s.freshness)
 	case proof.Verdict != v1alpha1.Isolated:
 		return found(Unknown, "%s: %s", proof.Verdict, strings.Join(proof.Findings, "; "))
+	case condition != nil && condition.Status == metav1.ConditionFalse: // by the exact proof
+		return found(Problem, "%s: %s", condition.Reason, condition.Message)
 	case condition != nil && condition.Status != metav1.ConditionTrue:
 		return found(Unknown, "%s: %s", condition.Reason, condition.Message)
 	}

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -73,6 +75,22 @@ func Cluster(ctx context.Context, config *rest.Config, o ClusterOptions) (*World
 	}
 	w.Sources = nil
 	return w, ctx.Err()
+}
+
+// ClusterRights are what Cluster asks for: to list every kind that proofs read. Parameters of other people's admission
+// policies are not among them; where they may not be listed, they are Missing.
+func ClusterRights() []rbacv1.PolicyRule {
+	resources := map[string][]string{v1alpha1.GroupVersion.Group: {"platforms", "spaces", "tenants", "waivers"}}
+	for gk := range kindTable() {
+		resource, _ := meta.UnsafeGuessKindToResource(gk.WithVersion("")) // no kind that proofs read has an irregular plural
+		resources[gk.Group] = append(resources[gk.Group], resource.Resource)
+	}
+	var rules []rbacv1.PolicyRule
+	for _, group := range slices.Sorted(maps.Keys(resources)) {
+		slices.Sort(resources[group])
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources[group], Verbs: []string{"list"}})
+	}
+	return rules
 }
 
 // servedKinds are what the API server serves, by group and kind.

@@ -150,14 +150,21 @@ func (c *contents) bulkheadTenants() []snapshot.Tenant {
 	return c.labelled(v1alpha1.LabelTenant, tenants)
 }
 
-// hasOwnNodes says that a workload of the tenant is to run on nodes of its own.
+// hasOwnNodes says that a workload of the tenant is to run on nodes of its own. On a cluster one that still waits for them
+// has no namespace, and so nothing that could run elsewhere.
 func (c *contents) hasOwnNodes(t *v1alpha1.Tenant) bool {
 	if t.Status.NodeGroup != "" || c.platform == nil {
 		return t.Status.NodeGroup != ""
 	}
 	for i := range t.Spec.Workloads {
-		d, err := Tenancy(c.platform, t, &t.Spec.Workloads[i])
-		if err == nil && d.Pattern == decision.PatternSoftAffinity {
+		w := &t.Spec.Workloads[i]
+		d, err := Tenancy(c.platform, t, w)
+		if err != nil || d.Pattern != decision.PatternSoftAffinity {
+			continue
+		}
+		if c.Offline || slices.ContainsFunc(c.spaces, func(s *v1alpha1.Space) bool {
+			return s.Namespace == v1alpha1.HomeNamespace(t.Name) && s.Spec.Workload == w.Name && s.Status.Namespace != ""
+		}) {
 			return true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
 // Right is one rule of what Bulkhead holds, with why it needs it.
@@ -39,6 +40,9 @@ func Rights() []Right {
 	rights := []Right{
 		{Why: "read what was declared", Rule: rule(group, watched, "platforms", "tenants", "spaces", "waivers")},
 		{Why: "answer in the status", Rule: rule(group, []string{"patch"}, "platforms/status", "tenants/status", "spaces/status", "waivers/status")},
+		{Why: "keep the exact proof of each tenant", Rule: rule(group, []string{"get", "list", "watch", "create", "update"}, "isolationreports")},
+		{Why: "show it where other people's dashboards look, if the cluster has the kind",
+			Rule: rule("openreports.io", []string{"list", "create", "update"}, "clusterreports")},
 		{Why: "set and drop the finalizer that holds a Tenant or a Space until nothing is left of it", Rule: rule(group, []string{"patch"}, "tenants", "spaces")},
 		{Why: "off-board a tenant: its Spaces go first", Rule: rule(group, []string{"delete"}, "spaces")},
 		{Why: "pass the guardrail policy, which lets nobody without this right change what Bulkhead manages",
@@ -66,6 +70,9 @@ func Rights() []Right {
 			Rule: rule("", []string{"create", "patch"}, "events")},
 		{Why: "elect a leader among Bulkhead's processes", Namespace: v1alpha1.SystemNamespace,
 			Rule: rule("coordination.k8s.io", []string{"get", "create", "update"}, "leases")},
+	}
+	for _, r := range observe.ClusterRights() {
+		rights = append(rights, Right{Why: "prove isolation: judge what the cluster holds, as lists that never are of Secrets", Rule: r})
 	}
 	for _, r := range attack.Rights() {
 		rights = append(rights, Right{Why: "prove isolation: ask the API server as the tenant's own identities, without writing", Rule: r})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -23,10 +24,12 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/isolationreport"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/platform"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/space"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/waiver"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/report"
 )
 
@@ -62,6 +65,8 @@ type Options struct {
 	NewClient client.NewClientFunc
 	// Prover of isolation; nil for the usual one.
 	Prover tenant.Prover
+	// Read reads the cluster for the exact proof; nil for the usual reader.
+	Read func(context.Context) (*observe.World, error)
 	// Clock; nil for the machine's.
 	Clock clock.PassiveClock
 }
@@ -72,6 +77,7 @@ func Scheme() *runtime.Scheme {
 	utilruntime.Must(scheme.AddToScheme(s))
 	utilruntime.Must(apiextensionsv1.AddToScheme(s))
 	utilruntime.Must(v1alpha1.AddToScheme(s))
+	utilruntime.Must(openreports.Install(s))
 	return s
 }
 
@@ -101,6 +107,11 @@ func New(ctx context.Context, o *Options) (ctrl.Manager, error) {
 			return nil, fmt.Errorf("make the prover: %w", err)
 		}
 		o.Prover = prover
+	}
+	if o.Read == nil {
+		o.Read = func(ctx context.Context) (*observe.World, error) {
+			return observe.Cluster(ctx, settings, observe.ClusterOptions{Now: o.Clock.Now()})
+		}
 	}
 	again, grace := true, shutdown
 	mgr, err := ctrl.NewManager(settings, ctrl.Options{
@@ -164,6 +175,9 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		}).SetupWithManager, workers},
 		{"waiver", waiver.Index, (&waiver.Reconciler{
 			Client: c, Report: reporter, Clock: o.Clock,
+		}).SetupWithManager, 1},
+		{"isolationreport", none, (&isolationreport.Reconciler{
+			Client: c, Live: mgr.GetAPIReader(), Report: reporter, Clock: o.Clock, Read: o.Read,
 		}).SetupWithManager, 1},
 	}
 	for _, r := range reconcilers {

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/report"
 )
@@ -18,14 +21,9 @@ const (
 )
 
 // checkProof turns the latest proof into the condition. Proofs are made in the background, one for all that changed.
-func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
+func (r *Reconciler) checkProof(ctx context.Context, p *pass) error {
 	p.tenant.Status.Proof = r.Proofs.latest(p.tenant)
 	proof, freshness := p.tenant.Status.Proof, p.platform.Spec.ProofFreshness.Duration
-	unknown := func(reason, format string, args ...any) error {
-		wait := report.Waiting(v1alpha1.ConditionProven, reason, format, args...)
-		wait.Unknown = true
-		return wait
-	}
 	if proof == nil {
 		return unknown(v1alpha1.ReasonProofPending, "the API server has not been asked yet")
 	}
@@ -39,12 +37,47 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	case !covers(proof, p.tenant, p.platform, p.spaces):
 		return unknown(v1alpha1.ReasonProofPending, "the API server has not been asked since the last change")
 	case proof.Verdict == v1alpha1.Isolated:
-		return nil
+		return r.checkReport(ctx, p)
 	case proof.Verdict == v1alpha1.Exposed:
 		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
 	default:
 		return unknown(v1alpha1.ReasonProofFailed, "%v", proof.Findings)
 	}
+}
+
+// checkReport lets the exact proof take away what the direct answers gave. One that was never made takes nothing away:
+// it follows within seconds, and says so itself. It judges all that the cluster holds, also what nobody asks about.
+func (r *Reconciler) checkReport(ctx context.Context, p *pass) error {
+	exact := &v1alpha1.IsolationReport{}
+	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p.tenant), exact)
+	if apierrors.IsNotFound(err) {
+		p.Messages[v1alpha1.ConditionProven] += "; the exact proof is still to come"
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get the isolation report of tenant %s: %w", p.tenant.Name, err)
+	}
+	freshness := p.platform.Spec.ProofFreshness.Duration
+	left := freshness - r.Clock.Since(exact.Time.Time)
+	p.LookAgain(left)
+	switch {
+	case left <= 0:
+		return unknown(v1alpha1.ReasonProofStale, "the last exact proof is of %s, older than %s: unknown is never safe",
+			exact.Time.UTC().Format(time.RFC3339), freshness).LookAgain(report.Awhile)
+	case exact.Verdict == v1alpha1.Isolated:
+		p.Messages[v1alpha1.ConditionProven] += "; nothing exposed in the exact proof of all that the cluster holds"
+		return nil
+	case exact.Verdict == v1alpha1.Exposed:
+		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "exact proof: %s", exact.Summary())
+	default:
+		return unknown(v1alpha1.ReasonProofFailed, "exact proof: %s", exact.Summary())
+	}
+}
+
+func unknown(reason, format string, args ...any) *report.Wait {
+	wait := report.Waiting(v1alpha1.ConditionProven, reason, format, args...)
+	wait.Unknown = true
+	return wait
 }
 
 // covers tells whether the proof is about what is enforced now: this generation of the Tenant and of the Platform, and

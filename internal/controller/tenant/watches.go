@@ -61,7 +61,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(ofHome), builder.WithPredicates(predicate.Funcs{UpdateFunc: spaceChanged})).
 		Watches(&v1alpha1.Platform{}, handler.EnqueueRequestsFromMapFunc(allTenants(r.Client)), builder.WithPredicates(predicate.Funcs{UpdateFunc: platformChanged})).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(ofNode), builder.WithPredicates(predicate.LabelChangedPredicate{})).
-		Watches(&v1alpha1.Waiver{}, handler.EnqueueRequestsFromMapFunc(ofWaiver))
+		Watches(&v1alpha1.Waiver{}, handler.EnqueueRequestsFromMapFunc(ofWaiver)).
+		Watches(&v1alpha1.IsolationReport{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: verdictChanged}))
 	for _, kind := range apply.Kinds() {
 		b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged), builder.WithPredicates(r.Echo.Foreign()))
 	}
@@ -149,6 +150,14 @@ func spaceChanged(e event.UpdateEvent) bool {
 		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
 		!equality.Semantic.DeepEqual(before.Status.Remaining, after.Status.Remaining) ||
 		(a == nil) != (b == nil) || a != nil && a.Status != b.Status
+}
+
+// verdictChanged: what the exact proof says, and not only when. A proof that was renewed in time changes nothing else; the
+// Reconciler looks again before the one that it knows grows stale.
+func verdictChanged(e event.UpdateEvent) bool {
+	before, ok1 := e.ObjectOld.(*v1alpha1.IsolationReport)
+	after, ok2 := e.ObjectNew.(*v1alpha1.IsolationReport)
+	return !ok1 || !ok2 || before.Verdict != after.Verdict || before.Summary() != after.Summary()
 }
 
 // platformChanged: its spec, its node groups, or whether it is Enforced.
