@@ -50,6 +50,8 @@ type Refusal struct {
 	// Control that it carries, where it says so by Bulkhead's label.
 	Control string
 	Message string
+	// OfSubject says that it goes by who asks: the same request of another may pass.
+	OfSubject bool
 }
 
 // Subject is an identity as the API server sees it.

@@ -23,7 +23,12 @@ var codeOfGain = [...]string{gainsSurface: "BH2005", gainsNotice: "BH2004", gain
 //   - Every container counts: init, ephemeral and ordinary ones. A pod without a node yet, and a workload that stands for
 //     its pods, count as running wherever they may be scheduled. Completed pods do not run any more.
 //   - PersistentVolumes that are paths of a node count like hostPath for the pods of the namespace that claimed them.
-//   - A tenant can create what RBAC lets its subjects create and admission does not refuse (hostilePods).
+//   - A tenant can create what RBAC lets its subjects create and admission does not refuse (hostilePods): as a pod, as the
+//     template of every kind of workload whose controller then makes the pod, by changing the template of a workload that is
+//     there, and as a container for debugging in a pod that is there (pods/ephemeralcontainers). A policy may know one of
+//     these and forget another. Of a pod that is there nothing else changes that is a way out: only images, which are the
+//     tenant's already, and by pods/resize its amounts of cpu and memory. Unmasked /proc is not tried, as the API server
+//     has it in user namespaces only.
 //   - The platform's own pods may be privileged: that tenants cannot exec into or change them is shown by check rbac.
 //
 // Not judged, because a pod's spec does not say it: devices that device plugins and resource claims hand out, faults in
@@ -54,11 +59,11 @@ func podsCheck() Check {
 				Why:      "Behind a fence that holds, root, system calls and capabilities decide whether the next fault of the kernel is an escape.",
 				Fix:      "Enforce Pod Security at the level restricted in the namespace; its warnings name the fields.",
 				Controls: []string{psl}, Mappings: []string{"K01", "MTB-PL1-BC-CPI-3", "MTB-PL1-BC-CPI-4", "MTB-PL1-BC-CPI-6"}},
-			{ID: "BH2006", Title: "A tenant may create a pod that takes a node", Severity: Critical,
+			{ID: "BH2006", Title: "A tenant may make a pod that takes a node", Severity: Critical,
 				Why:      "Nothing refuses it: a tenant, or whoever steals a token of it, is root on a node one request later.",
 				Fix:      "Enforce Pod Security in the namespace, at the level baseline at least.",
 				Controls: []string{psl}, Mappings: []string{"K01", "K04", "MTB-PL1-BC-CPI-5"}},
-			{ID: "BH2007", Title: "A tenant may create a pod that reaches out of its container", Severity: High,
+			{ID: "BH2007", Title: "A tenant may make a pod that reaches out of its container", Severity: High,
 				Why:      "Nothing refuses it.",
 				Fix:      "Enforce Pod Security in the namespace, at the level baseline at least.",
 				Controls: []string{psl}, Mappings: []string{"K01", "K04"}},

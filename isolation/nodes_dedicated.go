@@ -126,7 +126,7 @@ func (n *nodeFindings) strangersCreate(g *nodeGroup, open map[int]bool) {
 			What: fmt.Sprintf("whether pods of others get to nodes dedicated to tenant %s cannot be said: what admission would refuse is not known", n.Tenants[g.tenant].Name)})
 		return
 	}
-	passed, unsure := make([]*attempt, len(creators)), make([]string, len(creators))
+	passed, unsure := make([]landed, len(creators)), make([]string, len(creators))
 	attempts := n.intrusions(g, closed)
 	n.parallel(len(creators), func(i int) { passed[i], unsure[i] = n.lands(&creators[i], attempts, closed) })
 	n.created(g, creators, passed, unsure)
@@ -160,8 +160,14 @@ func naming(spec *corev1.PodSpec, node string) *corev1.PodSpec {
 	return spec
 }
 
+// landed is an attempt that passed, and by which way; zero is none.
+type landed struct {
+	*attempt
+	way *making
+}
+
 // lands is the first attempt that passes and gets to one of the classes, as it is stored.
-func (n *nodeFindings) lands(c *creator, attempts []*attempt, classes []int) (passed *attempt, unsure string) {
+func (n *nodeFindings) lands(c *creator, attempts []*attempt, classes []int) (passed landed, unsure string) {
 	for _, a := range attempts {
 		got := n.try(c, a)
 		if got.verdict == Isolated {
@@ -175,19 +181,19 @@ func (n *nodeFindings) lands(c *creator, attempts []*attempt, classes []int) (pa
 			continue
 		}
 		if got.verdict == Exposed {
-			return a, ""
+			return landed{a, got.way}, ""
 		}
 		unsure = got.why
 	}
-	return nil, unsure
+	return landed{}, unsure
 }
 
 // created makes one finding of all namespaces from which others get to a group, and one of those of which nobody knows.
-func (n *nodeFindings) created(g *nodeGroup, creators []creator, passed []*attempt, unsure []string) {
+func (n *nodeFindings) created(g *nodeGroup, creators []creator, passed []landed, unsure []string) {
 	to, first, doubt := n.Tenants[g.tenant].Name, -1, -1
 	tenants := map[int]bool{}
 	for i := range creators {
-		if passed[i] != nil {
+		if passed[i].attempt != nil {
 			tenants[creators[i].tenant] = true
 			if first < 0 {
 				first = i
@@ -197,15 +203,15 @@ func (n *nodeFindings) created(g *nodeGroup, creators []creator, passed []*attem
 		}
 	}
 	if first >= 0 {
-		c := &creators[first]
+		c, w := &creators[first], passed[first].way
 		f := Finding{Code: "BH2013", Verdict: Exposed, From: n.Tenants[c.tenant].Name, To: to,
-			What: fmt.Sprintf("%s of tenant %s may create a %s in namespace %s with %s, and so get to nodes dedicated to tenant %s",
-				c.subject.name(), n.Tenants[c.tenant].Name, c.kind.kind.Kind, c.namespace, passed[first].what, to)}
+			What: fmt.Sprintf("%s of tenant %s may %s in namespace %s, and so get to nodes dedicated to tenant %s",
+				w.subject.name(), n.Tenants[c.tenant].Name, w.does(passed[first].what), c.namespace, to)}
 		if len(tenants) > 1 {
 			f.From, f.What = ThePlatform, fmt.Sprintf("%s; so may %d more tenants", f.What, len(tenants)-1)
 		}
 		f.Blame = append(n.expected("node-affinity"), Object{Kind: "Namespace", Name: c.namespace})
-		f.Witness = append(slices.Clone(c.path), Step{f.Blame[0], "does not refuse " + passed[first].what})
+		f.Witness = append(slices.Clone(w.path), Step{f.Blame[0], "does not refuse " + passed[first].what})
 		n.list = append(n.list, f)
 	}
 	if doubt >= 0 {

@@ -97,7 +97,7 @@ func (n *nodeFindings) plainElsewhere(g *nodeGroup, outside func(int) bool) {
 			f := Finding{Code: "BH2014", Verdict: Exposed, From: t.Name, To: ThePlatform,
 				What:    fmt.Sprintf("a plain pod in namespace %s may be scheduled to node %s, which is none of tenant %s's own", c.namespace, node, t.Name),
 				Blame:   append(n.expected("node-affinity"), Object{Kind: "Namespace", Name: c.namespace}),
-				Witness: append(slices.Clone(c.path), Step{Object{Kind: "Node", Name: node}, "takes the pod as admission stores it: nothing gives it a selector of " + n.labelText(g.tenant)})}
+				Witness: append(slices.Clone(got.way.path), Step{Object{Kind: "Node", Name: node}, "takes the pod as admission stores it: nothing gives it a selector of " + n.labelText(g.tenant)})}
 			n.list = append(n.list, f)
 			return
 		}

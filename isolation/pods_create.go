@@ -16,22 +16,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// creator is the right of a tenant to have pods made in one of its namespaces: by creating them, or a workload whose
-// controller does.
-type creator struct {
-	tenant    int
-	namespace string
-	subject   Subject
-	path      []Step
-	kind      workloadKind
-}
-
 // workloadKind is a kind of object from which pods come.
 type workloadKind struct {
 	kind       schema.GroupVersionKind
 	resource   string
 	controller string
-	object     func(corev1.PodTemplateSpec) runtime.Object
+	// fixed says that its template does not change any more once it is there.
+	fixed  bool
+	object func(corev1.PodTemplateSpec) runtime.Object
 }
 
 func workloadKinds() []workloadKind {
@@ -43,63 +35,35 @@ func workloadKinds() []workloadKind {
 	}
 	apps, batch, core := appsv1.SchemeGroupVersion, batchv1.SchemeGroupVersion, corev1.SchemeGroupVersion
 	return []workloadKind{
-		{core.WithKind("Pod"), "pods", "", func(t corev1.PodTemplateSpec) runtime.Object {
+		{core.WithKind("Pod"), "pods", "", true, func(t corev1.PodTemplateSpec) runtime.Object {
 			pod := &corev1.Pod{TypeMeta: meta("Pod", "v1"), ObjectMeta: t.ObjectMeta, Spec: t.Spec}
 			pod.Name = "probe"
 			return pod
 		}},
-		{apps.WithKind("Deployment"), "deployments", "replicaset-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+		{apps.WithKind("Deployment"), "deployments", "replicaset-controller", false, func(t corev1.PodTemplateSpec) runtime.Object {
 			return &appsv1.Deployment{TypeMeta: meta("Deployment", "apps/v1"), ObjectMeta: named, Spec: appsv1.DeploymentSpec{Replicas: new(int32(1)), Selector: selector, Template: t}}
 		}},
-		{apps.WithKind("ReplicaSet"), "replicasets", "replicaset-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+		{apps.WithKind("ReplicaSet"), "replicasets", "replicaset-controller", false, func(t corev1.PodTemplateSpec) runtime.Object {
 			return &appsv1.ReplicaSet{TypeMeta: meta("ReplicaSet", "apps/v1"), ObjectMeta: named, Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(1)), Selector: selector, Template: t}}
 		}},
-		{apps.WithKind("StatefulSet"), "statefulsets", "statefulset-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+		{apps.WithKind("StatefulSet"), "statefulsets", "statefulset-controller", false, func(t corev1.PodTemplateSpec) runtime.Object {
 			return &appsv1.StatefulSet{TypeMeta: meta("StatefulSet", "apps/v1"), ObjectMeta: named, Spec: appsv1.StatefulSetSpec{Replicas: new(int32(1)), Selector: selector, Template: t}}
 		}},
-		{apps.WithKind("DaemonSet"), "daemonsets", "daemon-set-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+		{apps.WithKind("DaemonSet"), "daemonsets", "daemon-set-controller", false, func(t corev1.PodTemplateSpec) runtime.Object {
 			return &appsv1.DaemonSet{TypeMeta: meta("DaemonSet", "apps/v1"), ObjectMeta: named, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: t}}
 		}},
-		{batch.WithKind("Job"), "jobs", "job-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+		{batch.WithKind("Job"), "jobs", "job-controller", true, func(t corev1.PodTemplateSpec) runtime.Object {
 			return &batchv1.Job{TypeMeta: meta("Job", "batch/v1"), ObjectMeta: named, Spec: once(t)}
 		}},
-		{batch.WithKind("CronJob"), "cronjobs", "job-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+		{batch.WithKind("CronJob"), "cronjobs", "job-controller", false, func(t corev1.PodTemplateSpec) runtime.Object {
 			return &batchv1.CronJob{TypeMeta: meta("CronJob", "batch/v1"), ObjectMeta: named,
 				Spec: batchv1.CronJobSpec{Schedule: "0 0 * * *", JobTemplate: batchv1.JobTemplateSpec{Spec: once(t)}}}
 		}},
-		{core.WithKind("ReplicationController"), "replicationcontrollers", "replication-controller", func(t corev1.PodTemplateSpec) runtime.Object {
+		{core.WithKind("ReplicationController"), "replicationcontrollers", "replication-controller", false, func(t corev1.PodTemplateSpec) runtime.Object {
 			return &corev1.ReplicationController{TypeMeta: meta("ReplicationController", "v1"), ObjectMeta: named,
 				Spec: corev1.ReplicationControllerSpec{Replicas: new(int32(1)), Selector: selector.MatchLabels, Template: &t}}
 		}},
 	}
-}
-
-// findCreators finds the rights to have pods made, one for each namespace of a tenant in which it has one: the plainest.
-func (p *proof) findCreators() []creator {
-	perTenant := make([][]creator, len(p.Tenants))
-	rbac, kinds := p.rights().RBAC, workloadKinds()
-	p.parallel(len(p.Tenants), func(i int) {
-		subjects := p.subjects(i)
-		for _, ns := range p.Tenants[i].Namespaces {
-			if c, found := creatorIn(rbac, subjects, kinds, ns); found {
-				c.tenant = i
-				perTenant[i] = append(perTenant[i], c)
-			}
-		}
-	})
-	return slices.Concat(perTenant...)
-}
-
-func creatorIn(rbac *RBAC, subjects []Subject, kinds []workloadKind, namespace string) (creator, bool) {
-	for _, kind := range kinds {
-		for _, s := range subjects {
-			allowed, path := rbac.Allowed(s, Attributes{Verb: "create", Group: kind.kind.Group, Resource: kind.resource, Namespace: namespace})
-			if allowed {
-				return creator{namespace: namespace, subject: s, path: path, kind: kind}, true
-			}
-		}
-	}
-	return creator{}, false
 }
 
 // attempt is a pod that somebody tries to have made, in no namespace, so that one stands for all.
@@ -107,6 +71,8 @@ type attempt struct {
 	what    string
 	spec    *corev1.PodSpec
 	objects map[string]runtime.Object // by kind
+	// debugged is a plain pod with the same as a debugging container; nil where that cannot be the same.
+	debugged *corev1.Pod
 }
 
 func newAttempt(what string, spec *corev1.PodSpec, kinds []workloadKind) *attempt {
@@ -148,71 +114,18 @@ type tried struct {
 	// verdict is Exposed if the pod is made, Isolated if it is refused, and Unknown with why otherwise.
 	verdict Verdict
 	why     string
-	// spec of the pod as it is stored.
+	// spec of the pod as it is stored, and the way by which it comes to be.
 	spec *corev1.PodSpec
+	way  *making
 }
 
 // makers ask admission about pods.
 type makers struct {
 	*proof
 	plain *attempt
-	kinds []workloadKind
-}
-
-// try asks for a pod by a creator's right. What refuses a plain pod as well, for its image perhaps, says nothing about
-// this one: whoever knows the namespace knows a plain pod that passes. But where there is no room for any pod, there is none
-// for this one.
-func (m *makers) try(c *creator, a *attempt) tried {
-	if m.Admission == nil {
-		return tried{verdict: Unknown, why: "what admission would refuse is not known"}
-	}
-	answers := m.ask(c, a)
-	var plain map[string]bool
-	result := tried{verdict: Exposed, spec: a.spec}
-	for _, answer := range answers {
-		for _, r := range answer.RefusedBy {
-			if plain == nil {
-				plain = m.refusals(c)
-			}
-			if r.By.Kind != "ValidatingAdmissionPolicy" && r.By.Kind != "ValidatingAdmissionPolicyBinding" || !plain[refusalKey(r)] {
-				return tried{verdict: Isolated}
-			}
-		}
-		if len(answer.Unknown) > 0 {
-			result.verdict, result.why = Unknown, strings.Join(answer.Unknown, "; ")
-		}
-		if pod, is := answer.Object.(*corev1.Pod); is {
-			result.spec = &pod.Spec
-		} else if made := podOfUnstructured(answer.Object); made != nil {
-			result.spec = &made.Spec
-		}
-	}
-	return result
-}
-
-func (m *makers) refusals(c *creator) map[string]bool {
-	known := map[string]bool{}
-	for _, answer := range m.ask(c, m.plain) {
-		for _, r := range answer.RefusedBy {
-			known[refusalKey(r)] = true
-		}
-	}
-	return known
-}
-
-func refusalKey(r Refusal) string { return r.By.String() + "|" + r.Message }
-
-// ask asks for the object that the subject creates, and then for the pod that a controller makes of it.
-func (m *makers) ask(c *creator, a *attempt) []AdmissionAnswer {
-	gv := c.kind.kind.GroupVersion()
-	answers := []AdmissionAnswer{m.Admission.Admit(&AdmissionRequest{Subject: c.subject, Operation: "CREATE", Kind: c.kind.kind,
-		Resource: gv.WithResource(c.kind.resource), Namespace: c.namespace, Name: "probe", Object: a.objects[c.kind.kind.Kind]})}
-	if c.kind.controller != "" {
-		answers = append(answers, m.Admission.Admit(&AdmissionRequest{Subject: ServiceAccount("kube-system", c.kind.controller), Operation: "CREATE",
-			Kind: corev1.SchemeGroupVersion.WithKind("Pod"), Resource: corev1.SchemeGroupVersion.WithResource("pods"),
-			Namespace: c.namespace, Name: "probe", Object: a.objects["Pod"]}))
-	}
-	return answers
+	// debugged is the plain pod with a harmless container for debugging.
+	debugged *corev1.Pod
+	kinds    []workloadKind
 }
 
 func podOfUnstructured(o runtime.Object) *corev1.Pod {
@@ -228,13 +141,14 @@ func podOfUnstructured(o runtime.Object) *corev1.Pod {
 }
 
 // hostilePods are canonical pods, each restricted but for one thing, the widest way out first.
-func hostilePods(image string, kinds []workloadKind) []*attempt {
+func (p *proof) hostilePods(image string, kinds []workloadKind) []*attempt {
 	var list []*attempt
 	rules, gains := newEscapeRules(), map[*attempt]podGain{}
-	for _, h := range hostileChanges() {
+	for _, h := range append(hostileChanges(), p.hostileVolumes()...) {
 		spec := plainPod(image)
 		h.change(spec)
 		a := newAttempt(h.what, spec, kinds)
+		a.debugged = debugged(plainPod(image), spec)
 		if ways := rules.waysOut(&metav1.ObjectMeta{}, spec); len(ways) > 0 {
 			gains[a] = ways[0].gain
 			a.what = fmt.Sprintf("%s: %s", h.what, strings.ReplaceAll(ways[0].what, "container probe", "a container"))
@@ -263,10 +177,6 @@ func hostileChanges() []hostileChange {
 			pid(s)
 			capable("SYS_PTRACE")(s)
 		}},
-		{"unmasked /proc", func(s *corev1.PodSpec) {
-			s.SecurityContext.RunAsNonRoot, s.SecurityContext.RunAsUser = nil, nil
-			inContainer(func(c *corev1.SecurityContext) { c.ProcMount = new(corev1.UnmaskedProcMount) })(s)
-		}},
 		{"Windows hostProcess", func(s *corev1.PodSpec) {
 			s.SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
 		}},
@@ -282,8 +192,6 @@ func hostileChanges() []hostileChange {
 		{"a probe of another host", func(s *corev1.PodSpec) {
 			s.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Host: "169.254.169.254", Path: "/", Port: intstr.FromInt32(80)}}}
 		}},
-		{"a gitRepo volume", mounting(corev1.VolumeSource{GitRepo: &corev1.GitRepoVolumeSource{Repository: "https://example.com/r.git"}}, true)},
-		{"a flexVolume", mounting(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: "example.com/driver"}}, true)},
 		{"capabilities BPF and PERFMON", capable("BPF", "PERFMON")},
 	}
 	for _, name := range []corev1.Capability{"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "SYS_TIME", "NET_RAW", "NET_ADMIN"} {
@@ -294,6 +202,36 @@ func hostileChanges() []hostileChange {
 			source := corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}
 			list = append(list, hostileChange{map[bool]string{false: "hostPath ", true: "read-only hostPath "}[readOnly] + path, mounting(source, readOnly)})
 		}
+	}
+	return list
+}
+
+// hostileVolumes are those that need something of the node: a kubelet before 1.36, which still has gitRepo, and a
+// flexVolume driver, of which it is known that it is there only where something uses it.
+func (p *proof) hostileVolumes() []hostileChange {
+	var list []hostileChange
+	for _, n := range p.Nodes {
+		var major, minor int
+		if _, err := fmt.Sscanf(n.Status.NodeInfo.KubeletVersion, "v%d.%d", &major, &minor); err == nil && major == 1 && minor < 36 {
+			list = append(list, hostileChange{"a gitRepo volume", mounting(corev1.VolumeSource{GitRepo: &corev1.GitRepoVolumeSource{Repository: "https://example.com/r.git"}}, true)})
+			break
+		}
+	}
+	drivers := map[string]bool{}
+	for _, pod := range p.Pods {
+		for i := 0; pod.Spec != nil && i < len(pod.Spec.Volumes); i++ {
+			if v := pod.Spec.Volumes[i].FlexVolume; v != nil {
+				drivers[v.Driver] = true
+			}
+		}
+	}
+	for _, v := range p.PersistentVolumes {
+		if v.Spec.FlexVolume != nil {
+			drivers[v.Spec.FlexVolume.Driver] = true
+		}
+	}
+	for _, name := range sortedKeys(drivers) {
+		list = append(list, hostileChange{"a flexVolume", mounting(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: name}}, true)})
 	}
 	return list
 }

@@ -33,8 +33,8 @@ type taking struct {
 }
 
 func (p *proof) newEscalation() *escalation {
-	kinds := workloadKinds()
-	e := &escalation{makers: &makers{proof: p, kinds: kinds, plain: newAttempt("a plain pod", plainPod(p.imageInUse()), kinds)},
+	kinds, plain := workloadKinds(), plainPod(p.imageInUse())
+	e := &escalation{makers: &makers{proof: p, kinds: kinds, plain: newAttempt("a plain pod", plain, kinds), debugged: debugged(plain, plain)},
 		place: newPlacement(p.Nodes), nodeIndex: map[string]int{}, tenantsOn: make([]map[int]*snapshot.Pod, len(p.Nodes))}
 	e.classes = p.podClasses(e.place)
 	for i, n := range p.Nodes {
@@ -93,7 +93,7 @@ func (e *escalation) creatable(creators []creator) []Finding {
 		return []Finding{{Code: "BH2009", Verdict: Unknown, From: EveryTenant, To: EveryTenant,
 			What: fmt.Sprintf("tenants may create pods in %d namespaces, and what admission would refuse is not known", len(creators))}}
 	}
-	hostile := hostilePods(e.imageInUse(), e.kinds)
+	hostile := e.hostilePods(e.imageInUse(), e.kinds)
 	attempts := make([]attempted, len(creators))
 	e.parallel(len(creators), func(i int) { attempts[i] = e.attempt(&creators[i], hostile) })
 	var findings []Finding
@@ -111,7 +111,7 @@ func (e *escalation) creatable(creators []creator) []Finding {
 // attempted is what came of the hostile pods in one namespace: the widest that passes, and one that nobody can judge.
 type attempted struct {
 	passed *attempt
-	spec   *corev1.PodSpec
+	by     tried
 	unsure *attempt
 	why    string
 }
@@ -120,7 +120,7 @@ func (e *escalation) attempt(c *creator, hostile []*attempt) (result attempted) 
 	for _, a := range hostile {
 		switch got := e.try(c, a); got.verdict {
 		case Exposed:
-			result.passed, result.spec = a, got.spec
+			result.passed, result.by = a, got
 			return result
 		case Unknown:
 			if result.unsure == nil {
@@ -161,8 +161,8 @@ func (e *escalation) ofTenant(creators []creator, attempts []attempted) []Findin
 
 // created is the finding about a hostile pod that passes, and the nodes that it may take.
 func (e *escalation) created(c *creator, got *attempted, blame []Object) Finding {
-	a, g := got.passed, gainsNotice
-	if ways := newEscapeRules().waysOut(&metav1.ObjectMeta{}, got.spec); len(ways) > 0 {
+	a, w, g := got.passed, got.by.way, gainsNotice
+	if ways := newEscapeRules().waysOut(&metav1.ObjectMeta{}, got.by.spec); len(ways) > 0 {
 		g = ways[0].gain
 	}
 	code := "BH2007"
@@ -170,29 +170,53 @@ func (e *escalation) created(c *creator, got *attempted, blame []Object) Finding
 		code = "BH2006"
 	}
 	tenant := e.Tenants[c.tenant].Name
-	step := Step{blame[0], fmt.Sprintf("admits a %s with %s (%s)", c.kind.kind.Kind, a.what, e.podSecurityOf(c.namespace))}
-	f := Finding{Code: code, Severity: g.severity(), Verdict: Exposed, From: tenant, To: ThePlatform, Blame: blame,
-		What:    fmt.Sprintf("%s may create a %s in namespace %s with %s", c.subject.name(), c.kind.kind.Kind, c.namespace, a.what),
-		Witness: append(slices.Clone(c.path), step)}
-	for _, expected := range e.Expected {
-		if expected.Control == "pod-security" && expected.Object == blame[0] {
-			f.Fix = fmt.Sprintf("let Bulkhead restore %s: it enforces Pod Security there", blame[0])
-		}
-	}
+	step := Step{blame[0], fmt.Sprintf("lets it %s (%s)", w.does(a.what), e.podSecurityOf(c.namespace))}
+	f := Finding{Code: code, Severity: g.severity(), Verdict: Exposed, From: tenant, To: ThePlatform, Blame: blame, Fix: e.fixOf(c, w, blame[0]),
+		What:    fmt.Sprintf("%s may %s in namespace %s", w.subject.name(), w.does(a.what), c.namespace),
+		Witness: append(slices.Clone(w.path), step)}
 	if g >= gainsFiles {
-		nodes := e.reachable(c, a, got.spec)
-		f.What += fmt.Sprintf("; it may be scheduled to %d of %d nodes", len(nodes), len(e.Nodes))
+		nodes := e.reachable(c, got)
+		f.What += fmt.Sprintf("; it may run on %d of %d nodes", len(nodes), len(e.Nodes))
 		e.takings = append(e.takings, taking{c.tenant, g, nodes, step, blame})
 	}
 	return f
 }
 
+// fixOf the finding about a way. Empty is what the code says.
+func (e *escalation) fixOf(c *creator, w *making, namespace Object) string {
+	for _, expected := range e.Expected {
+		if expected.Control == "pod-security" && expected.Object == namespace {
+			return fmt.Sprintf("let Bulkhead restore %s: it enforces Pod Security there", namespace)
+		}
+	}
+	switch {
+	case w.debug && !c.first.debug:
+		return "enforce Pod Security in the namespace; or have the policies that refuse such a pod match resource pods/ephemeralcontainers with operation UPDATE as well"
+	case w.kind.controller != "" && w.kind.kind != c.first.kind.kind:
+		return fmt.Sprintf("enforce Pod Security in the namespace; or have the policies that refuse such a pod bind %s as well", ServiceAccount("kube-system", w.kind.controller).User)
+	}
+	return ""
+}
+
 // reachable are the nodes that a hostile pod gets to: where it is scheduled as it is, or tolerating everything that the
-// node has, or with the node named.
-func (e *escalation) reachable(c *creator, a *attempt, spec *corev1.PodSpec) []int {
-	all := e.place.where(spec, false)
-	if wild := e.try(c, newAttempt(a.what, tolerating(a.spec, corev1.Toleration{Operator: corev1.TolerationOpExists}), e.kinds)); wild.verdict == Exposed {
-		all = append(all, e.place.where(wild.spec, false)...)
+// node has, or with the node named. One that is debugged runs where it is already.
+func (e *escalation) reachable(c *creator, got *attempted) []int {
+	a, all := got.passed, []int(nil)
+	switch {
+	case !got.by.way.debug:
+		all = e.place.where(got.by.spec, false)
+		if wild := e.try(c, newAttempt(a.what, tolerating(a.spec, corev1.Toleration{Operator: corev1.TolerationOpExists}), e.kinds)); wild.verdict == Exposed {
+			all = append(all, e.place.where(wild.spec, false)...)
+		}
+	default:
+		if plain := e.try(c, e.plain); plain.verdict == Exposed {
+			all = e.place.where(plain.spec, false)
+		}
+		for _, pod := range e.podsIn(c.namespace) {
+			if class, known := e.place.byNode[pod.Node]; known {
+				all = append(all, class)
+			}
+		}
 	}
 	slices.Sort(all)
 	return e.nodesOf(slices.Compact(all))

@@ -24,6 +24,8 @@ import (
 type stage struct {
 	object, old *content
 	changed     bool
+	// ofSubject: what changed it went by who asks, and so may all that refuses it.
+	ofSubject bool
 	// stopped: it went no further; refused or unknown says why.
 	stopped    bool
 	refused    []isolation.Refusal
@@ -112,6 +114,7 @@ func (e *Evaluator) applyMutations(r *request, made *stage) {
 		if e.matches(h, r, made.object, made.old) {
 			matched = append(matched, h)
 			made.considered = append(made.considered, h.object)
+			made.ofSubject = made.ofSubject || h.reads.ofSubject()
 			made.unknown = append(made.unknown, e.undecidable(h, r)...)
 		}
 	}
@@ -162,7 +165,7 @@ func (e *Evaluator) explainMutation(err error, matched []*hook, made *stage) {
 		for _, h := range matched {
 			for _, cause := range status.ErrStatus.Details.Causes {
 				if strings.HasPrefix(cause.Message, "policy '"+h.name+"' ") || strings.HasPrefix(cause.Message, `policy "`+h.name+`" `) {
-					made.refused = append(made.refused, isolation.Refusal{By: h.object, Control: h.control, Message: cause.Message})
+					made.refused = append(made.refused, isolation.Refusal{By: h.object, Control: h.control, Message: cause.Message, OfSubject: h.reads.ofSubject()})
 				}
 			}
 		}
@@ -226,7 +229,7 @@ func (e *Evaluator) judge(r *request, made *stage, answer *isolation.AdmissionAn
 		if unknown := e.undecidable(h, r); len(unknown) > 0 {
 			answer.Unknown = append(answer.Unknown, unknown...)
 		} else if j.refuses {
-			answer.RefusedBy = append(answer.RefusedBy, isolation.Refusal{By: h.object, Control: h.control, Message: j.refusal})
+			answer.RefusedBy = append(answer.RefusedBy, isolation.Refusal{By: h.object, Control: h.control, Message: j.refusal, OfSubject: h.reads.ofSubject()})
 		}
 	}
 }

@@ -160,6 +160,9 @@ func (e *Evaluator) Admit(request *isolation.AdmissionRequest) isolation.Admissi
 		e.askWebhooks(r, &answer)
 		e.countAgainstQuota(r, made, &answer)
 	}
+	for i := range answer.RefusedBy {
+		answer.RefusedBy[i].OfSubject = answer.RefusedBy[i].OfSubject || made.ofSubject
+	}
 	answer.Admitted = len(answer.RefusedBy) == 0 && len(answer.Unknown) == 0
 	return answer
 }

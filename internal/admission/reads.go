@@ -20,6 +20,9 @@ type reads struct {
 	labels, annotations []string
 }
 
+// ofSubject says whether the policy goes by who asks.
+func (r *reads) ofSubject() bool { return r.everything || r.subject || r.authorizer }
+
 func readsOfValidating(p *admissionv1.ValidatingAdmissionPolicy) reads {
 	expressions := sharedExpressions(p.Spec.MatchConditions, p.Spec.Variables)
 	for _, v := range p.Spec.Validations {
