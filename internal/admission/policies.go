@@ -17,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // labelControl says on a policy which control it carries.
@@ -104,6 +105,25 @@ func remember[T any](m *sync.Map, key any, compute func() T) T {
 	v := compute()
 	m.Store(key, v)
 	return v
+}
+
+// Keep forgets the policies that a snapshot does not have.
+func (c *Compiled) Keep(s *snapshot.Snapshot) {
+	has := make(map[any]bool, len(s.ValidatingPolicies)+len(s.MutatingPolicies))
+	for _, p := range s.ValidatingPolicies {
+		has[p] = true
+	}
+	for _, p := range s.MutatingPolicies {
+		has[p] = true
+	}
+	for _, m := range []*sync.Map{&c.validators, &c.mutators, &c.reading} {
+		m.Range(func(policy, _ any) bool {
+			if !has[policy] {
+				m.Delete(policy)
+			}
+			return true
+		})
+	}
 }
 
 func (c *Compiled) validator(p *admissionv1.ValidatingAdmissionPolicy) validating.Validator {

@@ -187,7 +187,7 @@ func (o *proveOptions) source() (observe.TenantSource, error) {
 func (o *proveOptions) prove(world *observe.World) (*proven, error) {
 	s := world.Snapshot
 	o.Progressf("proving: %s, %s, %s", plural(len(s.Tenants), "tenant"), plural(len(s.Namespaces), "namespace"), plural(len(s.Pods), "pod"))
-	report, err := proof.Of(world)
+	report, err := proof.Of(world, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ func Cluster(ctx context.Context, config *rest.Config, o ClusterOptions) (*World
 	return w, ctx.Err()
 }
 
-// ClusterRights are what Cluster asks for: to list every kind that proofs read. Parameters of other people's admission
+// ClusterRights are what Cluster and Follower ask for: to list and watch every kind that proofs read. Parameters of other people's admission
 // policies are not among them; where they may not be listed, they are Missing.
 func ClusterRights() []rbacv1.PolicyRule {
 	resources := map[string][]string{v1alpha1.GroupVersion.Group: {"platforms", "spaces", "tenants", "waivers"}}
@@ -88,7 +88,7 @@ func ClusterRights() []rbacv1.PolicyRule {
 	var rules []rbacv1.PolicyRule
 	for _, group := range slices.Sorted(maps.Keys(resources)) {
 		slices.Sort(resources[group])
-		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources[group], Verbs: []string{"list"}})
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources[group], Verbs: []string{"list", "watch"}})
 	}
 	return rules
 }

@@ -109,9 +109,11 @@ func New(ctx context.Context, o *Options) (ctrl.Manager, error) {
 		o.Prover = prover
 	}
 	if o.Read == nil {
-		o.Read = func(ctx context.Context) (*observe.World, error) {
-			return observe.Cluster(ctx, settings, observe.ClusterOptions{Now: o.Clock.Now()})
+		follower, err := observe.Follow(ctx, settings, o.Clock)
+		if err != nil {
+			return nil, fmt.Errorf("make the reader of the exact proof: %w", err)
 		}
+		o.Read = follower.World
 	}
 	again, grace := true, shutdown
 	mgr, err := ctrl.NewManager(settings, ctrl.Options{

@@ -18,6 +18,9 @@ import (
 // publish writes the reports as ClusterReports of openreports.io too, which other people's dashboards show. Where the
 // cluster has no such kind there is nobody to show them.
 func (r *Reconciler) publish(ctx context.Context, reports []*v1alpha1.IsolationReport) error {
+	if len(reports) == 0 {
+		return nil
+	}
 	list := &openreports.ClusterReportList{}
 	err := r.Live.List(ctx, list)
 	if meta.IsNoMatchError(err) {

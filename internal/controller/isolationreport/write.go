@@ -27,7 +27,7 @@ const (
 // others from being written.
 func (r *Reconciler) write(ctx context.Context, d *declared, found *isolation.Report) error {
 	var failed []error
-	var reports []*v1alpha1.IsolationReport
+	var written []*v1alpha1.IsolationReport
 	for i := range d.tenants.Items {
 		tenant := &d.tenants.Items[i]
 		judged, known := found.Tenant(tenant.Name)
@@ -35,28 +35,40 @@ func (r *Reconciler) write(ctx context.Context, d *declared, found *isolation.Re
 			continue // it came after the reading began, or its report goes with it
 		}
 		made := reportOf(tenant, &judged, found)
-		reports = append(reports, made)
-		failed = append(failed, r.writeOne(ctx, tenant, made))
+		wrote, err := r.writeOne(ctx, d, tenant, made)
+		if wrote {
+			written = append(written, made)
+		}
+		failed = append(failed, err)
 	}
-	return errors.Join(append(failed, r.publish(ctx, reports))...)
+	return errors.Join(append(failed, r.publish(ctx, written))...)
 }
 
 // writeOne writes one tenant's report, and an Event when its verdict is another than the last.
-func (r *Reconciler) writeOne(ctx context.Context, tenant *v1alpha1.Tenant, made *v1alpha1.IsolationReport) error {
+func (r *Reconciler) writeOne(ctx context.Context, d *declared, tenant *v1alpha1.Tenant, made *v1alpha1.IsolationReport) (wrote bool, err error) {
 	before := &v1alpha1.IsolationReport{}
-	err := r.Client.Get(ctx, client.ObjectKeyFromObject(made), before)
+	err = r.Client.Get(ctx, client.ObjectKeyFromObject(made), before)
 	switch {
 	case apierrors.IsNotFound(err):
 		err = r.Client.Create(ctx, made)
+	case err == nil && !worthWriting(before, made, d.platform.Spec.ProofFreshness.Duration):
+		return false, nil
 	case err == nil:
 		made.ResourceVersion, made.UID, made.CreationTimestamp = before.ResourceVersion, before.UID, before.CreationTimestamp
 		err = r.Client.Update(ctx, made)
 	}
 	if err != nil {
-		return fmt.Errorf("write the isolation report of tenant %s: %w", tenant.Name, err)
+		return false, fmt.Errorf("write the isolation report of tenant %s: %w", tenant.Name, err)
 	}
 	r.tell(tenant, before, made)
-	return nil
+	return true, nil
+}
+
+// worthWriting: what it says, or that it has been saying so for long. Reports of thousands of tenants that say nothing new
+// are not written every half minute.
+func worthWriting(before, now *v1alpha1.IsolationReport, freshness time.Duration) bool {
+	return before.Verdict != now.Verdict || !equality.Semantic.DeepEqual(before.Findings, now.Findings) ||
+		!equality.Semantic.DeepEqual(before.OwnerReferences, now.OwnerReferences) || now.Time.Sub(before.Time.Time) >= freshness/3
 }
 
 // tell writes an Event about what changed for a tenant.
