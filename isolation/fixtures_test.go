@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/bulkhead-dev/bulkhead/internal/admission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -27,6 +28,7 @@ var fixtureTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 //	live               as if it were a running cluster and not files
 //	age DURATION       how old the snapshot is
 //	freshness DURATION how old it may be
+//	admission          what admission says is evaluated
 //
 // want is "Isolated", or a line for each finding of the check: "VERDICT CODE FROM -> TO", FROM and TO being a tenant, * for
 // every tenant, or platform. A code of which several findings are alike has one line.
@@ -84,11 +86,20 @@ func readFixture(file string) (fixture, error) {
 	}
 	contents := *w.Snapshot
 	change(&contents)
+	s, err := snapshot.New(contents)
+	if err != nil {
+		return f, err
+	}
+	if slices.Contains(options, "admission") {
+		if f.options.Admission, err = admission.New(s, isolation.NewRBAC(s), nil); err != nil {
+			return f, err
+		}
+	}
 	for _, e := range w.Expected {
 		f.options.Expected = append(f.options.Expected, isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object)})
 	}
-	f.snapshot, err = snapshot.New(contents)
-	return f, err
+	f.snapshot = s
+	return f, nil
 }
 
 // apply understands the options.
@@ -112,6 +123,7 @@ func (f *fixture) apply(options []string) (observe.TenantSource, func(*snapshot.
 			f.options.Now = fixtureTime.Add(age)
 		case "freshness":
 			f.options.Freshness, err = time.ParseDuration(rest)
+		case "admission": // by the snapshot that comes of all options
 		default:
 			err = fmt.Errorf("option %q is not known", option)
 		}
@@ -187,5 +199,27 @@ func TestFixtures(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Promise: every check has a fixture of each verdict in testdata, and what it says of them is what the test above demands. A
+// check without one could not fail.
+func TestEveryCheckHasFixturesOfEveryVerdict(t *testing.T) {
+	has := map[string]bool{}
+	for _, f := range fixtures(t) {
+		for _, line := range f.want {
+			verdict, _, _ := strings.Cut(line, " ")
+			has[f.check+" "+verdict] = true
+		}
+	}
+	for _, check := range isolation.Checks() {
+		for _, verdict := range []isolation.Verdict{isolation.Isolated, isolation.Exposed, isolation.Unknown} {
+			if check.ID == "coverage" && verdict == isolation.Exposed {
+				continue // it judges the proof and no tenant: what is not covered is not known
+			}
+			if !has[check.ID+" "+string(verdict)] {
+				t.Errorf("no file testdata/%s/*.txtar wants %s", check.ID, verdict)
+			}
+		}
 	}
 }
