@@ -93,7 +93,7 @@ func TestEveryWayToAPodIsTried(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.what, err)
 		}
-		r, err := proof.Of(w)
+		r, err := proof.Of(w, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", c.what, err)
 		}
