@@ -12,7 +12,8 @@ import (
 //   - each side of its own: what a tenant's pods, there or yet to be made, may send to other tenants, to the metadata
 //     address, to nodes and to the whole world, and whom they take connections from;
 //   - what policies do not hold: pods in their node's network, Services that open node ports, claim addresses, or lead to
-//     names inside the cluster;
+//     names inside the cluster; EndpointSlices that send traffic to addresses of others, past the policies that hold for
+//     whoever believes them;
 //   - what a tenant may do about it by its own rights: policies that open (they add up), and labels of namespaces that
 //     others' policies trust.
 //
@@ -20,7 +21,7 @@ import (
 func networkCheck() Check {
 	return Check{
 		ID: "network", Title: "No tenant connects to another beyond declared flows",
-		Needs: []string{"Namespace", "Pod", "NetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "Service", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"},
+		Needs: []string{"Namespace", "Pod", "NetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "Service", "EndpointSlice", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"},
 		Codes: append(networkPairCodes(), networkSideCodes()...),
 		run:   runNetwork,
 	}
@@ -69,6 +70,11 @@ func networkSideCodes() []Code {
 			Why:      "External addresses are taken from the whole cluster (CVE-2020-8554); an alias of a name inside the cluster makes others' proxies connect there.",
 			Fix:      "Remove externalIPs; let externalName be a host outside.",
 			Controls: []string{"service-expose"}, Mappings: []string{"K05", "K06"}},
+		{ID: "BH3012", Title: "Traffic of a tenant's Service is sent to others", Severity: Medium,
+			Why: "Ingress controllers and other proxies go where a Service's endpoints say, with their own address and not the " +
+				"tenant's: policies that let them in let the tenant in (CVE-2021-25740).",
+			Fix:      "Delete the EndpointSlice, and keep tenants from writing endpoints and endpointslices.",
+			Controls: []string{"service-expose"}, Mappings: []string{"K05", "K02"}},
 		{ID: "BH3010", Title: "A tenant may open its own fence", Severity: High,
 			Why:      "NetworkPolicies add up: one that allows everything opens what all others close. Who may delete those that close opens as well.",
 			Fix:      "Refuse by an admission policy what opens more than the namespace itself, and changes of the platform's own policies.",
@@ -81,9 +87,9 @@ func networkSideCodes() []Code {
 }
 
 func runNetwork(p *proof) ([]Finding, string) {
-	considered := fmt.Sprintf("%d NetworkPolicies and %d policies of administrators in %d namespaces, %d declared flows, %d Services",
+	considered := fmt.Sprintf("%d NetworkPolicies and %d policies of administrators in %d namespaces, %d declared flows, %d Services with %d lists of endpoints",
 		len(p.NetworkPolicies), len(p.AdminNetworkPolicies)+len(p.BaselineAdminNetworkPolicies)+len(p.ClusterNetworkPolicies),
-		len(p.Namespaces), len(p.Flows), len(p.Services))
+		len(p.Namespaces), len(p.Flows), len(p.Services), len(p.Endpoints))
 	pairs, err := p.network().TenantPairs(p.Flows)
 	if err != nil {
 		return []Finding{{Code: "BH3002", Verdict: Unknown, From: EveryTenant, To: EveryTenant, What: err.Error()}}, considered
@@ -93,7 +99,9 @@ func runNetwork(p *proof) ([]Finding, string) {
 	n.undecided()
 	n.sides()
 	n.hosts()
-	n.services()
+	book := p.addressBook()
+	n.services(book)
+	n.endpoints(book)
 	n.ownRights()
 	return n.list, considered
 }

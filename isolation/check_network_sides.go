@@ -338,7 +338,7 @@ func (n *networkFindings) hosts() {
 }
 
 // services adds what tenants' Services open or take.
-func (n *networkFindings) services() {
+func (n *networkFindings) services(book *addressBook) {
 	for _, s := range n.Services {
 		tenant := n.owner[s.Namespace]
 		if tenant == ThePlatform {
@@ -364,6 +364,9 @@ func (n *networkFindings) services() {
 		}
 		if len(s.Spec.ExternalIPs) > 0 {
 			add("BH3009", EveryTenant, "takes the traffic of external addresses "+strings.Join(s.Spec.ExternalIPs, ", "))
+		}
+		if does, to, is := balanced(s, tenant, book); is {
+			add("BH3009", to, does)
 		}
 	}
 }

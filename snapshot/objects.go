@@ -25,6 +25,7 @@ func (s *Snapshot) sortObjects() {
 	s.StorageClasses, s.PersistentVolumes = byName(s.StorageClasses), byName(s.PersistentVolumes)
 	s.PriorityClasses, s.RuntimeClasses = byName(s.PriorityClasses), byName(s.RuntimeClasses)
 	s.Services, s.Ingresses = byName(s.Services), byName(s.Ingresses)
+	s.Endpoints = sorted(s.Endpoints, compareEndpoints)
 }
 
 // duplicates are the objects that are there twice.
@@ -50,6 +51,7 @@ func (s *Snapshot) duplicates() []error {
 		objectTwice("StorageClass", s.StorageClasses), objectTwice("PersistentVolume", s.PersistentVolumes),
 		objectTwice("PriorityClass", s.PriorityClasses), objectTwice("RuntimeClass", s.RuntimeClasses),
 		objectTwice("Service", s.Services), objectTwice("Ingress", s.Ingresses),
+		twice(s.Endpoints, compareEndpoints, func(e *Endpoints) string { return e.Kind + " " + e.Namespace + "/" + e.Name }),
 		twice(s.Waivers, compareWaivers, func(w Waiver) string { return "Waiver " + w.Name }),
 	}
 }
@@ -92,3 +94,7 @@ func normalWaivers(waivers []Waiver) []Waiver {
 }
 
 func compareWaivers(a, b Waiver) int { return strings.Compare(a.Name, b.Name) }
+
+func compareEndpoints(a, b *Endpoints) int {
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name))
+}

@@ -84,6 +84,8 @@ type Snapshot struct {
 	// What is exposed, by namespace and name.
 	Services  []*corev1.Service
 	Ingresses []*networkingv1.Ingress
+	// Endpoints are where traffic of Services is sent to, by namespace, kind and name.
+	Endpoints []*Endpoints
 
 	// Flows between tenants that were declared by both and approved.
 	Flows []Flow
@@ -172,6 +174,17 @@ type NamedPort struct {
 	Name     string
 	Protocol corev1.Protocol
 	Port     uint16
+}
+
+// Endpoints are the addresses of an EndpointSlice, or of Endpoints as they were before. Whoever may write them decides
+// where the traffic of a Service goes.
+type Endpoints struct {
+	Kind, Namespace, Name string
+	// Service whose traffic is sent there; empty if it is nobody's.
+	Service string
+	// IPs, sorted; Hosts are names that stand for addresses.
+	IPs   []netip.Addr
+	Hosts []string
 }
 
 // Missing is a kind of object that a proof would need and does not have.

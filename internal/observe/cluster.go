@@ -81,7 +81,10 @@ func Cluster(ctx context.Context, config *rest.Config, o ClusterOptions) (*World
 // policies are not among them; where they may not be listed, they are Missing.
 func ClusterRights() []rbacv1.PolicyRule {
 	resources := map[string][]string{v1alpha1.GroupVersion.Group: {"platforms", "spaces", "tenants", "waivers"}}
-	for gk := range kindTable() {
+	for gk, k := range kindTable() {
+		if k.filesOnly {
+			continue
+		}
 		resource, _ := meta.UnsafeGuessKindToResource(gk.WithVersion("")) // no kind that proofs read has an irregular plural
 		resources[gk.Group] = append(resources[gk.Group], resource.Resource)
 	}
@@ -160,6 +163,9 @@ func (r *clusterReader) listings(served *servedKinds) []listing {
 	var list []listing
 	for _, gk := range slices.SortedFunc(maps.Keys(table), func(a, b schema.GroupKind) int { return cmp.Compare(a.String(), b.String()) }) {
 		k := table[gk]
+		if k.filesOnly {
+			continue
+		}
 		l := listing{name: gk.Kind, missing: k.missing, put: k.put, take: func(value map[string]any) (any, error) { return k.decode(value) }}
 		var others []string
 		for gvk, resource := range served.resources {

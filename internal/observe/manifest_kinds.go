@@ -30,6 +30,8 @@ type kind struct {
 	decode func(value map[string]any) (metav1.Object, error)
 	// put adds an object to the contents.
 	put func(c *contents, object any)
+	// filesOnly: a cluster shows the same in another kind.
+	filesOnly bool
 }
 
 func (k *kind) understands(version string) bool { return slices.Contains(k.versions, version) }
@@ -64,6 +66,7 @@ func kindTable() map[schema.GroupKind]kind {
 	table := map[schema.GroupKind]kind{}
 	add := func(group, name string, k kind) { table[schema.GroupKind{Group: group, Kind: name}] = k }
 	addNetworkKinds(add)
+	addEndpointKinds(add)
 	addRightsKinds(add)
 	addAdmissionKinds(add)
 	addClusterKinds(add)
