@@ -181,7 +181,7 @@ func rightOnly(err error, subject Subject) Answer {
 	})
 	switch made.Code {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusConflict,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
 		if foreign {
 			return problem("an answer that is not the API server's: %s", made.Message)
 		}

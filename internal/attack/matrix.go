@@ -14,6 +14,8 @@ type Served struct {
 	Group, Version, Resource, Subresource string
 	Namespaced                            bool
 	Verbs                                 []string
+	// APIVersion and Kind of the object that a request carries: of a subresource, another than its parent's.
+	APIVersion, Kind string
 }
 
 // Sights are what the runner, with its own rights, saw of the cluster before it began: what no tenant could tell it.

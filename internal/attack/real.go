@@ -147,10 +147,12 @@ func swept() []Request {
 	for _, w := range slices.Backward(workloads()) { // pods go last: their owners would make them anew
 		all = append(all, Request{Group: w.group, Resource: w.resource})
 	}
-	for _, plural := range []string{"services", "configmaps", "secrets", "persistentvolumeclaims"} {
+	for _, plural := range []string{"services", "configmaps", "secrets", "persistentvolumeclaims", "serviceaccounts"} {
 		all = append(all, Request{Resource: plural})
 	}
 	return append(all,
 		Request{Group: networkingv1.GroupName, Resource: "networkpolicies"}, Request{Group: networkingv1.GroupName, Resource: "ingresses"},
-		Request{Group: rbacv1.GroupName, Resource: "rolebindings"}, Request{Group: rbacv1.GroupName, Resource: "roles"})
+		Request{Group: rbacv1.GroupName, Resource: "rolebindings"}, Request{Group: rbacv1.GroupName, Resource: "roles"},
+		Request{Group: "coordination.k8s.io", Resource: "leases"}, Request{Group: "policy", Resource: "poddisruptionbudgets"},
+		Request{Group: "autoscaling", Resource: "horizontalpodautoscalers"})
 }

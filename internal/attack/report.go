@@ -2,8 +2,6 @@ package attack
 
 import (
 	"cmp"
-	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +24,8 @@ type Report struct {
 	Items []ItemReport `json:"items"`
 	// Beside is the same suite tried in a namespace that nobody guards; nil when it was not asked for.
 	Beside *Report `json:"beside,omitempty"`
+	// Fuzzed is what a fuzzed run covered, for each tenant; nil for other suites.
+	Fuzzed []Fuzzed `json:"fuzzed,omitempty"`
 }
 
 // ItemReport is what came of one item of a suite.
@@ -37,8 +37,9 @@ type ItemReport struct {
 	Verdict v1alpha1.Verdict `json:"verdict,omitempty"`
 	// Refusals counts who refused, as "RBAC x 12", the most frequent first.
 	Refusals []string `json:"refusals,omitempty"`
-	// Attempts, those that are not Isolated first.
+	// Attempts, those that are not Isolated first. A fuzzed run shows the first of its kind alone; Tried is how many there were.
 	Attempts []Attempt `json:"attempts,omitempty"`
+	Tried    int       `json:"tried,omitempty"`
 }
 
 // Attempt is one attack in one scene.
@@ -92,11 +93,7 @@ func itemReport(item *Item, results []Result) ItemReport {
 			refusals[attempt.RefusedBy]++
 		}
 	}
-	for _, by := range slices.SortedFunc(maps.Keys(refusals), func(a, b string) int {
-		return cmp.Or(cmp.Compare(refusals[b], refusals[a]), cmp.Compare(a, b))
-	}) {
-		report.Refusals = append(report.Refusals, fmt.Sprintf("%s x %d", by, refusals[by]))
-	}
+	report.Refusals = counted(refusals)
 	slices.SortStableFunc(report.Attempts, func(a, b Attempt) int {
 		return cmp.Or(cmp.Compare(severity(b.Verdict), severity(a.Verdict)), cmp.Compare(a.Attack, b.Attack), cmp.Compare(a.Tenant, b.Tenant),
 			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.As, b.As))

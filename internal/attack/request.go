@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,8 +27,10 @@ type Request struct {
 	Selector, Fields string
 	// Path is set instead of all these for what is no resource, such as /metrics.
 	Path string
-	// Body is the object, or of a patch the merge patch; nil for none.
+	// Body is the object, or of a patch the patch; nil for none.
 	Body any
+	// Patch is the form of a patch; empty for a merge patch.
+	Patch types.PatchType
 	// RightOnly asks the authorizer alone: it is aimed at what does not exist, and any answer from behind the authorizer
 	// means that the right is there.
 	RightOnly bool
@@ -81,7 +84,7 @@ func (r *Request) build(client *rest.RESTClient, dryRun bool) (*rest.Request, er
 	request := client.Verb(method).AbsPath(r.url())
 	switch r.Verb {
 	case "patch":
-		request.SetHeader("Content-Type", string(types.MergePatchType))
+		request.SetHeader("Content-Type", string(cmp.Or(r.Patch, types.MergePatchType)))
 	case "apply":
 		request.SetHeader("Content-Type", string(types.ApplyYAMLPatchType)).Param("force", "true")
 	case "list":

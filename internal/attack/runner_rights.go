@@ -16,7 +16,7 @@ type Right struct {
 // servers from Kubernetes 1.36 on; before that it takes plain impersonation of users, groups and service accounts.
 //
 // Whoever holds them can do whatever some user may do, as that user, members of system:masters excepted: an attacker must be able to
-// try everything. Bind them for as long as it takes. The last three are for the naked namespace alone.
+// try everything. Bind them for as long as it takes. The last three are for the naked namespace alone, and two before them for fuzzing.
 func RunnerRights() []Right {
 	group := v1alpha1.GroupVersion.Group
 	read := func(group string, resources ...string) rbacv1.PolicyRule {
@@ -35,6 +35,9 @@ func RunnerRights() []Right {
 			Verbs: []string{"impersonate:serviceaccount"}}},
 		{"as such, try everything", rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: onlyOn(standardVerbs...)}},
 		{"as such, try what is no resource", rbacv1.PolicyRule{NonResourceURLs: []string{"*"}, Verbs: onlyOn("get")}},
+		{"--suite fuzz: list everything, before and after, and know what is an API of another server's", read("*", "*")},
+		{"--suite fuzz: remove what was made outside of the tenant's namespaces, and which the tenant cannot remove; without it you are told what to remove",
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets", "serviceaccounts", "services"}, Verbs: []string{"delete"}}},
 		{"--beside-naked: make a namespace with its rights, and remove it", rbacv1.PolicyRule{APIGroups: []string{""},
 			Resources: []string{"namespaces"}, Verbs: []string{"list", "create", "delete"}}},
 		{"--beside-naked: give its user a right to be known by", rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName},

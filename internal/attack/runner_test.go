@@ -107,7 +107,8 @@ func nothingLeft(t *testing.T, f *fixture) {
 
 func listKind(resource string) string {
 	kinds := map[string]string{"services": "Service", "configmaps": "ConfigMap", "secrets": "Secret", "persistentvolumeclaims": "PersistentVolumeClaim",
-		"networkpolicies": "NetworkPolicy", "ingresses": "Ingress", "rolebindings": "RoleBinding", "roles": "Role"}
+		"networkpolicies": "NetworkPolicy", "ingresses": "Ingress", "rolebindings": "RoleBinding", "roles": "Role",
+		"serviceaccounts": "ServiceAccount", "leases": "Lease", "poddisruptionbudgets": "PodDisruptionBudget", "horizontalpodautoscalers": "HorizontalPodAutoscaler"}
 	for _, w := range workloads() {
 		kinds[w.resource] = w.kind
 	}

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
@@ -101,27 +102,14 @@ func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *au
 
 // send makes one request as subject and reads the answer.
 func (s *apiServer) send(ctx context.Context, subject *Subject, r *Request, dryRun bool) (Answer, map[string]any) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	request, err := r.build(s.rest, dryRun)
-	if err != nil {
-		return problem("%v", err), nil
-	}
-	acting := &actingAs{subject: subject}
-	raw, err := rawOf(request.Do(context.WithValue(ctx, actAs{}, acting)))
-	// Quotas are counted in one object, which parallel writes fight over; whoever loses was not judged and asks again.
-	for again := 0; again < 5 && apierrors.IsConflict(err) && !r.RightOnly; again++ {
-		if request, err = r.build(s.rest, dryRun); err == nil {
-			raw, err = rawOf(request.Do(context.WithValue(ctx, actAs{}, acting)))
-		}
-	}
+	raw, header, err := s.exchange(ctx, subject, r, dryRun)
 	if r.RightOnly {
 		return rightOnly(err, *subject), nil
 	}
 	if err != nil {
 		return answered(err, *subject), nil
 	}
-	reply := Reply{Header: acting.header}
+	reply := Reply{Header: header}
 	if r.Verb != "watch" && r.Path == "" {
 		if err := json.Unmarshal(raw, &reply.Object); err != nil {
 			return problem("decode the answer to %s: %v", r, err), nil
@@ -136,6 +124,40 @@ func (s *apiServer) send(ctx context.Context, subject *Subject, r *Request, dryR
 		return r.Judge(reply), reply.Object
 	}
 	return Answer{Allowed: true}, reply.Object
+}
+
+// exchange makes one request as subject; the error is in the API server's own words.
+func (s *apiServer) exchange(ctx context.Context, subject *Subject, r *Request, dryRun bool) ([]byte, http.Header, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	acting := &actingAs{subject: subject}
+	// Quotas are counted in one object, which parallel writes fight over; whoever loses was not judged and asks again.
+	const most = 5
+	for again := 0; ; again++ {
+		request, err := r.build(s.rest, dryRun)
+		if err != nil {
+			return nil, nil, err
+		}
+		raw, err := rawOf(request.Do(context.WithValue(ctx, actAs{}, acting)))
+		if !apierrors.IsConflict(err) || again == most || r.RightOnly {
+			return raw, acting.header, err
+		}
+	}
+}
+
+// deleteOwn removes, as the runner itself, one object that an attack made.
+func (s *apiServer) deleteOwn(ctx context.Context, path, uid string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	body, err := json.Marshal(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: new(types.UID(uid))}})
+	if err != nil {
+		return fmt.Errorf("encode the removal of %s: %w", path, err)
+	}
+	err = s.rest.Delete().AbsPath(path).Body(body).Do(ctx).Error()
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // rawOf is the body of a success, or the error in the API server's own words, which Raw alone would lose.

@@ -122,8 +122,13 @@ func flatten(lists []*metav1.APIResourceList) []Served {
 				continue
 			}
 			known[key] = true
+			r := &list.APIResources[i]
+			body := metav1.GroupVersion{Group: group, Version: version}
+			if r.Version != "" {
+				body = metav1.GroupVersion{Group: r.Group, Version: r.Version}
+			}
 			all = append(all, Served{Group: group, Version: version, Resource: resource, Subresource: sub,
-				Namespaced: list.APIResources[i].Namespaced, Verbs: list.APIResources[i].Verbs})
+				Namespaced: r.Namespaced, Verbs: r.Verbs, APIVersion: body.String(), Kind: r.Kind})
 		}
 	}
 	slices.SortFunc(all, func(a, b Served) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })

@@ -28,6 +28,7 @@ type attackOptions struct {
 	as, against, suite              string
 	list, rights, destructive, bare bool
 	qps                             float32
+	fuzz                            fuzzFlags
 }
 
 // identities are the values of --as, and the kinds of subjects that they stand for.
@@ -52,10 +53,12 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 		Example: "  bulkhead attack newsroom\n" +
 			"  bulkhead attack newsroom --against archive --as serviceaccount\n" +
 			"  bulkhead attack --suite mtb --beside-naked -o markdown\n" +
+			"  bulkhead attack newsroom --suite fuzz --for 60s # at random, and all else compared before and after\n" +
 			"  bulkhead attack --suite incidents --list        # what would be tried; touches nothing",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: o.completeTenant,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.fuzz.seeded = cmd.Flags().Changed("seed")
 			return o.Run(cmd.Context(), strings.Join(args, ""))
 		},
 	}
@@ -68,6 +71,8 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 	flags.BoolVar(&o.destructive, "destructive", false, "carry out for real also what a dry-run proves: what is not refused then does its harm")
 	flags.BoolVar(&o.bare, "beside-naked", false, "try the same in a namespace that nobody guards, made for it and removed, and show it beside")
 	flags.Float32Var(&o.qps, "qps", 50, "requests a second at most")
+	flags.DurationVar(&o.fuzz.during, "for", time.Minute, "with --suite fuzz: how long to make attempts as each tenant")
+	flags.Uint64Var(&o.fuzz.seed, "seed", 0, "with --suite fuzz: make the attempts of an earlier run again (default: by chance; it is printed)")
 	o.cluster = addClusterFlags(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatJUnit, formatMarkdown)
 	completeFlag(cmd, "suite", suiteNames())
@@ -92,13 +97,13 @@ func suiteNames() []string {
 	for _, s := range attack.Suites() {
 		names = append(names, s.Name)
 	}
-	return names
+	return append(names, attack.FuzzSuite)
 }
 
 // Run tries the suite, prints what came of it and answers.
 func (o *attackOptions) Run(ctx context.Context, tenant string) error {
 	suite, known := attack.SuiteByName(o.suite)
-	if !known {
+	if !known && o.suite != attack.FuzzSuite {
 		return fmt.Errorf("--suite %s: there is no such suite: choose one of %s", o.suite, strings.Join(suiteNames(), ", "))
 	}
 	as := slices.IndexFunc(identities, func(i struct{ flag, kind string }) bool { return i.flag == o.as })
@@ -109,6 +114,8 @@ func (o *attackOptions) Run(ctx context.Context, tenant string) error {
 		return fmt.Errorf("--qps %v: give a number above 0", o.qps)
 	case o.against != "" && o.against == tenant:
 		return fmt.Errorf("--against %s: that is the tenant itself: name another", o.against)
+	case o.wrongFuzz() != nil:
+		return o.wrongFuzz()
 	case o.list:
 		return o.writeList(&suite)
 	case o.rights:
@@ -156,6 +163,13 @@ func (o *attackOptions) attack(ctx context.Context, suite *attack.Suite, tenant,
 	}
 	if len(targets) == 0 {
 		return nil, errors.New("there is no tenant to attack with: declare one first (`kubectl get tenants` lists them)")
+	}
+	if o.suite == attack.FuzzSuite {
+		report, err := o.fuzzAll(ctx, config, runner, targets)
+		if report != nil {
+			report.Run, report.Started = runner.Run, started
+		}
+		return report, err
 	}
 	results, err := o.tryAll(ctx, runner, targets, suite)
 	report := attack.Summarise(suite, results)

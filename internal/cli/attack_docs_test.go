@@ -53,8 +53,67 @@ those that store nothing and read nothing.
 `, len(all))
 	benchmarkSection(&b, &suites[1])
 	incidentSection(&b, &suites[2])
+	fuzzSection(&b)
 	registrySection(&b, &suites[0], all)
 	return b.String()
+}
+
+func fuzzSection(b *strings.Builder) {
+	fmt.Fprintf(b, `
+## Suite fuzz
+
+`+"`bulkhead attack TENANT --suite fuzz --for 60s`"+` sends what nobody wrote down: objects and patches at random, as the tenant's owners and the service
+accounts of its Spaces.
+
+- **What.** Every kind and subresource that discovery names, custom resources too, is tried in the tenant's Spaces, in its home, in foreign namespaces and
+  cluster-wide: by create, update, JSON, merge and strategic merge patch, server-side apply, delete and deletecollection. Harmless objects are changed in one or several
+  places, guided by the types that the API server publishes (OpenAPI v3), with the dictionary below and with what is odd anywhere: foreign namespaces,
+  owner references, finalizers, wildcards, look-alike letters, huge values, values of another type.
+- **Guided by the refusals.** First every harmless object, each danger alone in every kind, each kind in every place and each verb upon what Bulkhead
+  manages have their turn; that is never cut short, whatever `+"`--for`"+` says. Then an attempt whose outcome (kind, verb, place and who refused) was new is varied further.
+- **Seed.** `+"`--seed`"+`, which is printed and stands in the report, makes the same attempts again as long as the answers are the same.
+
+| line | isolated when |
+|---|---|
+`)
+	holds := map[string]string{
+		"own":       "something of each kind that has a harmless object was accepted in the tenant's Spaces, or only its own quota was in the way",
+		"outside":   "RBAC, and nobody else, refused everything that an owner's role does not allow",
+		"managed":   "nothing was accepted upon what Bulkhead keeps in the tenant's namespaces",
+		"unchanged": "two full listings, before and after, are the same outside of the tenant's own, and for what Bulkhead keeps there",
+		"proof":     "`bulkhead prove` has no new finding about the tenant while all that was accepted and made is still there",
+	}
+	for _, item := range attack.FuzzItems() {
+		if text := holds[item.ID]; text != "" {
+			fmt.Fprintf(b, "| `%s` | %s |\n", item.ID, text)
+		}
+	}
+	fmt.Fprintf(b, `| `+"`danger/CONTROL`"+` | each danger alone was refused by its control once, or the API knows no such field; and none, alone or among others, stood in what was accepted |
+
+The comparison goes by revision and content; of Secrets only the metadata is read, and of nothing more than a digest is kept. A change that bears the run's name or
+its field manager is **exposed**. Of any other change nobody can tell whether the tenant had a part in it, so it is **unknown**, with who wrote it: on a cluster
+where others work meanwhile, choose a quiet time. A kind that cannot be listed makes it unknown too. What changes by itself is passed over, by these rules and no others:
+
+| passed over | because |
+|---|---|
+`)
+	for _, e := range attack.FuzzExclusions() {
+		fmt.Fprintf(b, "| %s | %s |\n", e.What, e.Why)
+	}
+	b.WriteString(`
+It is as safe on a production cluster as the other suites. For real are made only objects that do nothing by being there (ConfigMaps, opaque Secrets,
+ServiceAccounts, Leases, Services without an outside, NetworkPolicies for the attack's own pods, pods behind a scheduling gate and workloads of one such pod at most),
+at most 30 at a time, with the mark; everything else is a dry-run, and so is every change of what is not the run's own. A workload whose pods Pod Security
+would refuse is removed at once: the prover goes by what stands in a workload. What is made outside after all is told, and removed: as the tenant, or, if it may not, as you.
+
+The dictionary, and who must refuse it:
+
+| danger | the tenant | must be refused by |
+|---|---|---|
+`)
+	for _, d := range fuzzList() {
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", d.Attack, d.Title, d.RefusedBy)
+	}
 }
 
 func benchmarkSection(b *strings.Builder, suite *attack.Suite) {

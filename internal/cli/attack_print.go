@@ -20,8 +20,11 @@ type listedAttack struct {
 
 // writeList prints what a suite tries.
 func (o *attackOptions) writeList(suite *attack.Suite) error {
-	var listed []listedAttack
+	listed := []listedAttack{}
 	all := suite.Attacks()
+	if o.suite == attack.FuzzSuite {
+		listed = fuzzList()
+	}
 	for _, item := range suite.Items {
 		for i := range all {
 			if item.Has(all[i].ID) {
@@ -41,7 +44,11 @@ func (o *attackOptions) writeList(suite *attack.Suite) error {
 	case formatJUnit:
 		return fmt.Errorf("-o %s: a list has no results: choose table, json or markdown", formatJUnit)
 	}
-	if _, err := fmt.Fprintf(o.Out, "%d attacks in suite %s. %s\n\n", len(all), suite.Name, suite.About); err != nil {
+	head := fmt.Sprintf("%d attacks in suite %s. %s", len(all), suite.Name, suite.About)
+	if o.suite == attack.FuzzSuite {
+		head = fmt.Sprintf("%d dangers in the dictionary, which random objects of all kinds are given, among other things.", len(listed))
+	}
+	if _, err := fmt.Fprintf(o.Out, "%s\n\n", head); err != nil {
 		return err
 	}
 	return writeTable(o.Out, headers, rows)
@@ -132,7 +139,7 @@ func attackRows(p paint, r *attack.Report) (headers []string, rows [][]string) {
 	}
 	for i := range r.Items {
 		item := &r.Items[i]
-		row := []string{item.ID, verdictWord(p, item.Verdict), fmt.Sprint(len(item.Attempts)), strings.Join(item.Refusals, ", "), item.Title}
+		row := []string{item.ID, verdictWord(p, item.Verdict), fmt.Sprint(max(item.Tried, len(item.Attempts))), strings.Join(item.Refusals, ", "), item.Title}
 		if r.Beside != nil {
 			row = slices.Insert(row, 2, verdictWord(p, r.Beside.Items[i].Verdict))
 		}
@@ -177,6 +184,9 @@ func (o *attackOptions) writeProblems(p paint, r *attack.Report) error {
 	if unasked := r.Unasked(); len(unasked) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", wrapped("Not tried: "+strings.Join(unasked, ", ")+". No attack of theirs applies to these tenants: a Waiver suspends the control, "+
 			"the decision does not ask for it, there is no Space, or no API server could answer. This report says nothing of them.", 0))
+	}
+	for i := range r.Fuzzed {
+		writeFuzzed(&b, p, &r.Fuzzed[i])
 	}
 	if r.Verdict != v1alpha1.Isolated {
 		b.WriteString("\n`bulkhead explain CONTROL` says what a control needs and what to do.\n")

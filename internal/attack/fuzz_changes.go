@@ -1,0 +1,174 @@
+package attack
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Exclusion is something that changes by itself, and so does not count as a change.
+type Exclusion struct {
+	// What is left out, as "leases.coordination.k8s.io: spec.renewTime".
+	What string `json:"what"`
+	Why  string `json:"why"`
+	// Objects that changed meanwhile in this and nothing else.
+	Objects int `json:"objects"`
+}
+
+// selfChange is the rule of an exclusion: fields of a kind, or the kind as a whole when there are none.
+type selfChange struct {
+	group, resource string
+	fields          [][]string
+	why             string
+}
+
+// byItself is all that the comparison passes over. Everything else that changes is told.
+var byItself = []selfChange{
+	{"", "events", nil, "controllers and kubelets write events all the time, and tenants may write none"},
+	{"events.k8s.io", "events", nil, "as events"},
+	{"metrics.k8s.io", "nodes", nil, "measurements, which nobody writes"},
+	{"metrics.k8s.io", "pods", nil, "measurements, which nobody writes"},
+	{"", "componentstatuses", nil, "asked anew each time, and stored nowhere"},
+	{"coordination.k8s.io", "leases", [][]string{{"spec", "renewTime"}, {"spec", "acquireTime"}, {"spec", "holderIdentity"}, {"spec", "leaseTransitions"}},
+		"whoever holds a lease renews it every few seconds"},
+	{"", "nodes", [][]string{{"status"}}, "kubelets report the state of their nodes"},
+	{"", "resourcequotas", [][]string{{"status"}}, "a quota counts what there is"},
+	{"bulkhead.dev", "tenants", [][]string{{"status", "proof"}, {"status", "conditions"}}, "Bulkhead writes when it last proved what"},
+	{"bulkhead.dev", "spaces", [][]string{{"status", "conditions"}}, "Bulkhead writes when it last proved what"},
+	{"bulkhead.dev", "isolationreports", [][]string{{"time"}, {"revision"}, {"checks"}}, "Bulkhead writes when it last proved what, and of how many objects"},
+	{"openreports.io", "clusterreports", nil, "as isolationreports, in another form"},
+}
+
+func (r *selfChange) is(s *Served) bool { return r.group == s.Group && r.resource == s.Resource }
+
+// wholly says whether nothing of a kind is compared.
+func wholly(s *Served) bool {
+	return slices.ContainsFunc(byItself, func(r selfChange) bool { return r.is(s) && r.fields == nil })
+}
+
+func (r *selfChange) leaveOut(object map[string]any) {
+	for _, path := range r.fields {
+		at := object
+		for _, key := range path[:len(path)-1] {
+			at, _ = at[key].(map[string]any)
+		}
+		delete(at, path[len(path)-1]) // of nothing, nothing
+	}
+}
+
+func (r *selfChange) String() string {
+	kind := r.resource
+	if r.group != "" {
+		kind += "." + r.group
+	}
+	if r.fields == nil {
+		return kind
+	}
+	fields := make([]string, len(r.fields))
+	for i, f := range r.fields {
+		fields[i] = strings.Join(f, ".")
+	}
+	return kind + ": " + strings.Join(fields, ", ")
+}
+
+// Change is an object outside of the tenant's own that is not as it was.
+type Change struct {
+	Object string `json:"object"`
+	// What became of it: made, changed, gone.
+	What string `json:"what"`
+	// Writers are the field managers that wrote to it meanwhile.
+	Writers []string `json:"writers,omitempty"`
+	// Trace is true when the run's name stands in it, or its field manager wrote it: the tenant did it, or had it done.
+	Trace bool `json:"trace"`
+}
+
+// String is the change in words.
+func (c *Change) String() string {
+	text := c.Object + " " + c.What
+	if len(c.Writers) > 0 {
+		text += ", written by " + strings.Join(c.Writers, ", ")
+	}
+	if c.Trace {
+		return text + "; it bears the run's trace"
+	}
+	return text + "; nothing shows that the run had a part in it, and nothing that it had none"
+}
+
+// changes between two inventories, and what was passed over.
+func changes(before, after *inventory, since time.Time) ([]Change, []Exclusion) {
+	var found []Change
+	passed := map[string]int{}
+	for _, key := range after.sorted() {
+		now, was := after.objects[key], before.objects[key]
+		what := ""
+		switch {
+		case was.uid == "":
+			what = "was made"
+		case was.uid != now.uid:
+			what = "was replaced by another of its name"
+		case was.revision == now.revision:
+		case was.contents != now.contents:
+			what = "was changed"
+		default:
+			rule := ruleOf(key)
+			if rule == "" {
+				what = "was written, and reads as before"
+			}
+			passed[rule]++
+		}
+		if what != "" {
+			writers, ours := writersOf(&now.metadata, since)
+			found = append(found, Change{Object: key.String(), What: what, Writers: writers, Trace: now.trace || ours})
+		}
+	}
+	for _, key := range before.sorted() {
+		if _, there := after.objects[key]; !there {
+			found = append(found, Change{Object: key.String(), What: "is gone"})
+		}
+	}
+	exclusions := FuzzExclusions()
+	for i := range exclusions {
+		exclusions[i].Objects = passed[exclusions[i].What]
+	}
+	return found, exclusions
+}
+
+// FuzzExclusions are all rules by which the comparison passes something over.
+func FuzzExclusions() []Exclusion {
+	rules := []Exclusion{{What: "ipaddresses.networking.k8s.io of the tenant's own Services", Why: "the API server makes one for each address of a Service"}}
+	for i := range byItself {
+		rules = append(rules, Exclusion{What: byItself[i].String(), Why: byItself[i].why})
+	}
+	return rules
+}
+
+// ruleOf names the rule by which objects of a kind may change; empty when there is none.
+func ruleOf(key objectKey) string {
+	for i := range byItself {
+		if byItself[i].is(&Served{Group: key.group, Resource: key.resource}) {
+			return byItself[i].String()
+		}
+	}
+	return ""
+}
+
+// writersOf an object since a time, and whether the attacks are among them.
+func writersOf(m *metav1.ObjectMeta, since time.Time) (writers []string, ours bool) {
+	for _, f := range m.ManagedFields {
+		if f.Time == nil || f.Time.Time.Before(since.Truncate(time.Second)) {
+			continue
+		}
+		name := f.Manager
+		if f.Subresource != "" {
+			name = fmt.Sprintf("%s (%s)", name, f.Subresource)
+		}
+		if !slices.Contains(writers, name) {
+			writers = append(writers, name)
+		}
+		ours = ours || f.Manager == fieldManager
+	}
+	return writers, ours
+}

@@ -1,0 +1,239 @@
+package attack
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
+)
+
+// Promise: what is made for real does nothing by being there: every harmless object that is made for real is inert, and with a danger
+// that takes effect by itself it is not.
+func TestInert(t *testing.T) {
+	w := testWorld()
+	scene := Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web", Seen: &Sights{Node: "n"}, Run: "r"}
+	made, err := examples(scene)
+	must(t, err)
+	for _, kind := range []string{"pods", "deployments.apps", "cronjobs.batch", "daemonsets.apps", "services", "networkpolicies.networking.k8s.io", "secrets", "configmaps"} {
+		if !inert(kind, made[kind]) {
+			t.Errorf("the harmless one of %s is not inert", kind)
+		}
+	}
+	for _, kind := range []string{"persistentvolumeclaims", "ingresses.networking.k8s.io", "rolebindings.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",
+		"poddisruptionbudgets.policy", "horizontalpodautoscalers.autoscaling", "spaces.bulkhead.dev", "validatingwebhookconfigurations.admissionregistration.k8s.io"} {
+		if inert(kind, made[kind]) {
+			t.Errorf("%s counts as inert", kind)
+		}
+	}
+	edit := func(value any, path ...any) fuzz.Edit { return fuzz.Edit{Path: path, Value: value} }
+	for name, test := range map[string]struct {
+		kind string
+		edit fuzz.Edit
+	}{
+		"a pod without the gate":          {"pods", fuzz.Edit{Path: []any{"spec", "schedulingGates"}, Remove: true}},
+		"a pod on a node":                 {"pods", edit("node-1", "spec", "nodeName")},
+		"a template without the gate":     {"deployments.apps", fuzz.Edit{Path: []any{"spec", "template", "spec", "schedulingGates"}, Remove: true}},
+		"a flood of pods":                 {"deployments.apps", edit(1000, "spec", "replicas")},
+		"a flood by a text":               {"deployments.apps", edit("1000", "spec", "replicas")},
+		"a flood of a Job's pods":         {"jobs.batch", edit(1000, "spec", "parallelism")},
+		"a CronJob at work":               {"cronjobs.batch", edit(false, "spec", "suspend")},
+		"a load balancer":                 {"services", edit("LoadBalancer", "spec", "type")},
+		"a policy for the tenant's pods":  {"networkpolicies.networking.k8s.io", edit(map[string]any{}, "spec", "podSelector")},
+		"a token":                         {"secrets", edit("kubernetes.io/service-account-token", "type")},
+		"a template that is none at all":  {"pods", edit("x", "spec")},
+		"a CronJob that has no template":  {"cronjobs.batch", edit(nil, "spec", "jobTemplate")},
+		"a pod whose gates are something": {"pods", edit([]any{"x"}, "spec", "schedulingGates")},
+	} {
+		a := &fuzz.Attempt{Base: made[test.kind], Edits: []fuzz.Edit{test.edit}}
+		if inert(test.kind, a.Object()) {
+			t.Errorf("%s counts as inert", name)
+		}
+	}
+}
+
+// Promise: what is made for real can be known again by its mark, its name and its writer, and removed at once.
+func TestStamp(t *testing.T) {
+	for name, test := range map[string]struct {
+		metadata any
+		known    bool
+	}{
+		"none":         {nil, false},
+		"a text":       {"x", false},
+		"empty":        {map[string]any{}, true},
+		"labels":       {map[string]any{"labels": map[string]any{"a": "b", labelAttack: "another"}}, true},
+		"no labels":    {map[string]any{"labels": "x"}, false},
+		"a name":       {map[string]any{"name": "kube-dns"}, false},
+		"a finalizer":  {map[string]any{"finalizers": []any{"x/y"}}, false},
+		"an owner":     {map[string]any{"ownerReferences": []any{}}, false},
+		"another name": {map[string]any{"generateName": "x-"}, true},
+	} {
+		object := map[string]any{"metadata": test.metadata}
+		if got := stamp(object, "run"); got != test.known {
+			t.Errorf("%s: %t", name, got)
+		}
+		if test.known {
+			m := metadataOf(object)
+			if m.Labels[labelAttack] != "run" || m.GenerateName != generateName {
+				t.Errorf("%s: %v", name, m)
+			}
+		}
+	}
+	for _, path := range [][]any{{"metadata"}, {"metadata", "labels", "a"}, {}} {
+		if !touchesMetadata([]fuzz.Edit{{Path: []any{"spec"}}, {Path: path}}) {
+			t.Errorf("%v does not touch the metadata", path)
+		}
+	}
+}
+
+// Promise: the comparison tells of every change outside of the tenant's own and of what Bulkhead keeps in the tenant's namespaces, that
+// with the run's trace as an exposure; and it passes over what changes by itself, and nothing else of the same object.
+func TestComparison(t *testing.T) {
+	f := enforced(t.Context(), t, "try-compare", soft, v1alpha1.Owner{Kind: "User", Name: "try-compare-jane"})
+	target := declared(t.Context(), t, f)
+	ctx := t.Context()
+	victim := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "victim"}, Data: map[string]string{"a": "b"}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "secret"}}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "lease"}}
+	own := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "own"}}
+	for _, o := range []client.Object{victim, secret, lease, own} {
+		must(t, admin.Create(ctx, o))
+	}
+	eventually(ctx, t, "the neighbour's namespace has what each gets", func(ctx context.Context) (bool, error) {
+		account := admin.Get(ctx, client.ObjectKey{Namespace: f.neighbour, Name: "default"}, &corev1.ServiceAccount{})
+		return account == nil && admin.Get(ctx, client.ObjectKey{Namespace: f.neighbour, Name: "kube-root-ca.crt"}, &corev1.ConfigMap{}) == nil, client.IgnoreNotFound(account)
+	})
+	patch := func(o client.Object, body string) func(*testing.T) {
+		return func(t *testing.T) {
+			must(t, admin.Patch(ctx, o, client.RawPatch("application/merge-patch+json", []byte(body))))
+		}
+	}
+	then := func(steps ...func(*testing.T)) func(*testing.T) {
+		return func(t *testing.T) {
+			for _, step := range steps {
+				step(t)
+			}
+		}
+	}
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: desired.NetworkDefaultName}}
+	for _, test := range []struct {
+		name   string
+		change func(*testing.T)
+		want   v1alpha1.Verdict
+		says   string
+	}{
+		{"nothing", func(*testing.T) {}, v1alpha1.Isolated, ""},
+		{"made with the run's name", func(t *testing.T) {
+			must(t, admin.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "made"}, Data: map[string]string{"x": "a try-compare-run b"}}))
+		}, v1alpha1.Exposed, "configmaps try-compare-rival--web/made was made"},
+		{"made by the attacks' field manager", func(t *testing.T) {
+			must(t, admin.Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "try-compare", Labels: map[string]string{"a": "b"}}}, client.FieldOwner(fieldManager)))
+		}, v1alpha1.Exposed, "clusterroles.rbac.authorization.k8s.io try-compare was made, written by bulkhead-attack"},
+		{"changed by somebody", patch(victim, `{"data":{"a":"c"}}`), v1alpha1.Unknown, "configmaps try-compare-rival--web/victim was changed"},
+		{"changed and changed back", then(patch(victim, `{"data":{"a":"d"}}`), patch(victim, `{"data":{"a":"c"}}`)), v1alpha1.Unknown, "was written, and reads as before"},
+		{"a Secret's contents", patch(secret, `{"stringData":{"a":"c"}}`), v1alpha1.Unknown, "secrets try-compare-rival--web/secret was written, and reads as before"},
+		{"a label of the tenant's namespace", patch(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace()}}, `{"metadata":{"labels":{"a":"b"}}}`), v1alpha1.Unknown, "namespaces try-compare--web was changed"},
+		{"what Bulkhead keeps in the tenant's namespace", patch(policy, `{"spec":{"policyTypes":["Ingress"]}}`), v1alpha1.Unknown, "networkpolicies.networking.k8s.io try-compare--web/bulkhead-default was changed"},
+		{"a lease that is renewed", patch(lease, `{"spec":{"renewTime":"2026-01-01T00:00:00.000000Z"}}`), v1alpha1.Isolated, ""},
+		{"a lease that is changed", patch(lease, `{"spec":{"leaseDurationSeconds":9}}`), v1alpha1.Unknown, "leases.coordination.k8s.io try-compare-rival--web/lease was changed"},
+		{"the tenant's own", patch(own, `{"data":{"a":"try-compare-run"}}`), v1alpha1.Isolated, ""},
+		{"gone", func(t *testing.T) { must(t, admin.Delete(ctx, victim)) }, v1alpha1.Unknown, "configmaps try-compare-rival--web/victim is gone"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRunner(t, "try-compare-run")
+			z, err := r.newFuzzing(ctx, target, 1)
+			must(t, err)
+			before, started := z.takeInventory(ctx), time.Now()
+			test.change(t)
+			z.compare(ctx, before, started, unworse)
+			got := z.item(&Item{ID: "unchanged"})
+			text := ""
+			for _, a := range got.Attempts {
+				text += a.Detail + "\n"
+			}
+			if got.Verdict != test.want || !strings.Contains(text, test.says) || got.Tried < 100 {
+				t.Errorf("%s of %d objects: %s", got.Verdict, got.Tried, text)
+			}
+		})
+	}
+}
+
+func unworse(context.Context) (*Judgement, error) {
+	return &Judgement{Verdict: v1alpha1.Isolated}, nil
+}
+
+// Promise: a kind that cannot be listed makes the comparison Unknown, and a proof that is worse, or that nobody made, is told.
+func TestWhatIsNotComparedIsUnknown(t *testing.T) {
+	f := enforced(t.Context(), t, "try-blind", soft, v1alpha1.Owner{Kind: "User", Name: "try-blind-jane"})
+	target := declared(t.Context(), t, f)
+	config, err := identity(t.Context(), "blind-fuzzer", []rbacv1.PolicyRule{
+		{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"tenants", "spaces", "platforms"}, Verbs: []string{"get", "list"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "list"}}})
+	must(t, err)
+	r, err := NewRunner(config, "try-blind")
+	must(t, err)
+	z, err := r.newFuzzing(t.Context(), target, 1)
+	must(t, err)
+	z.compare(t.Context(), z.takeInventory(t.Context()), time.Now(), unworse)
+	if got := z.item(&Item{ID: "unchanged"}); got.Verdict != v1alpha1.Unknown || !strings.Contains(got.Attempts[0].Detail, "the listing is incomplete") {
+		t.Errorf("without the right to list: %s: %v", got.Verdict, got.Attempts)
+	}
+	for name, test := range map[string]struct {
+		after func(context.Context) (*Judgement, error)
+		want  v1alpha1.Verdict
+	}{
+		"no worse": {unworse, v1alpha1.Isolated},
+		"worse": {func(context.Context) (*Judgement, error) {
+			return &Judgement{Verdict: v1alpha1.Exposed, New: []string{"BH1: x"}}, nil
+		}, v1alpha1.Exposed},
+		"failed": {func(context.Context) (*Judgement, error) { return nil, errors.New("no answer") }, v1alpha1.Unknown},
+		"nobody": {func(context.Context) (*Judgement, error) { return nil, nil }, v1alpha1.Unknown},
+	} {
+		z, err := r.newFuzzing(t.Context(), target, 1)
+		must(t, err)
+		z.compare(t.Context(), &inventory{}, time.Now(), test.after)
+		if got := z.item(&Item{ID: "proof"}); got.Verdict != test.want {
+			t.Errorf("%s: %s", name, got.Verdict)
+		}
+	}
+}
+
+// Promise: a fuzzed run that is broken off leaves nothing behind and says unknown; the next one removes what a killed one left.
+func TestFuzzingBrokenOff(t *testing.T) {
+	f := enforced(t.Context(), t, "try-fuzz", soft, v1alpha1.Owner{Kind: "User", Name: "try-fuzz-jane"})
+	target := declared(t.Context(), t, f)
+	await(t, completeProver(t), f, isolated)
+	subject, err := OwnerSubject(f.tenant.Spec.Owners[0])
+	must(t, err)
+	left := map[string]any{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": map[string]any{"generateName": generateName, "labels": map[string]any{labelAttack: "killed"}}}
+	request := &Request{Group: "coordination.k8s.io", Version: "v1", Namespace: f.namespace(), Resource: "leases", Body: left}
+	if answer, _ := newRunner(t, "killed").server.send(t.Context(), &subject, request, false); !answer.Allowed {
+		t.Fatal(answer)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r := newRunner(t, "fuzz-broken-off")
+	made := 0
+	r.Tell = func(done, _ int, _ string) {
+		if made = done; done == 60 {
+			cancel()
+		}
+	}
+	report, err := r.Fuzz(ctx, target, &FuzzOptions{Seed: 1, For: time.Hour, Before: func(context.Context) error { return nil }, After: unworse})
+	must(t, err)
+	if report.Verdict != v1alpha1.Unknown || made != 60 || report.Fuzzed[0].Real < 10 {
+		t.Errorf("%s after %d attempts, %d of them for real", report.Verdict, made, report.Fuzzed[0].Real)
+	}
+	nothingLeft(t, f)
+}

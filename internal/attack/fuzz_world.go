@@ -1,0 +1,255 @@
+package attack
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
+)
+
+// fuzzWorld is what the fuzzer is told of the cluster. An error says why there is nothing to fuzz with.
+func (z *fuzzing) fuzzWorld(ctx context.Context, before *inventory) (fuzz.World, error) {
+	scene := z.scene()
+	w := fuzz.World{Owners: z.owners, Subjects: len(z.subjects), Schemas: z.runner.server.schemas(ctx)}
+	for i := range z.seen.Resources {
+		s := &z.seen.Resources[i]
+		w.Kinds = append(w.Kinds, fuzz.Kind{Group: s.Group, Version: s.Version, Resource: s.Resource, Subresource: s.Subresource,
+			APIVersion: s.APIVersion, Type: s.Kind, Namespaced: s.Namespaced, Verbs: s.Verbs})
+	}
+	foreign := slices.Clone(z.target.Foreign)
+	for _, system := range []string{metav1.NamespaceSystem, metav1.NamespaceDefault, v1alpha1.SystemNamespace} {
+		if !slices.Contains(foreign, system) && before.has("", "namespaces", "", system) {
+			foreign = append(foreign, system)
+		}
+	}
+	w.Namespaces = map[fuzz.Place][]string{fuzz.Own: z.within, fuzz.Home: {v1alpha1.HomeNamespace(z.target.Tenant.Name)}, fuzz.Foreign: foreign}
+	var err error
+	if w.Examples, err = examples(scene); err != nil {
+		return w, err
+	}
+	for i := range w.Kinds {
+		if object, known := w.Examples[w.Kinds[i].String()]; known {
+			object["apiVersion"], object["kind"] = w.Kinds[i].APIVersion, w.Kinds[i].Type
+		}
+	}
+	w.Changes = map[string][]fuzz.Edit{
+		"scale": {{Path: []any{"spec", "replicas"}, Value: 0}},
+		"resize": {{Path: []any{"spec", "containers", 0, "resources", "requests", "cpu"}, Value: "9m"},
+			{Path: []any{"spec", "containers", 0, "resources", "limits", "cpu"}, Value: "9m"}},
+		"ephemeralcontainers": {{Path: []any{"spec", "ephemeralContainers"}, Value: debuggers(w.Examples["pods"])}},
+	}
+	aggregated, err := z.runner.server.aggregated(ctx)
+	if err != nil {
+		return w, err
+	}
+	w.Existing = z.existing(before, foreign, aggregated)
+	z.dangers = dangersIn(scene, z.scenes())
+	for _, d := range z.dangers {
+		w.Dangers = append(w.Dangers, d)
+	}
+	return w, nil
+}
+
+// scene in which the harmless objects are made.
+func (z *fuzzing) scene() Scene { return z.scenes()[0] }
+
+func (z *fuzzing) scenes() []Scene {
+	var scenes []Scene
+	for i := range z.spaces {
+		scenes = append(scenes, Scene{Subject: z.subjects[0], Platform: z.target.Platform, Tenant: z.target.Tenant, Space: &z.spaces[i],
+			Foreign: z.target.Foreign[0], Run: z.runner.Run, Seen: z.seen})
+	}
+	return scenes
+}
+
+// examples are the harmless objects of every kind of which an owner makes some all day.
+func examples(s Scene) (map[string]map[string]any, error) {
+	made := map[string]map[string]any{}
+	for _, w := range workloads() {
+		body, err := w.around(s, unchanged, true)
+		if err != nil {
+			return nil, err
+		}
+		made[(&fuzz.Kind{Group: w.group, Resource: w.resource}).String()] = body
+	}
+	steps := map[string]Step{
+		"services": harmlessService, "networkpolicies.networking.k8s.io": createNetworkPolicy("", withinSpace),
+		"roles.rbac.authorization.k8s.io": createRole("", mayReadPods), "rolebindings.rbac.authorization.k8s.io": shareRole(),
+		"configmaps": createMap("", nil),
+	}
+	if len(s.Platform.Spec.StorageClasses) > 0 {
+		steps["persistentvolumeclaims"] = createClaim("", func(*corev1.PersistentVolumeClaim) {})
+	}
+	if len(s.Tenant.Spec.IngressHosts) > 0 {
+		steps["ingresses.networking.k8s.io"] = createIngress("", func(*networkingv1.Ingress) {})
+	}
+	for kind, step := range steps {
+		ask, err := step.Ask(s)
+		if err != nil {
+			return nil, err
+		}
+		if made[kind], err = plain(ask.DryRun.Body); err != nil {
+			return nil, err
+		}
+	}
+	metadata := map[string]any{"generateName": generateName, "labels": map[string]any{labelAttack: mark(s)}}
+	own := map[string]any{"matchLabels": map[string]any{"app": nothing}}
+	maps.Copy(made, map[string]map[string]any{
+		"secrets":                              {"apiVersion": "v1", "kind": "Secret", "stringData": map[string]any{"key": "value"}},
+		"serviceaccounts":                      {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": false},
+		"leases.coordination.k8s.io":           {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": map[string]any{"holderIdentity": nothing}},
+		"poddisruptionbudgets.policy":          {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": map[string]any{"minAvailable": float64(0), "selector": own}},
+		"horizontalpodautoscalers.autoscaling": {"spec": map[string]any{"maxReplicas": float64(1), "scaleTargetRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": nothing}}},
+	})
+	made["pods/eviction"], made["serviceaccounts/token"] = map[string]any{}, map[string]any{"spec": map[string]any{}}
+	for _, object := range made {
+		object["metadata"], _ = plain(metadata)
+		delete(object, "status")
+	}
+	return made, nil
+}
+
+// debuggers is a harmless ephemeral container, after the example of a pod's.
+func debuggers(pod map[string]any) []any {
+	spec, _ := pod["spec"].(map[string]any)
+	containers, _ := spec["containers"].([]any)
+	if len(containers) == 0 {
+		return nil
+	}
+	first, _ := containers[0].(map[string]any)
+	return []any{map[string]any{"name": "debugger", "image": first["image"], "imagePullPolicy": first["imagePullPolicy"], "securityContext": first["securityContext"]}}
+}
+
+// dangersIn leaves out of the dictionary what a Waiver allows in one of the scenes, and what the decision does not ask for.
+func dangersIn(scene Scene, scenes []Scene) map[string]fuzz.Danger {
+	facts := fuzz.Facts{ForeignNamespace: scene.Foreign, ForeignTenant: "bulkhead-attack"}
+	if len(scene.Platform.Spec.Registries) > 0 {
+		facts.Registry = strings.TrimRight(scene.Platform.Spec.Registries[0], "/")
+	}
+	special := map[string]func(Scene) bool{"runtime/other": needsSandbox, "token/mount": callsAPI(false), "token/projected": callsAPI(false), "defaults/huge": grantedCompute}
+	known := map[string]fuzz.Danger{}
+	for _, d := range fuzz.Dangers(facts) {
+		applies := special[d.ID]
+		if !slices.ContainsFunc(scenes, func(s Scene) bool { return !inForce(d.Control)(s) || (applies != nil && !applies(s)) }) {
+			known[d.ID] = d
+		}
+	}
+	return known
+}
+
+// existing objects to aim at: all that Bulkhead keeps in the tenant's namespaces, and a few of each kind elsewhere. Of the kinds that
+// another server answers for, none: whether it takes a dry-run for one is not known.
+func (z *fuzzing) existing(before *inventory, foreign []string, aggregated map[string]bool) []fuzz.Existing {
+	const each = 3
+	var list []fuzz.Existing
+	count := map[string]int{}
+	for _, key := range before.sorted() {
+		if aggregated[key.group] {
+			continue
+		}
+		e := fuzz.Existing{Kind: (&fuzz.Kind{Group: key.group, Resource: key.resource}).String(), Namespace: key.namespace, Name: key.name}
+		switch {
+		case z.own[key.namespace]:
+			e.Place = fuzz.Managed
+		case key.namespace == "" && key.resource == "namespaces" && z.own[key.name]:
+			e.Place = fuzz.Cluster
+		case key.namespace == "":
+			e.Place = fuzz.Cluster
+			count[e.Kind]++
+		case slices.Contains(foreign, key.namespace):
+			e.Place = fuzz.Foreign
+			count[e.Kind]++
+		default:
+			continue
+		}
+		if count[e.Kind] <= each {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// schemas that the API server publishes. They only guide: what cannot be read guides nobody.
+func (s *apiServer) schemas(ctx context.Context) *fuzz.Schemas {
+	var index struct {
+		Paths map[string]struct{ ServerRelativeURL string } `json:"paths"`
+	}
+	schemas := &fuzz.Schemas{}
+	if s.read(ctx, "/openapi/v3", &index) != nil {
+		return schemas
+	}
+	for _, path := range slices.Sorted(maps.Keys(index.Paths)) {
+		if !strings.HasPrefix(path, "api") {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, answerWithin)
+		if raw, err := rawOf(s.rest.Get().AbsPath("/openapi/v3/" + path).Do(bounded)); err == nil {
+			_ = schemas.Add(raw) // as above
+		}
+		cancel()
+	}
+	return schemas
+}
+
+// aggregated are the groups that another server than the API server answers for.
+func (s *apiServer) aggregated(ctx context.Context) (map[string]bool, error) {
+	var list struct {
+		Items []struct {
+			Spec struct {
+				Group   string
+				Service *struct{ Name string }
+			}
+		}
+	}
+	if err := s.read(ctx, "/apis/apiregistration.k8s.io/v1/apiservices", &list); err != nil {
+		return nil, fmt.Errorf("list the APIServices, to know who takes a dry-run for one: %w", err)
+	}
+	groups := map[string]bool{}
+	for _, item := range list.Items {
+		if item.Spec.Service != nil {
+			groups[item.Spec.Group] = true
+		}
+	}
+	return groups, nil
+}
+
+// ownerRules are what an owner may do in a Space.
+func ownerRules(p *v1alpha1.Platform) []rbacv1.PolicyRule {
+	for _, object := range desired.Cluster(p) {
+		if role, is := object.(*rbacv1.ClusterRole); is && role.Name == v1alpha1.RoleOwner {
+			return role.Rules
+		}
+	}
+	return nil
+}
+
+// barred says whether RBAC must refuse an attempt. All that an owner may do, it may do in its Spaces, and in its home with Spaces.
+func (z *fuzzing) barred(a *fuzz.Attempt) bool {
+	k := &a.Kind
+	resource := k.Resource
+	if k.Subresource != "" {
+		resource += "/" + k.Subresource
+	}
+	switch a.Place {
+	case fuzz.Cluster:
+		return !forEverybody(&Served{Group: k.Group, Resource: k.Resource}, a.Verb.Right())
+	case fuzz.Home:
+		return k.Group != v1alpha1.GroupVersion.Group || resource != "spaces"
+	case fuzz.Own, fuzz.Managed:
+		return !slices.ContainsFunc(z.rules, func(r rbacv1.PolicyRule) bool {
+			return slices.Contains(r.APIGroups, k.Group) && slices.Contains(r.Resources, resource) && slices.Contains(r.Verbs, a.Verb.Right())
+		})
+	case fuzz.Foreign:
+	}
+	return true
+}

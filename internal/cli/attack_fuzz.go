@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/proof"
+)
+
+// fuzzFlags are those of --suite fuzz alone.
+type fuzzFlags struct {
+	seed   uint64
+	seeded bool
+	during time.Duration
+}
+
+// wrongFuzz says what is wrong with the flags; nil when nothing is.
+func (o *attackOptions) wrongFuzz() error {
+	isFuzz := o.suite == attack.FuzzSuite
+	switch {
+	case o.fuzz.during <= 0:
+		return fmt.Errorf("--for %s: give a time above 0", o.fuzz.during)
+	case !isFuzz && o.fuzz.seeded:
+		return fmt.Errorf("--seed is for --suite %s: leave it out", attack.FuzzSuite)
+	case isFuzz && o.bare:
+		return fmt.Errorf("--beside-naked is for suites of attacks, not for --suite %s: a naked namespace has nothing to compare with", attack.FuzzSuite)
+	}
+	return nil
+}
+
+// fuzzAll fuzzes as each of the targets, one after the other.
+func (o *attackOptions) fuzzAll(ctx context.Context, config *rest.Config, runner *attack.Runner, targets []attack.Target) (*attack.Report, error) {
+	seed := o.fuzz.seed
+	if !o.fuzz.seeded {
+		var random [8]byte
+		_, _ = rand.Read(random[:])                        // never fails, by its documentation
+		seed = binary.LittleEndian.Uint64(random[:]) >> 16 // short enough to be copied by hand
+	}
+	o.Progressf("seed %d: --seed %d makes the same attempts again, as long as the answers are the same", seed, seed)
+	var report *attack.Report
+	var failed []error
+	for i := range targets {
+		name, told := targets[i].Tenant.Name, time.Now()
+		o.Progressf("%s: %d Spaces, for %s", name, len(targets[i].Spaces), o.fuzz.during)
+		runner.Tell = func(done, corpus int, left string) {
+			if now := time.Now(); now.Sub(told) >= 2*time.Second {
+				told = now
+				o.Progressf("%s: %d attempts, %d of them with an outcome of their own, %s", name, done, corpus, left)
+			}
+		}
+		judge := &fuzzJudge{options: o, config: config, tenant: name}
+		one, err := runner.Fuzz(ctx, &targets[i], &attack.FuzzOptions{Seed: seed, For: o.fuzz.during, Before: judge.before, After: judge.after})
+		if err != nil {
+			failed = append(failed, fmt.Errorf("tenant %s: %w", name, err))
+		}
+		if report == nil {
+			report = one
+		} else if one != nil {
+			report.Join(one)
+		}
+		if ctx.Err() != nil {
+			o.Progressf("stopped; what was made is removed, and without the comparison nothing is known")
+			break
+		}
+	}
+	return report, errors.Join(failed...)
+}
+
+// fuzzJudge proves a tenant before and after.
+type fuzzJudge struct {
+	options *attackOptions
+	config  *rest.Config
+	tenant  string
+	first   *proven
+}
+
+func (j *fuzzJudge) prove(ctx context.Context) (*proven, error) {
+	world, err := observe.Cluster(ctx, j.config, observe.ClusterOptions{Now: time.Now()})
+	if err != nil {
+		return nil, err
+	}
+	report, err := proof.Of(world, nil)
+	if err != nil {
+		return nil, err
+	}
+	p := &proven{world: world, report: report}
+	return p, p.only(j.tenant)
+}
+
+func (j *fuzzJudge) before(ctx context.Context) (err error) {
+	j.first, err = j.prove(ctx)
+	return err
+}
+
+func (j *fuzzJudge) after(ctx context.Context) (*attack.Judgement, error) {
+	now, err := j.prove(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := differenceOf(j.first.report, now.report)
+	judgement := &attack.Judgement{Verdict: v1alpha1.Verdict(d.Verdict), Before: v1alpha1.Verdict(d.Before), After: v1alpha1.Verdict(d.After)}
+	for i := range d.New {
+		f := &d.New[i]
+		judgement.New = append(judgement.New, fmt.Sprintf("%s %s: %s (%s)", f.Code, between(f), f.What, strings.Join(objectNames(f.Blame), ", ")))
+	}
+	return judgement, nil
+}
+
+// fuzzList is what the dictionary has, for --list.
+func fuzzList() []listedAttack {
+	var listed []listedAttack
+	for _, d := range fuzz.Dangers(fuzz.Facts{Registry: "REGISTRY", ForeignNamespace: "NAMESPACE", ForeignTenant: "TENANT"}) {
+		listed = append(listed, listedAttack{"danger/" + d.Control, d.ID, d.Title, strings.Join(attack.FuzzRefusers(d.Control), " or ")})
+	}
+	return listed
+}
+
+// writeFuzzed prints what a fuzzed run covered.
+func writeFuzzed(b *strings.Builder, p paint, f *attack.Fuzzed) {
+	fmt.Fprintf(b, "\n%s  seed %d: %s, %d of them for real; %d accepted in its own Spaces; %d with an outcome of their own\n",
+		p.bold("Covered as "+f.Tenant), f.Seed, plural(f.Attempts, "attempt"), f.Real, f.Accepted, f.Corpus)
+	line := func(head, text string) {
+		if text != "" {
+			fmt.Fprintf(b, "  %s %s\n", head, wrapped(text, 4))
+		}
+	}
+	line("Refused by:", strings.Join(f.Refusals, ", "))
+	line("Tried:", plural(f.Kinds, "kind and subresource"))
+	line("Never accepted, of what owners may write:", strings.Join(f.NeverAccepted, "; "))
+	line("Compared:", fmt.Sprintf("%s outside of the tenant's own, %d changed", plural(f.Compared, "object"), len(f.Changes)))
+	for _, e := range f.Excluded {
+		if e.Objects > 0 {
+			line("  passed over:", fmt.Sprintf("%s in %s (%s)", e.What, plural(e.Objects, "object"), e.Why))
+		}
+	}
+	if f.Proof != nil {
+		line("Proof:", fmt.Sprintf("%s before, %s after, %s", f.Proof.Before, f.Proof.After, plural(len(f.Proof.New), "new finding")))
+	}
+	for _, unclear := range f.Unclear {
+		line("Unclear:", unclear)
+	}
+}
