@@ -70,7 +70,7 @@ func (p *proof) waysIn(namespace string, subjects []Subject, kinds []workloadKin
 	add := func(kind workloadKind, verb, subresource string, names []string) {
 		for _, s := range subjects {
 			for _, name := range names {
-				allowed, path := p.rights().RBAC.Allowed(s, Attributes{Verb: verb, Group: kind.kind.Group, Resource: kind.resource,
+				allowed, path := p.rights().Allowed(s, Attributes{Verb: verb, Group: kind.kind.Group, Resource: kind.resource,
 					Subresource: subresource, Namespace: namespace, Name: name})
 				if allowed && (most == 0 || len(list) < most) {
 					list = append(list, making{s, path, kind, verb, subresource != ""})

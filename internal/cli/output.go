@@ -90,7 +90,7 @@ const (
 // returns plain text, so that what is piped or kept holds no escape codes.
 type paint struct{ renderer *lipgloss.Renderer }
 
-func newPaint(w io.Writer) paint { return paint{lipgloss.NewRenderer(w)} }
+func newPaint(w io.Writer) paint { return paint{lipgloss.NewRenderer(underneath(w))} }
 
 func (p paint) color(code, text string) string {
 	return p.renderer.NewStyle().Foreground(lipgloss.Color(code)).Render(text)
@@ -124,6 +124,11 @@ func (p paint) mark(m mark) string {
 // padded.
 func writeTable(w io.Writer, headers []string, rows [][]string) error {
 	all := append([][]string{headers}, rows...)
+	for _, row := range rows {
+		for i := range row {
+			row[i] = shortened(row[i])
+		}
+	}
 	widths := make([]int, len(headers))
 	for _, row := range all {
 		for i, cell := range row {
@@ -152,7 +157,7 @@ func writeMarkdownTable(w io.Writer, headers []string, rows [][]string) error {
 	var b strings.Builder
 	writeRow := func(row []string) {
 		for _, cell := range row {
-			b.WriteString("| " + strings.NewReplacer("|", "\\|", "\n", " ").Replace(cell) + " ")
+			b.WriteString("| " + strings.NewReplacer("|", "\\|", "\n", " ").Replace(shortened(cell)) + " ")
 		}
 		b.WriteString("|\n")
 	}
@@ -175,7 +180,7 @@ const textWidth = 100
 func wrapped(text string, indent int) string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range strings.Fields(shortened(text)) {
 		if line != "" && lipgloss.Width(line)+1+lipgloss.Width(word) > textWidth-indent {
 			lines = append(lines, line)
 			line = ""

@@ -103,7 +103,7 @@ func writeProofFinding(b *strings.Builder, paint paint, f *isolation.Finding) {
 	if f.Waiver != "" {
 		mark = markNote
 	}
-	fmt.Fprintf(b, "  %s %s %s  %s\n", paint.mark(mark), f.Code, f.Severity, paint.bold(between(f)))
+	fmt.Fprintf(b, "  %s %s %s  %s\n", paint.mark(mark), f.Code, f.Severity, paint.bold(shortened(between(f))))
 	fmt.Fprintf(b, "    %s\n", wrapped(f.What, indent))
 	for _, step := range f.Witness {
 		text := step.Does

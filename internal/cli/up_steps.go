@@ -18,7 +18,7 @@ type steps struct {
 }
 
 func newSteps(streams IOStreams) *steps {
-	file, isFile := streams.Err.(*os.File)
+	file, isFile := underneath(streams.Err).(*os.File)
 	return &steps{
 		streams:  streams,
 		paint:    newPaint(streams.Err),
@@ -58,6 +58,6 @@ func (s *steps) noticef(format string, args ...any) {
 // clear the line of the step that goes on: carriage return, erase to the end of the line.
 func (s *steps) clear() {
 	if s.terminal && !s.streams.Quiet() {
-		_, _ = fmt.Fprint(s.streams.Err, "\r\x1b[K") // as for Progressf
+		_, _ = fmt.Fprint(underneath(s.streams.Err), "\r\x1b[K") // as for Progressf
 	}
 }

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// What tenants write reaches terminals spelt out, however it is cut into writes; what shows, and our own colours, stay.
+func TestOnlyWhatShowsIsPrinted(t *testing.T) {
+	for _, c := range []struct {
+		what, in, want string
+		colours        bool
+	}{
+		{"plain text", "tenant shop → bank ✔\n\tÅke 漢字\n", "tenant shop → bank ✔\n\tÅke 漢字\n", true},
+		{"a colour of ours", "\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m", true},
+		{"the same where nothing is coloured", "\x1b[31mred", `\u001b[31mred`, false},
+		{"hidden text", "\x1b[8mhidden", `\u001b[8mhidden`, true},
+		{"another title of the window", "\x1b]0;pwned\x07", `\u001b]0;pwned\u0007`, true},
+		{"a line written over", "exposed\risolated", `exposed\u000disolated`, true},
+		{"an escape in one byte", "\u009b2J", `\u009b2J`, true},
+		{"no character", "a\x9b\xffz", "a\ufffd\ufffdz", true},
+		{"text turned round", "a\u202eb", `a\u202eb`, true},
+		{"no width", "a\u200b\ufeffb", `a\u200b\ufeffb`, true},
+		{"tags", "a\U000e0041", `a\U000e0041`, true},
+		{"a line separator", "a\u2028b", `a\u2028b`, true},
+		{"joined letters", "a\u200db", "a\u200db", true},
+	} {
+		for size := 1; size <= len(c.in); size++ {
+			var got bytes.Buffer
+			w := &printable{to: &got, colours: c.colours}
+			for rest := []byte(c.in); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+				if n, err := w.Write(rest[:min(size, len(rest))]); err != nil || n != min(size, len(rest)) {
+					t.Fatalf("%s: %d, %v", c.what, n, err)
+				}
+			}
+			if got.String() != c.want {
+				t.Fatalf("%s, %d bytes at a time: %q, want %q", c.what, size, got.String(), c.want)
+			}
+		}
+	}
+	text, _ := json.Marshal("a\u202eb\x7f")
+	var out bytes.Buffer
+	_, _ = newPrintable(&out).Write(text)
+	var back string
+	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back != "a\u202eb\x7f" {
+		t.Errorf("JSON %s is read as %q, %v", out.Bytes(), back, err)
+	}
+}
+
+// Every format of every command goes through it: names, messages of policies and errors about files.
+func TestNoControlCharacterOfAManifestIsPrinted(t *testing.T) {
+	dir := t.TempDir()
+	const evil = `"\e[2J\e]0;x\a\u202e\u009b\r"`
+	manifest := strings.ReplaceAll(`
+{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: {team: shop}}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: EVIL, namespace: a, labels: {EVIL: EVIL}}, spec: {containers: [{name: EVIL, image: EVIL, securityContext: {privileged: true}}], EVIL: 1}}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: EVIL}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}, subjects: [{kind: ServiceAccount, name: EVIL, namespace: a}]}
+`, "EVIL", evil)
+	broken := filepath.Join(dir, "broken.yaml")
+	for file, text := range map[string]string{filepath.Join(dir, "all", "a.yaml"): manifest, broken: "{kind: " + evil + ", apiVersion: " + evil + ", : ["} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := filepath.Join(dir, "all")
+	runs := [][]string{{"prove", "-f", broken}, {"decide", "-f", broken}, {"decide", "-f", all}, {"prove", "-f", all, "--connections", "--tenant-key", "team"}}
+	for _, format := range []string{"table", "json", "sarif", "junit", "markdown"} {
+		runs = append(runs, []string{"prove", "-f", all, "--tenant-key", "team", "-v", "-o", format})
+	}
+	for _, args := range runs {
+		var out, errOut bytes.Buffer
+		Main(args, strings.NewReader(""), &out, &errOut)
+		if out.Len()+errOut.Len() == 0 {
+			t.Errorf("%v printed nothing", args)
+		}
+		for _, printed := range []string{out.String(), errOut.String()} {
+			if i := strings.IndexFunc(printed, func(r rune) bool { return r != '\n' && r != '\t' && unicode.Is(unicode.C, r) }); i >= 0 {
+				t.Errorf("%v printed %q", args, printed[max(0, i-20):min(len(printed), i+20)])
+			}
+		}
+	}
+}
+
+// A name of a hundred thousand characters is not printed whole, wherever it comes from: neither in findings nor in errors.
+func TestEndlessNamesAreCut(t *testing.T) {
+	endless := strings.Repeat("x", 100_000)
+	const namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: {team: shop}}}\n---\n"
+	for what, manifest := range map[string]string{
+		"a tenant":           "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels:\n    team: " + endless,
+		"a pod":              namespace + "apiVersion: v1\nkind: Pod\nmetadata:\n  name: " + endless + "\n  namespace: a\nspec: {hostPID: true, containers: [{name: c, image: c}]}",
+		"a field's value":    namespace + "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  namespace: a\nspec:\n  hostPID: " + endless,
+		"a declared tenant":  "apiVersion: bulkhead.dev/v1alpha1\nkind: Tenant\nmetadata:\n  name: " + endless + "\nspec:\n  boundary: " + endless,
+		"a kind":             "apiVersion: v1\nkind: " + endless,
+		"no YAML at its end": "a: " + endless + "\n: [",
+	} {
+		file := filepath.Join(t.TempDir(), "a.yaml")
+		if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"prove", "-f", file, "--tenant-key", "team"}, {"prove", "-f", file, "--tenant-key", "team", "-o", "markdown"}, {"prove", "-f", file}, {"decide", "-f", file}} {
+			var out, errOut bytes.Buffer
+			Main(args, strings.NewReader(""), &out, &errOut)
+			for _, printed := range []string{out.String(), errOut.String()} {
+				if i := strings.Index(printed, endless[:longestWord+1]); i >= 0 {
+					t.Errorf("%s: %v printed it whole after %q", what, args, printed[max(0, i-40):i])
+				}
+			}
+			if out.Len()+errOut.Len() == 0 {
+				t.Errorf("%s: %v printed nothing", what, args)
+			}
+		}
+	}
+}
