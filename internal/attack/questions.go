@@ -77,7 +77,7 @@ func All() []Attack { return slices.Clone(registry()) }
 var registry = sync.OnceValue(func() []Attack {
 	all := slices.Concat(foreign(), enumerate(), escalate(), guardrail(), scheduling(), matrixAttacks(), askedRights(), pathAttacks(), roleAttacks(),
 		managedAttacks(), forbiddenAtHome(), namespaceAttacks(), abilities(), hostAttacks(), containerAttacks(), templateAttacks(), podChanges(),
-		throughController(), mendedAttacks(), credentialAttacks(), runtimeClass(), networkAttacks(), serviceAttacks(), ingressAttacks(),
+		throughController(), resizeAttacks(), mendedAttacks(), credentialAttacks(), runtimeClass(), networkAttacks(), serviceAttacks(), ingressAttacks(),
 		storageAttacks(), shareAttacks())
 	slices.SortFunc(all, func(a, b Attack) int { return strings.Compare(a.ID, b.ID) })
 	return all

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/desired"
 )
 
 // declared stores the fixture's Tenant and Space as a platform team and an owner would, and gives the target.
@@ -224,4 +225,24 @@ func TestWhatIsNotSeenIsUnknown(t *testing.T) {
 	if got := worst(nil, nil); got.Problem == "" {
 		t.Errorf("nothing asked is %s", got)
 	}
+}
+
+// Promise: without the quota and the LimitRange, a pod that grows in place is an exposure.
+func TestResizeWithoutBounds(t *testing.T) {
+	f := enforced(t.Context(), t, "try-resize", soft, v1alpha1.Owner{Kind: "User", Name: "try-resize-jane"})
+	target := declared(t.Context(), t, f)
+	await(t, completeProver(t), f, isolated)
+	defer removed(t, &corev1.ResourceQuota{}, f.namespace(), desired.QuotaName)()
+	defer removed(t, &corev1.LimitRange{}, f.namespace(), desired.LimitsName)()
+	attacks := slices.DeleteFunc(All(), func(a Attack) bool { return !strings.HasSuffix(a.ID, "-resize") })
+	var results []Result
+	eventually(t.Context(), t, "the API server has learnt that there is no bound", func(ctx context.Context) (bool, error) {
+		var err error
+		results, err = newRunner(t, "try-resize").Try(ctx, target, attacks)
+		return !slices.ContainsFunc(results, func(r Result) bool { return r.Verdict != v1alpha1.Exposed }), err
+	})
+	if len(results) != 2 {
+		t.Errorf("%d results: %v", len(results), results)
+	}
+	nothingLeft(t, f)
 }
