@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -165,6 +166,7 @@ func (m *makers) tryWay(c *creator, w *making, a *attempt) (result tried, by ref
 		result.spec = &a.debugged.Spec
 	}
 	var plain map[string]bool
+	var stored runtime.Object
 	for _, answer := range m.ask(c, w, a) {
 		for _, r := range answer.RefusedBy {
 			if plain == nil {
@@ -177,14 +179,15 @@ func (m *makers) tryWay(c *creator, w *making, a *attempt) (result tried, by ref
 		if len(answer.Unknown) > 0 {
 			result.verdict, result.why = Unknown, strings.Join(answer.Unknown, "; ")
 		}
-		if pod, is := answer.Object.(*corev1.Pod); is {
-			result.spec = &pod.Spec
-		} else if made := podOfUnstructured(answer.Object); made != nil {
-			result.spec = &made.Spec
-		}
+		stored = answer.Object // of a workload, the pod that is made of it comes last
 	}
 	if by > toNobody {
 		return tried{verdict: Isolated}, by
+	}
+	if pod, is := stored.(*corev1.Pod); is {
+		result.spec = &pod.Spec
+	} else if made := podOfUnstructured(stored); made != nil {
+		result.spec = &made.Spec
 	}
 	return result, toNobody
 }
