@@ -83,7 +83,12 @@ func (g *guardrails) share(t *snapshot.Tenant, ns string, quotas []*corev1.Resou
 		}
 	}
 	if len(unbounded) > 0 {
-		return finding("no ResourceQuota bounds " + strings.Join(distinct(unbounded), ", "))
+		unbounded = distinct(unbounded)
+		words := "no ResourceQuota bounds " + fewOf(unbounded)
+		if n := len(unbounded); n > 6 {
+			words += fmt.Sprintf(" (%d kinds)", n)
+		}
+		return finding(words)
 	}
 	return nil
 }

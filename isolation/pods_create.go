@@ -151,7 +151,7 @@ func (p *proof) hostilePods(image string, kinds []workloadKind) []*attempt {
 		a.debugged = debugged(plainPod(image), spec)
 		if ways := rules.waysOut(&metav1.ObjectMeta{}, spec); len(ways) > 0 {
 			gains[a] = ways[0].gain
-			a.what = fmt.Sprintf("%s: %s", h.what, strings.ReplaceAll(ways[0].what, "container probe", "a container"))
+			a.what = fmt.Sprintf("%s (%s)", h.what, strings.NewReplacer("container probe is privileged: ", "", "container probe", "its container").Replace(ways[0].what))
 		}
 		list = append(list, a)
 	}
@@ -167,7 +167,7 @@ type hostileChange struct {
 func hostileChanges() []hostileChange {
 	pid := func(s *corev1.PodSpec) { s.HostPID = true }
 	list := []hostileChange{
-		{"privileged", inContainer(func(c *corev1.SecurityContext) { c.Privileged = new(true) })},
+		{"a privileged container", inContainer(func(c *corev1.SecurityContext) { c.Privileged = new(true) })},
 		{"a privileged init container", func(s *corev1.PodSpec) {
 			c := *s.Containers[0].DeepCopy()
 			c.Name, c.SecurityContext = "probe-first", &corev1.SecurityContext{Privileged: new(true)}

@@ -176,7 +176,9 @@ func (e *escalation) created(c *creator, got *attempted, blame []Object) Finding
 		Witness: append(slices.Clone(w.path), step)}
 	if g >= gainsFiles {
 		nodes := e.reachable(c, got)
-		f.What += fmt.Sprintf("; it may run on %d of %d nodes", len(nodes), len(e.Nodes))
+		if len(e.Nodes) > 0 {
+			f.What += fmt.Sprintf("; it may run on %d of %d nodes", len(nodes), len(e.Nodes))
+		}
 		e.takings = append(e.takings, taking{c.tenant, g, nodes, step, blame})
 	}
 	return f
@@ -252,7 +254,7 @@ func (e *escalation) fallOut() []Finding {
 	}
 	if len(e.Nodes) == 0 && len(e.Tenants) > 1 {
 		return []Finding{{Code: "BH2009", Verdict: Unknown, From: e.Tenants[e.takings[0].tenant].Name, To: EveryTenant,
-			What: fmt.Sprintf("%s, and who falls with its node cannot be said: no nodes were read", e.takings[0].step.Does), Blame: e.takings[0].blame}}
+			What: fmt.Sprintf("%s %s, and who falls with its node cannot be said: no nodes were read", e.takings[0].step.Object, e.takings[0].step.Does), Blame: e.takings[0].blame}}
 	}
 	may := e.mayRunOn()
 	for t, class := range e.mayCreateOn() {

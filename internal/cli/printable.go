@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -39,7 +40,7 @@ func underneath(w io.Writer) io.Writer {
 func (p *printable) Write(data []byte) (int, error) {
 	text := data
 	if len(p.begun) > 0 {
-		text = append(p.begun, data...)
+		text = slices.Concat(p.begun, data)
 		p.begun = nil
 	}
 	if !bytes.ContainsFunc(text, spelt) && utf8.Valid(text) {

@@ -43,7 +43,10 @@ func TestOnlyWhatShowsIsPrinted(t *testing.T) {
 			}
 		}
 	}
-	text, _ := json.Marshal("a\u202eb\x7f")
+	text, err := json.Marshal("a\u202eb\x7f")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
 	_, _ = newPrintable(&out).Write(text)
 	var back string

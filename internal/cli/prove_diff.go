@@ -115,7 +115,7 @@ func (o *proveOptions) writeDiff(d *proofDiff, before, after string) error {
 			fmt.Fprintf(&b, "\n%s\n", p.bold(part.title))
 		}
 		for i := range part.list {
-			writeProofFinding(&b, p, &part.list[i])
+			writeProofFinding(&b, p, &part.list[i], o.Verbose())
 		}
 	}
 	_, err := fmt.Fprint(o.Out, b.String())

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
@@ -62,7 +63,7 @@ func (p *proven) summary() string {
 	case isolation.Isolated:
 		text = fmt.Sprintf("isolated: %s, in each of %d checks", about, len(r.Results))
 	case isolation.Exposed:
-		text = fmt.Sprintf("exposed: %s; %s", about, plural(count[isolation.Exposed], "exposure"))
+		text = fmt.Sprintf("exposed: %s; %s (%s)", about, plural(count[isolation.Exposed], "exposure"), severities(r))
 		if n := count[isolation.Unknown]; n > 0 {
 			text += fmt.Sprintf(", and %s that cannot be decided", plural(n, "question"))
 		}
@@ -76,28 +77,90 @@ func (p *proven) summary() string {
 	return text
 }
 
-// shownFindings is how many findings of one check are printed without -v: more than anybody reads at once.
-const shownFindings = 20
-
-// writeProofFindings tells every finding, by check, the worst first.
-func (o *proveOptions) writeProofFindings(b *strings.Builder, paint paint, p *proven) {
-	for _, check := range isolation.Checks() {
-		findings := findingsOf(p.report, &check)
-		if len(findings) == 0 {
-			continue
-		}
-		fmt.Fprintf(b, "\n%s  %s\n", paint.bold(check.ID), check.Title)
-		for i, f := range findings {
-			if i == shownFindings && !o.Verbose() {
-				fmt.Fprintf(b, "  and %d more: -v shows all\n", len(findings)-i)
-				break
+// severities counts exposures that nobody accepted, the worst first.
+func severities(r *isolation.Report) string {
+	var words []string
+	for _, s := range []isolation.Severity{isolation.Critical, isolation.High, isolation.Medium, isolation.Low} {
+		n := 0
+		for i := range r.Findings {
+			if f := &r.Findings[i]; f.Severity == s && f.Verdict == isolation.Exposed && f.Waiver == "" {
+				n++
 			}
-			writeProofFinding(b, paint, f)
+		}
+		if n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// shownBlamed is how many of the objects that are blamed are printed without -v.
+const shownBlamed = 6
+
+// shownAlike is how many findings of one code, severity and verdict are printed without -v: whoever read these knows what
+// the others say.
+const shownAlike = 3
+
+// writeProofFindings tells every finding by check: the check first that has the worst one, and in it the worst first.
+func (o *proveOptions) writeProofFindings(b *strings.Builder, paint paint, p *proven) {
+	for _, check := range checksByWorst(p.report) {
+		findings := findingsOf(p.report, &check)
+		fmt.Fprintf(b, "\n%s  %s\n", paint.bold(check.ID), check.Title)
+		for len(findings) > 0 {
+			n := slices.IndexFunc(findings, func(f *isolation.Finding) bool { return !alike(f, findings[0]) })
+			if n < 0 {
+				n = len(findings)
+			}
+			o.writeAlike(b, paint, findings[:n])
+			findings = findings[n:]
 		}
 	}
 }
 
-func writeProofFinding(b *strings.Builder, paint paint, f *isolation.Finding) {
+func (o *proveOptions) writeAlike(b *strings.Builder, paint paint, findings []*isolation.Finding) {
+	for i, f := range findings {
+		if i == shownAlike && len(findings) > shownAlike+1 && !o.Verbose() {
+			tenants := map[string]bool{}
+			for _, more := range findings[i:] {
+				tenants[more.From] = true
+			}
+			fmt.Fprintf(b, "  %s %s %s  and %d more like it, of %s: -v shows all\n", paint.mark(proofMark(f.Verdict)), f.Code, f.Severity,
+				len(findings)-i, plural(len(tenants), "tenant"))
+			return
+		}
+		writeProofFinding(b, paint, f, o.Verbose())
+	}
+}
+
+func alike(a, b *isolation.Finding) bool {
+	return a.Code == b.Code && a.Severity == b.Severity && a.Verdict == b.Verdict && (a.Waiver == "") == (b.Waiver == "")
+}
+
+// checksByWorst are the checks with findings, in the order in which a report has their first one: the worst, unless all of
+// a check's are accepted.
+func checksByWorst(r *isolation.Report) []isolation.Check {
+	var open, accepted []isolation.Check
+	has := func(list []isolation.Check, id string) bool {
+		return slices.ContainsFunc(list, func(c isolation.Check) bool { return c.ID == id })
+	}
+	for _, waived := range []bool{false, true} {
+		for i := range r.Findings {
+			f := &r.Findings[i]
+			check := checkOf(f)
+			if (f.Waiver != "") != waived || has(open, check.ID) || has(accepted, check.ID) {
+				continue
+			}
+			if waived {
+				accepted = append(accepted, check)
+			} else {
+				open = append(open, check)
+			}
+		}
+	}
+	return append(open, accepted...)
+}
+
+func writeProofFinding(b *strings.Builder, paint paint, f *isolation.Finding, whole bool) {
 	const indent = 4
 	mark := proofMark(f.Verdict)
 	if f.Waiver != "" {
@@ -115,7 +178,11 @@ func writeProofFinding(b *strings.Builder, paint paint, f *isolation.Finding) {
 		}
 	}
 	if len(f.Blame) > 0 {
-		fmt.Fprintf(b, "    blame %s\n", wrapped(strings.Join(objectNames(f.Blame), ", "), indent+6))
+		names := objectNames(f.Blame)
+		if more := len(names) - shownBlamed; more > 1 && !whole {
+			names = append(names[:shownBlamed:shownBlamed], fmt.Sprintf("and %d more", more))
+		}
+		fmt.Fprintf(b, "    blame %s\n", wrapped(strings.Join(names, ", "), indent+6))
 	}
 	if f.Waiver != "" {
 		fmt.Fprintf(b, "    accepted by Waiver %s\n", f.Waiver)
