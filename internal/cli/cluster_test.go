@@ -30,7 +30,7 @@ func TestOnACluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, script := range []string{"install", "check", "describe", "uninstall"} {
+	for _, script := range []string{"install", "check", "describe", "prove_cluster", "uninstall"} {
 		t.Run(script, func(t *testing.T) {
 			runScript(t, "testdata/"+script+".txtar", func(env *testscript.Env) error {
 				env.Setenv("KUBECONFIG", cluster.Kubeconfig)
