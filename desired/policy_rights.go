@@ -9,7 +9,8 @@ import (
 
 // roleBindings (control rbac-escalate): owners share their rights, which RBAC keeps from growing, with people and with
 // their own tenant's service accounts; never with everybody, with the cluster's own users or with another tenant's
-// service accounts. Of the cluster's roles they may bind the owners' own, and view.
+// service accounts. Of the cluster's roles they may bind the owners' own: of every other, view
+// too, RBAC itself says that it holds rights which they lack.
 func roleBindings() validation {
 	return validation{
 		name: "role-bindings", control: "rbac-escalate",
@@ -44,9 +45,9 @@ func roleBindings() validation {
 			reason:   metav1.StatusReasonForbidden,
 		}, {
 			expression: "variables.mayChange || variables.role.kind != 'ClusterRole' || variables.role.name in " +
-				celList([]string{v1alpha1.RoleOwner, "view"}),
+				celList([]string{v1alpha1.RoleOwner}),
 			message: `'ClusterRole "' + variables.role.name + '" is not for tenants to bind; use a Role of this namespace, ' + ` +
-				celString("or ClusterRole "+v1alpha1.RoleOwner+" or view"),
+				celString("or ClusterRole "+v1alpha1.RoleOwner),
 			fallback: "this ClusterRole is not for tenants to bind; use a Role of this namespace",
 			reason:   metav1.StatusReasonForbidden,
 		}},

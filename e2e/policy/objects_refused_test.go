@@ -295,9 +295,8 @@ func TestRoleBindings(t *testing.T) {
 	attempts := []attempt{
 		{name: "own role", object: roleBinding(ns, "Role", "mine")},
 		{name: "the owners' role", object: roleBinding(ns, "ClusterRole", v1alpha1.RoleOwner)},
-		{name: "view", object: roleBinding(ns, "ClusterRole", "view")},
 	}
-	for _, role := range []string{"cluster-admin", "admin", "edit", v1alpha1.RoleHome, "system:node"} {
+	for _, role := range []string{"cluster-admin", "admin", "edit", "view", v1alpha1.RoleHome, "system:node"} {
 		attempts = append(attempts, attempt{name: "role " + role, object: roleBinding(ns, "ClusterRole", role),
 			policy: "role-bindings", message: `ClusterRole "` + role + `" is not for tenants to bind`})
 	}
