@@ -188,6 +188,12 @@ func edges() []struct {
 		one("b1", "create", "/pods/eviction", "BH1006 a>b"), one("b1", "delete", "/pods", "BH1006 a>b"), one("b1", "deletecollection", "/pods", "BH1006 a>b"),
 		one("ops", "update", "coordination.k8s.io/leases", "BH1006 a>"), one("b1", "create", "/events", "BH1006 a>b"), one("b1", "delete", "/namespaces", "BH1006 a>b"),
 		one("*", "delete", "/namespaces", "BH1006 a>*"), one("a1", "create,delete", "/pods/eviction,/pods,/events", ""), one("a1", "delete", "/namespaces", ""),
+		one("b1", "create", "lifecycle.k8s.io/evictionrequests", "BH1006 a>b"), one("a1", "create", "lifecycle.k8s.io/evictionrequests", ""),
+		one("a1", "patch", "resource.k8s.io/resourceclaims/status", "BH1006 a>"), one("a1", "create,patch", "resource.k8s.io/resourceclaims", ""),
+		// Newer kinds: requests in a pod's name, trust anchors of everyone, groups of pods that are scheduled together.
+		one("b1", "create", certs+"podcertificaterequests", "BH1004 a>b"), one("a1", "create", certs+"podcertificaterequests", ""),
+		one("b1", "patch", certs+"podcertificaterequests/status", "BH1004 a>b"), one("*", "create", certs+"clustertrustbundles", "BH1016 a>"), one("*", "get,list", certs+"clustertrustbundles", ""),
+		one("b1", "delete", "scheduling.k8s.io/workloads,scheduling.k8s.io/podgroups,scheduling.k8s.io/compositepodgroups", "BH1004 a>b"), one("a1", "create", "scheduling.k8s.io/workloads", ""),
 		// Binding and escalating.
 		two("b1", "BH1007 a>b", rule("create", rbacGroup+"rolebindings"), rule("bind", rbacGroup+"clusterroles")),
 		two("a1", "BH1007 a>", rule("create", rbacGroup+"rolebindings"), rule("bind", rbacGroup+"clusterroles")),

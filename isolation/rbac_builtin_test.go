@@ -10,8 +10,12 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 	"github.com/bulkhead-dev/bulkhead/isolation"
@@ -31,7 +35,9 @@ func TestBuiltInRolesAreThoseOfTheAPIServer(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	got := recordBuiltIn(t, kubernetes.NewForConfigOrDie(cluster.Config))
+	client := kubernetes.NewForConfigOrDie(cluster.Config)
+	t.Run("kinds", func(t *testing.T) { everyKindIsKnown(t, client.Discovery()) })
+	got := recordBuiltIn(t, client)
 	const file = "rbac_builtin.json"
 	if *update {
 		if err := os.WriteFile(file, got, 0o644); err != nil {
@@ -44,6 +50,44 @@ func TestBuiltInRolesAreThoseOfTheAPIServer(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s is not what the API server makes; record it again: go test ./isolation -run TestBuiltInRoles -update", file)
+	}
+}
+
+// everyKindIsKnown: a kind that the API server serves is known by whether its objects lie in namespaces. A right over one that
+// is not known would be a doubt.
+func everyKindIsKnown(t *testing.T, client discovery.DiscoveryInterface) {
+	t.Helper()
+	_, lists, err := client.ServerGroupsAndResources()
+	must(t, err)
+	served := 0
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		must(t, err)
+		for _, r := range list.APIResources {
+			if strings.Contains(r.Name, "/") {
+				continue
+			}
+			served++
+			namespaced, known := isolation.KnownKind(version.Group, r.Name)
+			if !known || namespaced != r.Namespaced {
+				t.Errorf("%s %s: namespaced %v; known %v, as namespaced %v", version, r.Name, r.Namespaced, known, namespaced)
+			}
+		}
+	}
+	for kind := range scheme.Scheme.AllKnownTypes() { // what newer or other servers serve
+		o, err := scheme.Scheme.New(kind)
+		must(t, err)
+		plural, _ := meta.UnsafeGuessKindToResource(kind)
+		if _, isObject := o.(metav1.Object); !isObject || plural.Group == "internal.apiserver.k8s.io" || plural.Group == "imagepolicy.k8s.io" || plural.Group == "policy" && kind.Kind == "Eviction" ||
+			strings.HasPrefix(plural.Group, "testapigroup") || kind.Kind == "Scale" || kind.Kind == "TokenRequest" || kind.Kind == "RangeAllocation" || kind.Kind == "SerializedReference" {
+			continue // no resources of their own
+		}
+		if _, known := isolation.KnownKind(plural.Group, plural.Resource); !known {
+			t.Errorf("%s is not known", plural)
+		}
+	}
+	if served < 50 {
+		t.Errorf("only %d kinds are served", served)
 	}
 }
 

@@ -33,3 +33,10 @@ func RBACHeap(s *snapshot.Snapshot) uint64 {
 func FromAccounts(s *snapshot.Snapshot, tenant string, accounts ...rbacv1.Subject) []Finding {
 	return newProof(s, Options{}).rights().fromAccounts(tenant, accounts)
 }
+
+// KnownKind says whether the table of kinds has a resource, and whether its objects lie in namespaces.
+func KnownKind(group, resource string) (namespaced, known bool) {
+	k := newKinds()
+	class := k.of(group, resource)
+	return class == kindNamespaced, class != kindUnknown
+}

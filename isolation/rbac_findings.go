@@ -106,7 +106,7 @@ func (g *gain) dominates(other *gain) bool {
 		codeRaise:     {codeRunAs, codeSecrets, codeWrite, codeRead, codeDisrupt, codeTraffic, codeConnect, codeGuardrail, codeNodes},
 		codeSecrets:   {codeRead},
 		codeWrite:     {codeRead, codeDisrupt},
-		codeGuardrail: {codeWrite, codeSharedKind, codeTraffic, codeNodes},
+		codeGuardrail: {codeWrite, codeSharedKind, codeTraffic, codeNodes, codeDisrupt},
 		codeCertify:   {codeSharedKind},
 		codePose:      {codeSharedKind},
 		codeExtend:    {codeSharedKind},

@@ -147,7 +147,8 @@ func disruptRights() []right {
 	end := right{verbs: removes(), scope: ofNamespace, code: codeDisrupt, yields: "deletes the namespace with everything in it"}
 	lease := right{verbs: writes(), code: codeDisrupt, yields: "takes controllers' leases and stops their work"}
 	event := right{verbs: writes(), code: codeDisrupt, yields: "forges or floods events there"}
-	return slices.Concat(evict.on("", "pods/eviction"), remove.on("", "pods"), end.on("", "namespaces"),
+	device := right{verbs: edits(), code: codeDisrupt, own: true, yields: "gives itself devices of nodes that others have, past the scheduler"}
+	return slices.Concat(evict.on("", "pods/eviction"), evict.on("lifecycle.k8s.io", "evictionrequests"), device.on("resource.k8s.io", "resourceclaims/status"), remove.on("", "pods"), end.on("", "namespaces"),
 		lease.on("coordination.k8s.io", "leases"), event.on("", "events"), event.on("events.k8s.io", "events"))
 }
 
