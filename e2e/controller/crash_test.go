@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,6 +35,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
 	"github.com/bulkhead-dev/bulkhead/internal/report"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
 // Promise: the controllers may die before or after any write, or lose its answer, over the whole life of a tenant with
@@ -350,79 +349,11 @@ func (l *life) look(t *testing.T) {
 // picture is everything that exists for the tenant, without what differs from life to life.
 func (l *life) picture(t *testing.T) string {
 	t.Helper()
-	var lines []string
-	note := func(o client.Object) {
-		o.SetManagedFields(nil)
-		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		metadata := content["metadata"].(map[string]any)
-		for _, key := range []string{"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"} {
-			delete(metadata, key)
-		}
-		if _, ours := o.(*v1alpha1.Space); !ours {
-			if _, ours := o.(*v1alpha1.Tenant); !ours {
-				delete(content, "status")
-			}
-		}
-		text, err := json.MarshalIndent(scrub(content), "", " ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines = append(lines, kindOf(o)+" "+string(text))
-	}
-	for _, kind := range apply.Kinds() {
-		list := kind.List.DeepCopyObject().(client.ObjectList)
-		if err := admin.List(t.Context(), list, client.MatchingLabels{v1alpha1.LabelTenant: l.name}); err != nil {
-			t.Fatal(err)
-		}
-		_ = meta.EachListItem(list, func(item runtime.Object) error { note(item.(client.Object)); return nil })
-	}
-	owner, spaces, records := &v1alpha1.Tenant{}, &v1alpha1.SpaceList{}, &corev1.ConfigMapList{}
-	if admin.Get(t.Context(), client.ObjectKey{Name: l.name}, owner) == nil {
-		note(owner)
-	}
-	if err := admin.List(t.Context(), spaces, client.InNamespace(v1alpha1.HomeNamespace(l.name))); err != nil {
+	picture, err := testcluster.Picture(t.Context(), admin, l.name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range spaces.Items {
-		note(&spaces.Items[i])
-	}
-	if err := admin.List(t.Context(), records, client.InNamespace(v1alpha1.SystemNamespace)); err != nil {
-		t.Fatal(err)
-	}
-	for i := range records.Items {
-		if r := &records.Items[i]; r.Data["tenant"] == l.name {
-			r.Name = strings.TrimSuffix(r.Name, r.Data["uid"][:8])
-			for _, key := range []string{"uid", "requested", "finished"} {
-				r.Data[key] = fmt.Sprint(r.Data[key] != "")
-			}
-			note(r)
-		}
-	}
-	slices.Sort(lines)
-	return strings.ReplaceAll(strings.Join(lines, "\n"), l.name, "TENANT")
-}
-
-// scrub takes out times and hashes over names.
-func scrub(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		for key := range v {
-			switch key {
-			case "lastTransitionTime", "time", "revision", "covers":
-				delete(v, key)
-			default:
-				v[key] = scrub(v[key])
-			}
-		}
-	case []any:
-		for i := range v {
-			v[i] = scrub(v[i])
-		}
-	}
-	return value
+	return picture
 }
 
 func startCache(t *testing.T) cache.Cache {

@@ -42,7 +42,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 		return false, nil
 	}
 	for _, step := range []func(context.Context, *pass) ([]string, error){
-		r.openRecord, r.lockOwnersOut, r.removeSpaces, r.removeNamespaces, r.removeShare, r.removeHome, r.awaitNodes, r.searchResidue,
+		r.openRecord, r.lockOwnersOut, r.removeSpaces, r.removeNamespaces, r.removeHome, r.removeShare, r.awaitNodes, r.searchResidue,
 	} {
 		left, err := step(ctx, p)
 		if err != nil || len(left) > 0 {
@@ -132,12 +132,6 @@ func (r *Reconciler) removeNamespace(ctx context.Context, namespace *corev1.Name
 	return nil
 }
 
-// removeShare takes away the tenant's cluster-scoped objects.
-func (r *Reconciler) removeShare(ctx context.Context, p *pass) ([]string, error) {
-	_, err := r.Apply.Prune(ctx, &apply.Scope{Kinds: kinds(false), Labels: map[string]string{v1alpha1.LabelTenant: p.tenant.Name}}, nil)
-	return nil, err
-}
-
 // removeHome deletes the home namespace with all that is in it.
 func (r *Reconciler) removeHome(ctx context.Context, p *pass) ([]string, error) {
 	home := &corev1.Namespace{}
@@ -154,6 +148,13 @@ func (r *Reconciler) removeHome(ctx context.Context, p *pass) ([]string, error) 
 	var left []string
 	err = r.removeNamespace(ctx, home, &left)
 	return left, err
+}
+
+// removeShare takes away the tenant's cluster-scoped objects: as long as it has a namespace, it has its own share of the
+// API server and no other.
+func (r *Reconciler) removeShare(ctx context.Context, p *pass) ([]string, error) {
+	_, err := r.Apply.Prune(ctx, &apply.Scope{Kinds: kinds(false), Labels: map[string]string{v1alpha1.LabelTenant: p.tenant.Name}}, nil)
+	return nil, err
 }
 
 // awaitNodes waits until the Platform has taken the tenant's marks off its nodes.
