@@ -92,6 +92,7 @@ type tally struct {
 	// reached are the dangers that their control refused; unclear and told are what was noted already.
 	reached, unclear, told map[string]bool
 	items                  map[string]*ItemReport
+	refusedIn              map[string]map[string]int
 
 	brokenOff, unproven error
 	left                []error
@@ -99,7 +100,7 @@ type tally struct {
 
 func newTally(tenant string, seed uint64) *tally {
 	return &tally{Fuzzed: Fuzzed{Tenant: tenant, Seed: seed}, refusals: map[string]int{}, kinds: map[string]bool{}, accepted: map[string]bool{}, answers: map[string]string{},
-		reached: map[string]bool{}, unclear: map[string]bool{}, items: map[string]*ItemReport{}, told: map[string]bool{}}
+		reached: map[string]bool{}, unclear: map[string]bool{}, items: map[string]*ItemReport{}, refusedIn: map[string]map[string]int{}, told: map[string]bool{}}
 }
 
 // count an attempt with its outcome.
@@ -112,7 +113,7 @@ func (t *tally) count(z *fuzzing, a *fuzz.Attempt, o *outcome, dryRun, isNew boo
 	}
 	if o.unclear && !t.unclear[kind+o.says] && len(t.Unclear) < maxFindings {
 		t.unclear[kind+o.says] = true
-		t.Unclear = append(t.Unclear, fmt.Sprintf("attempt %d, %s %s: %s", a.Number, a.Verb, kind, o.says))
+		t.Unclear = append(t.Unclear, fmt.Sprintf("attempt %d, %s %s: %s; sent: %s", a.Number, a.Verb, kind, o.says, sent(a)))
 	}
 	barred := z.barred(a)
 	switch {
@@ -158,7 +159,7 @@ func (t *tally) countDangers(z *fuzzing, a *fuzz.Attempt, o *outcome, dryRun, is
 	if !known || !slices.Contains(d.Judged, a.Kind.String()) || len(a.Edits) != len(d.Edits(a.Kind.String())) {
 		return
 	}
-	if slices.Contains(refusers[d.Control], o.by) || (o.accepted && len(z.standing(a, o)) == 0) {
+	if slices.Contains(refusers[d.Control], o.by) || (o.accepted && a.Verb == fuzz.Create && len(z.standing(a, o)) == 0) {
 		t.reached[d.ID] = true
 		t.tell(z, "danger/"+d.Control, a, o, dryRun, isNew, v1alpha1.Isolated, "")
 	}
@@ -169,7 +170,10 @@ func (t *tally) tell(z *fuzzing, id string, a *fuzz.Attempt, o *outcome, dryRun,
 	item := t.items[id]
 	if item == nil {
 		item = &ItemReport{ID: id}
-		t.items[id] = item
+		t.items[id], t.refusedIn[id] = item, map[string]int{}
+	}
+	if !o.accepted {
+		t.refusedIn[id][o.by]++
 	}
 	item.Tried++
 	item.Verdict = worse(item.Verdict, verdict)

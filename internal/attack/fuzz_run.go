@@ -132,7 +132,11 @@ func (r *Runner) newFuzzing(ctx context.Context, target *Target, seed uint64) (*
 func (z *fuzzing) attempts(ctx context.Context, until time.Time) {
 	for ctx.Err() == nil && (time.Now().Before(until) || z.fuzzer.Opening() > 0) {
 		if z.runner.Tell != nil {
-			z.runner.Tell(z.tally.Attempts, z.fuzzer.Corpus(), fmt.Sprintf("%s left", max(0, time.Until(until)).Round(time.Second)))
+			left := fmt.Sprintf("%s left", max(0, time.Until(until)).Round(time.Second))
+			if n := z.fuzzer.Opening(); n > 0 {
+				left += fmt.Sprintf(", %d that chance does not choose", n)
+			}
+			z.runner.Tell(z.tally.Attempts, z.fuzzer.Corpus(), left)
 		}
 		z.try(ctx, z.fuzzer.Next())
 	}

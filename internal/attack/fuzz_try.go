@@ -49,7 +49,7 @@ func (z *fuzzing) request(a *fuzz.Attempt) (r Request, dryRun bool) {
 	if a.Verb == fuzz.Create && r.Subresource == "" {
 		known := stamp(object, z.runner.Run)
 		harmless := inert(a.Kind.String(), object) && !z.harmDone[a.Signature("")]
-		return r, !known || (!harmless && !(z.runner.Destructive && (a.Place != fuzz.Own || sweeps(&a.Kind))))
+		return r, !known || (!harmless && !(z.runner.Destructive && (a.Place == fuzz.Foreign || a.Place == fuzz.Cluster || sweeps(&a.Kind))))
 	}
 	if object["metadata"] == nil {
 		object["metadata"] = map[string]any{}
@@ -133,6 +133,7 @@ func (z *fuzzing) send(ctx context.Context, a *fuzz.Attempt) (o outcome, r Reque
 		o.says = answer.Problem
 		if code := codeOf(err); slices.Contains(clumsy, code) || (code == http.StatusInternalServerError && clumsyWords.MatchString(err.Error())) {
 			o.by, o.unclear = fmt.Sprintf("the API itself (%d %s)", code, http.StatusText(int(code))), false
+			o.says = err.Error()
 		}
 	}
 	return o, r, dryRun
@@ -144,7 +145,7 @@ var clumsy = []int32{http.StatusBadRequest, http.StatusForbidden, http.StatusNot
 
 // clumsyWords are those of answers to such requests that have the code of an internal error, for want of a better one.
 var clumsyWords = regexp.MustCompile(`^failed to create typed |^failed to convert new object|^unsupported role reference kind|` +
-	`does not contain declared merge key|^unable to (convert|decode)|^cannot (convert|unmarshal|restore)|^json: |^strconv\.|list element types are not identical`)
+	`does not contain declared merge key|^unable to (convert|decode)|^cannot (convert|unmarshal|restore)|^json: |^strconv\.|^invalid resource name |list element types are not identical`)
 
 func codeOf(err error) int32 {
 	var status apierrors.APIStatus

@@ -55,16 +55,9 @@ func (z *fuzzing) item(of *Item) ItemReport {
 	if told := z.tally.items[of.ID]; told != nil {
 		report.Verdict, report.Tried, report.Attempts = told.Verdict, told.Tried, told.Attempts
 	}
-	refused := map[string]int{}
-	for _, a := range report.Attempts {
-		if a.RefusedBy != "" {
-			refused[a.RefusedBy]++
-		}
+	if refused := z.tally.refusedIn[of.ID]; len(refused) > 0 {
+		report.Refusals = counted(refused)
 	}
-	for by := range refused {
-		report.Refusals = append(report.Refusals, by)
-	}
-	slices.Sort(report.Refusals)
 	switch of.ID {
 	case "own":
 		z.judgeOwn(&report)
@@ -95,7 +88,6 @@ func (z *fuzzing) unknown(report *ItemReport, why string) { z.add(report, v1alph
 // judgeOwn demands that something of each kind with a harmless object was accepted. What only the tenant's own quota stops has passed
 // every control before it.
 func (z *fuzzing) judgeOwn(report *ItemReport) {
-	report.Refusals = nil
 	made, err := examples(z.scene())
 	if err != nil {
 		z.unknown(report, err.Error())
@@ -204,6 +196,6 @@ func (r *Report) Join(other *Report) {
 		}
 		mine.Tried += theirs.Tried
 		mine.Attempts = append(mine.Attempts, theirs.Attempts...)
-		mine.Refusals = slices.Compact(slices.Sorted(slices.Values(slices.Concat(mine.Refusals, theirs.Refusals))))
+		mine.Refusals = append(mine.Refusals, theirs.Refusals...)
 	}
 }

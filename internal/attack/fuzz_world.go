@@ -42,6 +42,8 @@ func (z *fuzzing) fuzzWorld(ctx context.Context, before *inventory) (fuzz.World,
 			object["apiVersion"], object["kind"] = w.Kinds[i].APIVersion, w.Kinds[i].Type
 		}
 	}
+	w.Elsewhere = map[string]map[string]any{"spaces." + v1alpha1.GroupVersion.Group: {"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Space",
+		"metadata": map[string]any{"generateName": generateName}, "spec": map[string]any{"workload": z.spaces[0].Spec.Workload}}}
 	w.Changes = map[string][]fuzz.Edit{
 		"scale": {{Path: []any{"spec", "replicas"}, Value: 0}},
 		"resize": {{Path: []any{"spec", "containers", 0, "resources", "requests", "cpu"}, Value: "9m"},
@@ -53,6 +55,10 @@ func (z *fuzzing) fuzzWorld(ctx context.Context, before *inventory) (fuzz.World,
 		return w, err
 	}
 	w.Existing = z.existing(before, foreign, aggregated)
+	for i := range z.target.Spaces {
+		w.Existing = append(w.Existing, fuzz.Existing{Place: fuzz.Home, Kind: "spaces." + v1alpha1.GroupVersion.Group,
+			Namespace: z.target.Spaces[i].Namespace, Name: z.target.Spaces[i].Name})
+	}
 	z.dangers = dangersIn(scene, z.scenes())
 	for _, d := range z.dangers {
 		w.Dangers = append(w.Dangers, d)

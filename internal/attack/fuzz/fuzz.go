@@ -73,6 +73,8 @@ type World struct {
 	// Examples are harmless objects that owners may make in their Spaces, by kind; Changes are harmless edits of one by a subresource.
 	Examples map[string]map[string]any
 	Changes  map[string][]Edit
+	// Elsewhere are well-formed objects of kinds that belong in other places than Spaces.
+	Elsewhere map[string]map[string]any
 	// Existing objects, a few of each kind.
 	Existing []Existing
 	// Dangers to put into objects.

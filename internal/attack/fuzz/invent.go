@@ -151,9 +151,11 @@ func (f *Fuzzer) upon(k *Kind, v Verb, e *Existing) *Attempt {
 
 // object of a kind: the harmless one where there is one, or one that is made up.
 func (f *Fuzzer) object(k *Kind) map[string]any {
-	if example, known := f.world.Examples[k.String()]; known {
-		object, _ := clone(example).(map[string]any)
-		return object
+	for _, known := range []map[string]map[string]any{f.world.Examples, f.world.Elsewhere} {
+		if example, has := known[k.String()]; has {
+			object, _ := clone(example).(map[string]any)
+			return object
+		}
 	}
 	return (&maker{f.random, f.world.Schemas}).skeleton(k)
 }
