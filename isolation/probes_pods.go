@@ -158,7 +158,16 @@ func imageProbes(s *Setting) []Probe {
 	p := common
 	p.ID, p.Does = "debug-image", "add a debugging container with an image from any registry"
 	p.Request, p.Twin = debug(foreign), debug(orFallback(s.Image))
-	return append(list, p)
+	// Of a pod that is there nothing but images changes that a policy of images minds.
+	change := func(image string) *AdmissionRequest {
+		q := s.harmlessPod(func(p *corev1.PodSpec) { p.Containers[0].Image = image })
+		q.Operation, q.OldObject = "UPDATE", s.harmlessPod(nil).Object
+		return q
+	}
+	changed := common
+	changed.ID, changed.Does = "change-image", "change a pod that is there to an image from any registry"
+	changed.Request, changed.Twin = change(foreign), change(orFallback(s.Image))
+	return append(list, p, changed)
 }
 
 func orFallback(image string) string {
