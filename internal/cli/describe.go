@@ -103,6 +103,8 @@ type tenantFacts struct {
 	tenant  *v1alpha1.Tenant
 	spaces  []v1alpha1.Space
 	waivers []v1alpha1.Waiver
+	// report of the exact proof; nil where there is none.
+	report *v1alpha1.IsolationReport
 }
 
 func gatherTenant(ctx context.Context, c client.Client, name string) (*tenantFacts, error) {
@@ -126,6 +128,14 @@ func gatherTenant(ctx context.Context, c client.Client, name string) (*tenantFac
 		return nil, fmt.Errorf("list Waivers: %w", err)
 	}
 	facts.waivers = slices.DeleteFunc(waivers.Items, func(w v1alpha1.Waiver) bool { return w.Spec.Tenant != name })
+	report := &v1alpha1.IsolationReport{}
+	err = c.Get(ctx, client.ObjectKey{Name: name}, report)
+	switch {
+	case err == nil:
+		facts.report = report
+	case !apierrors.IsNotFound(err) && !meta.IsNoMatchError(err):
+		return nil, fmt.Errorf("read IsolationReport %s: %w", name, err)
+	}
 	return facts, nil
 }
 

@@ -83,6 +83,7 @@ func wellTenant(now time.Time) *tenantFacts {
 				Expires: metav1.NewTime(now.Add(time.Hour))},
 			Status: v1alpha1.WaiverStatus{Namespaces: []string{"shop--a"}},
 		}},
+		report: &v1alpha1.IsolationReport{Verdict: v1alpha1.Isolated, Time: metav1.NewTime(now.Add(-20 * time.Second)), Checks: make([]v1alpha1.CheckResult, 8)},
 	}
 }
 
@@ -101,6 +102,13 @@ func exposedTenant(now time.Time) *tenantFacts {
 	status.Conditions = conditions(3, "", "", "", v1alpha1.ReasonExposed, v1alpha1.ReasonExposed)
 	status.Proof.Verdict = v1alpha1.Exposed
 	status.Proof.Findings = []string{"rbac-enumerate: group shop-team: may list namespaces"}
+	facts.report.Verdict, facts.report.Exposed, facts.report.Waived = v1alpha1.Exposed, 6, 1
+	facts.report.Findings = append(facts.report.Findings,
+		v1alpha1.IsolationFinding{Code: "BH1003", Verdict: v1alpha1.Exposed, What: "group shop-team may get secrets in namespace ops", Fix: "delete RoleBinding ops/leak"},
+		v1alpha1.IsolationFinding{Code: "BH4002", Verdict: v1alpha1.Exposed, What: "somebody can run an image from any registry", Waiver: "old-images"})
+	for range 5 {
+		facts.report.Findings = append(facts.report.Findings, v1alpha1.IsolationFinding{Code: "BH3003", Verdict: v1alpha1.Exposed, What: "open on one side", Fix: "name the peers"})
+	}
 	broken := wellSpace("c")
 	broken.Status.Conditions = conditions(1, "", "", v1alpha1.ReasonApplyFailed, "", v1alpha1.ReasonApplyFailed)
 	closed := wellSpace("d")

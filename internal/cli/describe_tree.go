@@ -234,15 +234,19 @@ func drawWaivers(root *branch, v *tenantView) {
 func drawProof(root *branch, v *tenantView) {
 	proven := condition(v.Conditions, v1alpha1.ConditionProven)
 	if v.Proof == nil {
-		root.add(proven.mark(), "proof: %s", proven.text())
+		drawReport(root.add(proven.mark(), "proof: %s", proven.text()), v)
 		return
 	}
 	asked := fmt.Sprintf("%s: %d questions asked as the tenant's own identities, the last %s ago", v.Proof.Verdict, v.Proof.Asked, v.ProofAge)
 	if proven.Status == metav1.ConditionTrue {
-		root.add(markOK, "proof: %s", asked)
+		drawReport(root.add(markOK, "proof: %s", asked), v)
 		return
 	}
-	b := root.add(proven.mark(), "proof: %s", proven.text())
+	text := proven.text()
+	if proven.Status == metav1.ConditionFalse {
+		text = proven.Reason // what was found follows
+	}
+	b := root.add(proven.mark(), "proof: %s", text)
 	b.detailf("%s", asked)
 	for _, finding := range v.Proof.Findings {
 		m := markUnknown
@@ -250,5 +254,29 @@ func drawProof(root *branch, v *tenantView) {
 			m = markProblem
 		}
 		b.add(m, "%s", finding)
+	}
+	drawReport(b, v)
+}
+
+// drawReport adds what the exact proof says, the worst that it found first.
+func drawReport(b *branch, v *tenantView) {
+	if v.Report == nil {
+		return
+	}
+	b.detailf("%s: exact proof of %s over all that the cluster holds, %s old", v.Report.Verdict, plural(len(v.Report.Checks), "check"), v.ReportAge)
+	const most = 5
+	for i := range v.found() {
+		f := &v.Report.Findings[i]
+		switch {
+		case i == most:
+			b.add(markNote, "and %d more: `bulkhead prove %s`", int(v.Report.Exposed+v.Report.Unknown+v.Report.Waived)-most, v.Name)
+			return
+		case f.Waiver != "":
+			b.add(markNote, "%s accepted by Waiver %s: %s", f.Code, f.Waiver, f.What)
+		case f.Verdict == v1alpha1.Exposed:
+			b.add(markProblem, "%s %s", f.Code, f.What).detailf("-> %s", f.Fix)
+		default:
+			b.add(markUnknown, "%s %s", f.Code, f.What).detailf("-> %s", f.Fix)
+		}
 	}
 }

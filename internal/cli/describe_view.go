@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
 // tenantView is what is told of a tenant: the JSON and YAML form of `bulkhead describe`.
@@ -27,8 +29,11 @@ type tenantView struct {
 	Waivers    []waiverView                `json:"waivers"`
 	Proof      *v1alpha1.Proof             `json:"proof,omitempty"`
 	// ProofAge in words, as of when it was read.
-	ProofAge  string   `json:"proofAge,omitempty"`
-	Remaining []string `json:"remaining,omitempty"`
+	ProofAge string `json:"proofAge,omitempty"`
+	// Report of the exact proof, and its age in words.
+	Report    *v1alpha1.IsolationReport `json:"report,omitempty"`
+	ReportAge string                    `json:"reportAge,omitempty"`
+	Remaining []string                  `json:"remaining,omitempty"`
 }
 
 // conditionView is a condition; one that nobody has set, or not since the last change, is Unknown.
@@ -86,13 +91,16 @@ func viewTenant(facts *tenantFacts, now time.Time) *tenantView {
 	t := facts.tenant
 	v := &tenantView{
 		Name: t.Name, Owners: t.Spec.Owners, Decisions: t.Status.Decisions, NodeGroup: t.Status.NodeGroup,
-		Proof: t.Status.Proof, Remaining: t.Status.Remaining,
+		Proof: t.Status.Proof, Report: facts.report, Remaining: t.Status.Remaining,
 		Ready:      viewCondition(t.Status.Conditions, v1alpha1.ConditionReady, t.Generation),
 		Conditions: viewConditions(t.Status.Conditions, t.Generation),
 		Spaces:     []spaceView{}, Waivers: []waiverView{},
 	}
 	if v.Proof != nil {
 		v.ProofAge = now.Sub(v.Proof.Time.Time).Round(time.Second).String()
+	}
+	if v.Report != nil {
+		v.ReportAge = now.Sub(v.Report.Time.Time).Round(time.Second).String()
 	}
 	for i := range facts.spaces {
 		s := &facts.spaces[i]
@@ -156,7 +164,10 @@ func viewControls(v *tenantView) []controlView {
 		}
 		switch waived, exposed := v.waivedBy(c.ID), v.exposedBy(c.ID); {
 		case len(exposed) > 0:
-			view.State, view.Detail = controlExposed, strings.Join(exposed, "; ")
+			view.State, view.Detail = controlExposed, exposed[0]
+			if len(exposed) > 1 {
+				view.Detail += fmt.Sprintf("; and %d more, at the proof", len(exposed)-1)
+			}
 		case len(view.By) == 0:
 			view.State, view.Detail = controlNone, c.Needs
 		case waived != "":
@@ -193,16 +204,30 @@ func (v *tenantView) waivedBy(control string) string {
 	return strings.Join(texts, "; ")
 }
 
-// exposedBy returns the findings of an Exposed proof that are about a control.
+// exposedBy returns the findings of both proofs that are about a control.
 func (v *tenantView) exposedBy(control string) []string {
-	if v.Proof == nil || v.Proof.Verdict != v1alpha1.Exposed {
-		return nil
-	}
 	var about []string
-	for _, finding := range v.Proof.Findings {
-		if rest, ok := strings.CutPrefix(finding, control+":"); ok {
-			about = append(about, strings.TrimSpace(rest))
+	if v.Proof != nil && v.Proof.Verdict == v1alpha1.Exposed {
+		for _, finding := range v.Proof.Findings {
+			if rest, ok := strings.CutPrefix(finding, control+":"); ok {
+				about = append(about, strings.TrimSpace(rest))
+			}
+		}
+	}
+	for i := range v.found() {
+		f := &v.Report.Findings[i]
+		code, _, _ := isolation.CodeByID(f.Code)
+		if f.Verdict == v1alpha1.Exposed && f.Waiver == "" && slices.Contains(code.Controls, control) {
+			about = append(about, f.Code+" "+f.What)
 		}
 	}
 	return about
+}
+
+// found is what the exact proof found.
+func (v *tenantView) found() []v1alpha1.IsolationFinding {
+	if v.Report == nil {
+		return nil
+	}
+	return v.Report.Findings
 }
