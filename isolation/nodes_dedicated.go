@@ -151,6 +151,14 @@ func (n *nodeFindings) intrusions(g *nodeGroup, closed []int) []*attempt {
 			newAttempt("a toleration of every value of "+keys[0].Key, tolerating(n.plain.spec, keys...), n.kinds),
 			newAttempt("a toleration and a selector of "+n.labelText(g.tenant), selecting, n.kinds))
 	}
+	if labels := n.exemptingLabels(); len(labels) > 0 {
+		before := newLabelledAttempt("a plain pod", n.plain.spec, n.kinds, labels)
+		for _, a := range slices.Clone(attempts) {
+			evading := newLabelledAttempt(a.what+", and "+labelWords(labels)+", which policies pass over", a.spec, n.kinds, labels)
+			evading.before = before
+			attempts = append(attempts, evading)
+		}
+	}
 	return attempts
 }
 

@@ -34,7 +34,7 @@ type taking struct {
 
 func (p *proof) newEscalation() *escalation {
 	kinds, plain := workloadKinds(), plainPod(p.imageInUse())
-	e := &escalation{makers: &makers{proof: p, kinds: kinds, plain: newAttempt("a plain pod", plain, kinds), debugged: debugged(plain, plain)},
+	e := &escalation{makers: &makers{proof: p, kinds: kinds, plain: newAttempt("a plain pod", plain, kinds), debugged: debugged(plain, plain, nil)},
 		place: newPlacement(p.Nodes), nodeIndex: map[string]int{}, tenantsOn: make([]map[int]*snapshot.Pod, len(p.Nodes))}
 	e.classes = p.podClasses(e.place)
 	for i, n := range p.Nodes {

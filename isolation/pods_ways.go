@@ -3,6 +3,7 @@ package isolation
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -239,15 +240,19 @@ func (m *makers) ask(c *creator, w *making, a *attempt) []asked {
 	kind := w.kind.kind.Kind
 	q := &AdmissionRequest{Subject: w.subject, Operation: "CREATE", Kind: w.kind.kind,
 		Resource: w.kind.kind.GroupVersion().WithResource(w.kind.resource), Namespace: c.namespace, Name: "probe", Object: a.objects[kind]}
+	before := m.plain
+	if a.before != nil {
+		before = a.before
+	}
 	switch {
 	case w.debug:
-		q.Operation, q.Subresource, q.OldObject = "UPDATE", "ephemeralcontainers", m.plain.objects[kind]
+		q.Operation, q.Subresource, q.OldObject = "UPDATE", "ephemeralcontainers", before.objects[kind]
 		q.Object = m.debugged
 		if a.debugged != nil {
 			q.Object = a.debugged
 		}
 	case w.verb != "create":
-		q.Operation, q.OldObject = "UPDATE", m.plain.objects[kind]
+		q.Operation, q.OldObject = "UPDATE", before.objects[kind]
 	}
 	answers := []asked{{m.Admission.Admit(q), kind == "Pod" && !w.debug}}
 	if w.kind.controller != "" {
@@ -260,7 +265,7 @@ func (m *makers) ask(c *creator, w *making, a *attempt) []asked {
 
 // debugged is the plain pod with a container in it for debugging that may what the hostile pod's container may; nil where
 // the hostile pod is more than that. Volumes, host namespaces, ports and probes are the pod's, and never change.
-func debugged(plain, hostile *corev1.PodSpec) *corev1.Pod {
+func debugged(plain, hostile *corev1.PodSpec, labels map[string]string) *corev1.Pod {
 	same := hostile.DeepCopy()
 	same.Containers[0].SecurityContext = plain.Containers[0].SecurityContext
 	if !reflect.DeepEqual(same, plain) {
@@ -268,6 +273,7 @@ func debugged(plain, hostile *corev1.PodSpec) *corev1.Pod {
 	}
 	pod := &corev1.Pod{TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
 		ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{"app": "probe"}}, Spec: *plain}
+	maps.Copy(pod.Labels, labels)
 	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 		Name: "probe-debug", Image: hostile.Containers[0].Image, ImagePullPolicy: corev1.PullAlways,
 		TerminationMessagePath: corev1.TerminationMessagePathDefault, TerminationMessagePolicy: corev1.TerminationMessageReadFile,

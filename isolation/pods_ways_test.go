@@ -59,6 +59,16 @@ func TestEveryWayToAPodIsTried(t *testing.T) {
 	const deployment = "\n---\n{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: a}, spec: {template: {metadata: {labels: {a: b}}, spec: " + hardenedPod + "}}}\n"
 	const job = "\n---\n{apiVersion: batch/v1, kind: Job, metadata: {name: once, namespace: a}, spec: {template: {spec: " + hardenedPod + "}}}\n"
 	const pod = "\n---\n{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: a}, spec: " + hardenedPod + "}\n"
+	const exempt = "matchConstraints: {objectSelector: {matchExpressions: [{key: trusted, operator: NotIn, values: ['yes']}]}, "
+	const hook = `
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: gate}
+webhooks:
+- {name: gate.example, admissionReviewVersions: [v1], sideEffects: None, failurePolicy: Fail, clientConfig: {url: "https://gate.example"},
+  objectSelector: {matchExpressions: [{key: trusted, operator: DoesNotExist}]}, rules: [{operations: ["*"], apiGroups: [""], apiVersions: [v1], resources: ["pods"]}]}
+`
 	const oldNode = "\n---\n{apiVersion: v1, kind: Node, metadata: {name: n2}, status: {nodeInfo: {kubeletVersion: v1.35.1}}}\n"
 	rule := func(verbs, group, resource string) string {
 		return fmt.Sprintf(`{verbs: [%s], apiGroups: ["%s"], resources: [%s]}`, verbs, group, resource)
@@ -76,6 +86,10 @@ func TestEveryWayToAPodIsTried(t *testing.T) {
 		{"a policy looks at containers for debugging", mayDo("privileged", debugging) + policy("[CREATE, UPDATE]", "[pods, pods/ephemeralcontainers]", "true", withDebugging), ""},
 		{"Pod Security looks at them too", mayDo("baseline", debugging), ""},
 		{"a policy passes controllers over", mayDo("privileged", rule("create", "", "pods")+", "+making) + policy("[CREATE]", "[pods]", notControllers, ""), "may create a Deployment with a privileged container"},
+		{"a policy passes over who bears a label", mayDo("privileged", rule("create", "", "pods")) + strings.Replace(policy("[CREATE]", "[pods]", "true", ""), "matchConstraints: {", exempt, 1), "label trusted=yes, which policies pass over"},
+		{"and another one does not", mayDo("privileged", rule("create", "", "pods")) + strings.Replace(policy("[CREATE]", "[pods]", "true", ""), "matchConstraints: {", exempt, 1) +
+			strings.ReplaceAll(policy("[CREATE]", "[pods]", "true", ""), "harmless", "harmless-too"), ""},
+		{"a webhook passes over who bears a label", mayDo("privileged", rule("create", "", "pods")) + hook, "label trusted=true, which policies pass over"},
 		{"and nobody may make workloads", mayDo("privileged", rule("create", "", "pods")) + policy("[CREATE]", "[pods]", notControllers, ""), ""},
 		{"Pod Security passes nobody over", mayDo("baseline", rule("create", "", "pods")+", "+making), ""},
 		{"a workload may be changed", mayDo("privileged", rule("patch", "apps", "deployments")) + deployment, "may change a Deployment to have a privileged container"},
