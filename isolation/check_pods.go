@@ -26,9 +26,9 @@ var codeOfGain = [...]string{gainsSurface: "BH2005", gainsNotice: "BH2004", gain
 //   - A tenant can create what RBAC lets its subjects create and admission does not refuse (hostilePods): as a pod, as the
 //     template of every kind of workload whose controller then makes the pod, by changing the template of a workload that is
 //     there, and as a container for debugging in a pod that is there (pods/ephemeralcontainers). A policy may know one of
-//     these and forget another, or pass over who bears a label. Of a pod that is there nothing else changes that is a way out: only images, which are the
-//     tenant's already, and by pods/resize its amounts of cpu and memory. Unmasked /proc is not tried, as the API server
-//     has it in user namespaces only.
+//     these and forget another, or pass over who bears a label. Of a pod that is there nothing else changes that is a way
+//     out: only images, which are the tenant's already, and by pods/resize its amounts of cpu and memory. Unmasked /proc is
+//     not tried, as the API server has it in user namespaces only.
 //   - The platform's own pods may be privileged: that tenants cannot exec into or change them is shown by check rbac.
 //
 // Not judged, because a pod's spec does not say it: devices that device plugins and resource claims hand out, faults in
