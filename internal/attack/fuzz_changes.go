@@ -104,6 +104,7 @@ func changes(before, after *inventory, since time.Time) ([]Change, []Exclusion) 
 	for _, key := range after.sorted() {
 		now, was := after.objects[key], before.objects[key]
 		what := ""
+		writers, ours := writersOf(&now.metadata, since)
 		switch {
 		case was.uid == "":
 			what = "was made"
@@ -114,13 +115,12 @@ func changes(before, after *inventory, since time.Time) ([]Change, []Exclusion) 
 			what = "was changed"
 		default:
 			rule := ruleOf(key)
-			if rule == "" {
-				what = "was written, and reads as before"
+			if rule == "" || ours {
+				what = "was written, and reads as before in all that is compared"
 			}
 			passed[rule]++
 		}
 		if what != "" {
-			writers, ours := writersOf(&now.metadata, since)
 			found = append(found, Change{Object: key.String(), What: what, Writers: writers, Trace: now.trace || ours})
 		}
 	}

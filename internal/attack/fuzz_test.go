@@ -105,7 +105,8 @@ func TestComparison(t *testing.T) {
 	ctx := t.Context()
 	victim := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "victim"}, Data: map[string]string{"a": "b"}}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "secret"}}
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "lease"}}
+	// With a field to begin with: of an object that had none, the API server notes no writers later on.
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "lease"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: new("x")}}
 	own := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "own"}}
 	for _, o := range []client.Object{victim, secret, lease, own} {
 		must(t, admin.Create(ctx, o))
@@ -147,6 +148,9 @@ func TestComparison(t *testing.T) {
 		{"what Bulkhead keeps in the tenant's namespace", patch(policy, `{"spec":{"policyTypes":["Ingress"]}}`), v1alpha1.Unknown, "networkpolicies.networking.k8s.io try-compare--web/bulkhead-default was changed"},
 		{"a lease that is renewed", patch(lease, `{"spec":{"renewTime":"2026-01-01T00:00:00.000000Z"}}`), v1alpha1.Isolated, ""},
 		{"a lease that is changed", patch(lease, `{"spec":{"leaseDurationSeconds":9}}`), v1alpha1.Unknown, "leases.coordination.k8s.io try-compare-rival--web/lease was changed"},
+		{"a lease that the attacks renew", func(t *testing.T) {
+			must(t, admin.Patch(ctx, lease, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"holderIdentity":"me"}}`)), client.FieldOwner(fieldManager)))
+		}, v1alpha1.Exposed, "leases.coordination.k8s.io try-compare-rival--web/lease was written"},
 		{"the tenant's own", patch(own, `{"data":{"a":"try-compare-run"}}`), v1alpha1.Isolated, ""},
 		{"gone", func(t *testing.T) { must(t, admin.Delete(ctx, victim)) }, v1alpha1.Unknown, "configmaps try-compare-rival--web/victim is gone"},
 	} {
