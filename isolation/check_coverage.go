@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// codeNotRead is the code of whatever is Unknown because a kind was not read.
-const codeNotRead = "BH7001"
+// CodeNotRead is the code of whatever is Unknown because a kind was not read.
+const CodeNotRead = "BH7001"
 
 // Coverage: the proof itself. A kind that could not be listed is Unknown by name, for every check that needs it; a
 // namespace that objects lie in and nobody listed is Unknown; a snapshot that is older than its freshness says nothing
@@ -15,7 +15,7 @@ func coverageCheck() Check {
 	return Check{
 		ID: "coverage", Title: "The proof is fresh and complete",
 		Codes: []Code{
-			{ID: codeNotRead, Title: "A kind of object could not be read", Severity: High,
+			{ID: CodeNotRead, Title: "A kind of object could not be read", Severity: High,
 				Why:      "What nobody read may hold anything. Every check that needs the kind is Unknown where it finds nothing exposed.",
 				Fix:      "Let the reader list the kind in all namespaces; `bulkhead check --rights` says which rights that takes. Offline, give the files that hold it.",
 				Mappings: []string{"K10"}},

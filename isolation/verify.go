@@ -89,7 +89,7 @@ func (p *proof) outcomeOf(c *Check) outcome {
 	}
 	for _, missing := range p.Missing {
 		if missing.Kind == "*" || slices.Contains(c.Needs, missing.Kind) {
-			findings = append(findings, Finding{Code: codeNotRead, Verdict: Unknown, Severity: High, From: EveryTenant, To: EveryTenant,
+			findings = append(findings, Finding{Code: CodeNotRead, Verdict: Unknown, Severity: High, From: EveryTenant, To: EveryTenant,
 				What: fmt.Sprintf("%s needs every %s, which could not be read: %s", c.ID, missing.Kind, missing.Why),
 				Fix:  "let the reader list " + missing.Kind + " in all namespaces, or give the files that hold them"})
 		}

@@ -101,6 +101,9 @@ const shownBlamed = 6
 // the others say.
 const shownAlike = 3
 
+// shownNotRead is how many kinds that could not be read are printed without -v: each is unknown by its name.
+const shownNotRead = 20
+
 // writeProofFindings tells every finding by check: the check first that has the worst one, and in it the worst first.
 func (o *proveOptions) writeProofFindings(b *strings.Builder, paint paint, p *proven) {
 	for _, check := range checksByWorst(p.report) {
@@ -118,8 +121,12 @@ func (o *proveOptions) writeProofFindings(b *strings.Builder, paint paint, p *pr
 }
 
 func (o *proveOptions) writeAlike(b *strings.Builder, paint paint, findings []*isolation.Finding) {
+	most := shownAlike
+	if findings[0].Code == isolation.CodeNotRead {
+		most = shownNotRead
+	}
 	for i, f := range findings {
-		if i == shownAlike && len(findings) > shownAlike+1 && !o.Verbose() {
+		if i == most && len(findings) > most+1 && !o.Verbose() {
 			tenants := map[string]bool{}
 			for _, more := range findings[i:] {
 				tenants[more.From] = true
