@@ -45,6 +45,8 @@ const (
 	provers = 4
 	// shutdown is how long running reconciles are given to end; each may be cut off at any point without harm.
 	shutdown = 3 * time.Second
+	// lookBack is how often it is asked whether the store went back in time: one small request.
+	lookBack = 5 * time.Second
 )
 
 // Options of the controllers' process.
@@ -189,6 +191,9 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		if err := r.setup(mgr, controller.Options{MaxConcurrentReconciles: r.many}); err != nil {
 			return fmt.Errorf("set up controller %s: %w", r.name, err)
 		}
+	}
+	if err := mgr.Add(&history{live: mgr.GetAPIReader(), every: lookBack}); err != nil {
+		return fmt.Errorf("watch for a store that goes back: %w", err)
 	}
 	return mgr.Add(&metricsRegistration{collectors: append(counters.Collectors(), &census{reader: mgr.GetClient(), clock: o.Clock})})
 }

@@ -27,6 +27,10 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	if !controllerutil.ContainsFinalizer(p.space, v1alpha1.Finalizer) {
 		return true, nil
 	}
+	marked, err := observe.Marked(ctx, r.Live, p.space)
+	if err != nil || !marked {
+		return true, err
+	}
 	swept, err := r.sweptAway(ctx, p)
 	if err != nil {
 		return true, err

@@ -27,6 +27,10 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	if !controllerutil.ContainsFinalizer(p.tenant, v1alpha1.Finalizer) {
 		return true, nil
 	}
+	marked, err := observe.Marked(ctx, r.Live, p.tenant)
+	if err != nil || !marked {
+		return true, err
+	}
 	swept, err := r.sweptAway(ctx)
 	if err != nil {
 		return true, err
