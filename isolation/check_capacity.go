@@ -41,6 +41,8 @@ func capacityCheck() Check {
 				"Match everything that acts for the tenant by one FlowSchema without a distinguisher."),
 			code("BH5005", "A level does not keep its flows apart", Medium, "Without enough queues, or with none, a flood of one tenant is everybody's.",
 				"Let the level queue, with many more queues than a hand has, and leave more than half of the seats to others."),
+			code("BH5007", "A tenant waits among everybody", Medium, "On a level that is not the tenants', a flood delays whoever else is there, and theirs the tenant.",
+				"Send the tenant's FlowSchema to the tenants' priority level, and before those that take everybody's requests."),
 			code("BH5006", "An object that keeps the API server fair is not there", Medium, "What it kept apart falls together with the rest.",
 				"Put it back as the platform renders it."),
 		},
@@ -277,8 +279,14 @@ func (c *capacity) judge(t *snapshot.Tenant, s Subject, at *landing) []Finding {
 	if at.byWhat != "" {
 		return []Finding{c.finding("BH5004", t.Name, EveryTenant, at, fmt.Sprintf("requests of %s are a flow of their own (%s) on priority level %s: the tenant gets a share for each", s.User, at.byWhat, level))}
 	}
+	if meant := (Object{Kind: "PriorityLevelConfiguration", Name: tenantsLevel}); c.expected[meant] && level != tenantsLevel {
+		return []Finding{c.finding("BH5007", t.Name, EveryTenant, at, fmt.Sprintf("requests of %s are on priority level %s, not on the tenants' own", s.User, level))}
+	}
 	return nil
 }
+
+// tenantsLevel is where Bulkhead puts the requests of tenants, and nobody else's.
+const tenantsLevel = "bulkhead-tenants"
 
 // finding blames the FlowSchema that takes the request, behind the one that should have taken it.
 func (c *capacity) finding(code, tenant, to string, at *landing, what string) Finding {
@@ -286,7 +294,7 @@ func (c *capacity) finding(code, tenant, to string, at *landing, what string) Fi
 	f := Finding{Code: code, Verdict: Exposed, From: tenant, To: to, What: what, Blame: []Object{taken},
 		Witness: []Step{{taken, fmt.Sprintf("takes them, with precedence %d, to priority level %s", at.schema.Spec.MatchingPrecedence, at.level.Name)}}}
 	if meant := (Object{Kind: "FlowSchema", Name: "bulkhead-tenant-" + tenant}); c.expected[meant] && meant != taken {
-		f.Blame = []Object{meant, taken, {Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants"}}
+		f.Blame = []Object{meant, taken, {Kind: "PriorityLevelConfiguration", Name: tenantsLevel}}
 	}
 	if level := (Object{Kind: "PriorityLevelConfiguration", Name: at.level.Name}); code == "BH5001" && at.level.Name != flowcontrolv1.PriorityLevelConfigurationNameExempt {
 		f.Blame = append([]Object{level}, f.Blame...) // a level that should have limits

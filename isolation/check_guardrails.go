@@ -31,6 +31,7 @@ func guardrailsCheck() Check {
 			findings = append(findings, g.marks()...)
 			findings = append(findings, g.shares()...)
 			findings = append(findings, g.webhooks()...)
+			findings = append(findings, g.altered(findings)...)
 			return findings, g.considered()
 		},
 	}

@@ -68,6 +68,10 @@ func rbacClusterCodes() []Code {
 			"Lists of namespaces, nodes or volumes are a list of customers.", "rbac-enumerate"),
 		code(codeSharedKind, "A tenant changes what everyone uses", High,
 			"Cluster-scoped objects have no tenant: what one changes, all have.", "rbac-own"),
+		{ID: codeWithheld, Title: "A tenant has more rights at home than it was given", Severity: Low,
+			Why:      "Bulkhead keeps these rights from owners: with them, one control stands alone, or what controllers alone write is not theirs any more.",
+			Fix:      "Take the rule out of the role, or the subject out of the binding.",
+			Controls: []string{"rbac-escalate", "guardrail", "service-expose", "scheduling", "audit"}, Mappings: []string{"K02"}},
 		code(codePath, "A tenant reads what the API server tells of itself", Low,
 			"Metrics, logs and debug paths name namespaces and requests of others.", "rbac-enumerate"),
 	}

@@ -199,7 +199,20 @@ func (g *guardrails) finding(c *cause, list []*shown) Finding {
 		f.What = fmt.Sprintf("in %s, whoever is given the right by mistake can %s", few(where, "namespace"), strings.Join(does, "; "))
 	}
 	f.Witness = append([]Step{{Does: fmt.Sprintf("%s sends %s %s: probe %s", worst.subject.User, worst.probe.Request.Operation, worst.probe.Request.Resource.Resource, worst.probe.ID)}}, worst.steps...)
+	f.Requests = sentBy(list)
 	return f
+}
+
+// sentBy are the probes that admission let through, as they were sent. One that something else still refuses is none.
+func sentBy(list []*shown) []Request {
+	var requests []Request
+	for _, s := range list {
+		if s.let {
+			q := s.probe.Request.in(s.namespace, s.subject)
+			requests = append(requests, Request{Subject: s.subject, Attributes: q.attributes(), Write: q})
+		}
+	}
+	return requests
 }
 
 func distinct(list []string) []string {

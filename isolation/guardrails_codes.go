@@ -69,5 +69,16 @@ func shareCodes() []Code {
 			Why: "What admission answers hangs on what is not known here, or a harmless object is refused as well.", Fix: "Give what the finding names as missing."},
 		{ID: "BH4020", Title: "Marks that policies go by are not as rendered", Severity: High, Controls: []string{"guardrail"}, Mappings: []string{"K04"},
 			Why: "Labels and annotations of a namespace decide which policies hold there and what they allow.", Fix: "Put the labels and annotations back as the platform renders them."},
+		{ID: "BH4021", Title: "An admission policy is not as rendered", Severity: Medium, Mappings: []string{"K04"},
+			Controls: []string{"guardrail", "pod-security", "images", "token", "runtime", "node-affinity", "scheduling", "priority", "storage",
+				"network-default", "network-metadata", "service-expose", "rbac-escalate", "audit"},
+			Why: "Requests are tried by sample: a policy that was changed may refuse those and still let others pass.",
+			Fix: "Put the policy and its binding back as the platform renders them."},
+		admitted("BH4022", "service-expose", "A namespace may take more ports and load balancers than were given",
+			"A port of every node, or an address of its own, reaches past the cluster's edge.",
+			"Give the namespace a ResourceQuota that bounds services.nodeports and services.loadbalancers by what the tenant has.", Medium, "K06", "MTB-PL1-CC-FNS-2"),
+		admitted("BH4023", "network-metadata", "A tenant may open the way to the cloud's credentials",
+			"Whoever reads the metadata service has the node's identity at the cloud.",
+			"Refuse NetworkPolicies with egress to link-local addresses.", High, "K05", "K08"),
 	}
 }

@@ -73,8 +73,9 @@ func (g *guardrails) share(t *snapshot.Tenant, ns string, quotas []*corev1.Resou
 		return []Finding{{Code: "BH4013", Verdict: Exposed, From: t.Name, To: EveryTenant,
 			What: fmt.Sprintf("in namespace %s, %s", ns, words), Witness: []Step{{blamed, words}}, Blame: []Object{blamed}}}
 	}
+	beyond := exposing(t, ns, creatable, hard, blamed)
 	if len(hard) == 0 {
-		return finding("no ResourceQuota bounds anything")
+		return append(beyond, finding("no ResourceQuota bounds anything")...)
 	}
 	var unbounded []string
 	for _, need := range g.needed(t, creatable) {
@@ -88,9 +89,30 @@ func (g *guardrails) share(t *snapshot.Tenant, ns string, quotas []*corev1.Resou
 		if n := len(unbounded); n > 6 {
 			words += fmt.Sprintf(" (%d kinds)", n)
 		}
-		return finding(words)
+		return append(beyond, finding(words)...)
 	}
-	return nil
+	return beyond
+}
+
+// exposing looks whether a namespace may take more node ports and load balancers than its whole tenant has.
+func exposing(t *snapshot.Tenant, ns string, creatable [][]string, hard corev1.ResourceList, blamed Object) []Finding {
+	if !slices.ContainsFunc(creatable, func(row []string) bool { return row[0] == "count/services" }) {
+		return nil
+	}
+	var beyond []string
+	for _, key := range []corev1.ResourceName{corev1.ResourceServicesLoadBalancers, corev1.ResourceServicesNodePorts} {
+		has, declared := t.Quota[key]
+		bound, bounded := hard[key]
+		if declared && (!bounded || bound.Cmp(has) > 0) {
+			beyond = append(beyond, fmt.Sprintf("more of %s than the %s that the tenant has", key, has.String()))
+		}
+	}
+	if len(beyond) == 0 {
+		return nil
+	}
+	words := "may be taken: " + strings.Join(beyond, ", ")
+	return []Finding{{Code: "BH4022", Verdict: Exposed, From: t.Name, To: EveryTenant, What: "in namespace " + ns + ", " + words,
+		Witness: []Step{{blamed, "lets it: " + words}}, Blame: []Object{blamed}}}
 }
 
 // effective is what binds: what the quota's controller has taken over, where it has looked at all.

@@ -129,6 +129,9 @@ func networkProbes() []Probe {
 	} {
 		p := common
 		p.ID, p.Does, p.Severity, p.Request, p.Twin = c.id, c.does+" by a NetworkPolicy of its own", c.severity, policy(c.hostile), policy(c.twins)
+		if p.ID == "open-egress-metadata" {
+			p.Control, p.Code = "network-metadata", "BH4023"
+		}
 		list = append(list, p)
 	}
 	return list
@@ -206,7 +209,7 @@ func guardrailProbes() []Probe {
 	stranger.ID, stranger.Does = "bind-stranger", "give its rights to a service account of another namespace"
 	stranger.Request = binding(own, rbacv1.Subject{Kind: "ServiceAccount", Namespace: otherTenant, Name: "default"})
 	role.ID, role.Does = "bind-cluster-role", "bind a role of the cluster that is not for tenants"
-	role.Request = binding(rbacv1.RoleRef{Kind: "ClusterRole", Name: "cluster-admin"}, person)
+	role.Request = binding(rbacv1.RoleRef{Kind: "ClusterRole", Name: "system:basic-user"}, person) // everybody has it, so that RBAC has nothing against it
 	marks := Probe{Control: "guardrail", Code: "BH4011", Severity: Medium, Twin: config(nil)}
 	managed, foreign := marks, marks
 	managed.ID, managed.Does, managed.Carriers = "forge-managed", "forge an object of the platform's", []string{"bulkhead-managed-objects"}
@@ -258,7 +261,8 @@ func spaceProbe(protected bool) Probe {
 		if len(finalizers) > 0 {
 			metadata["finalizers"] = finalizers
 		}
-		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Space", "metadata": metadata, "spec": map[string]any{}}}
+		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Space", "metadata": metadata,
+			"spec": map[string]any{"workload": probeName}}}
 	}
 	kept := creation("bulkhead.dev", "v1alpha1", "Space", "spaces", space("bulkhead.dev/offboarding"))
 	p := Probe{Control: "guardrail", Code: "BH4011", Severity: Medium, Carriers: []string{"bulkhead-protected"}}

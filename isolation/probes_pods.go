@@ -81,7 +81,9 @@ func hostProbes(s *Setting) []Probe {
 		{id: "capability", does: "add the capability SYS_ADMIN", change: container(func(c *corev1.SecurityContext) {
 			c.Capabilities = &corev1.Capabilities{Add: []corev1.Capability{"SYS_ADMIN"}}
 		})},
-		{id: "unmasked-proc", does: "unmask /proc", severity: High, change: container(func(c *corev1.SecurityContext) { c.ProcMount = new(corev1.UnmaskedProcMount) })},
+		{id: "unmasked-proc", does: "unmask /proc", severity: High, change: func(p *corev1.PodSpec) {
+			p.HostUsers, p.Containers[0].SecurityContext.ProcMount = new(false), new(corev1.UnmaskedProcMount) // without a user namespace it is not valid
+		}},
 		{id: "host-port", does: "take a port of the node", severity: Medium, change: func(p *corev1.PodSpec) {
 			p.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 8080, HostPort: 8080, Protocol: corev1.ProtocolTCP}}
 		}},

@@ -20,6 +20,8 @@ type rbacReach struct {
 	pods   map[string][]*snapshot.Pod
 	tokens map[string]map[string][]string // namespace, secret, service accounts
 	fence  fence
+	// fenced are the namespaces that Bulkhead made, and whether each is a home.
+	fenced map[string]bool
 	// rolesIn are the Roles by namespace.
 	rolesIn map[string][]*role
 	// guarded says that the snapshot holds something that could refuse a request.
@@ -33,7 +35,7 @@ type rbacReach struct {
 
 func newRBACReach(s *snapshot.Snapshot, r *RBAC, admission Admission, owner map[string]string) *rbacReach {
 	reach := &rbacReach{RBAC: r, snapshot: s, admission: admission, owner: owner, compiler: newCompiler(r), members: membersOf(r, s, owner),
-		pods: map[string][]*snapshot.Pod{}, tokens: map[string]map[string][]string{}, fence: fenceOf(s),
+		pods: map[string][]*snapshot.Pod{}, tokens: map[string]map[string][]string{}, fence: fenceOf(s), fenced: fencedIn(s),
 		guarded: len(s.ValidatingPolicies)+len(s.ValidatingWebhooks)+len(s.MutatingPolicies)+len(s.MutatingWebhooks)+len(s.Missing) > 0}
 	reach.whole = &role{rules: wholeRules()}
 	reach.compiler.byRole[reach.whole] = reach.compiler.powersOf(reach.whole.rules)
@@ -198,6 +200,9 @@ func (c *closure) take(n *node, g *grant, mine *[]contribution) {
 	list, own := powers.all, scope != "" && c.tenant != EveryTenant && c.owner[scope] == c.tenant
 	if own {
 		list = powers.own
+	}
+	if own {
+		c.keep(n, g, scope)
 	}
 	for i := range list {
 		h := &list[i]

@@ -31,18 +31,22 @@ type powers struct {
 	own []held
 	// parts is what of it gives something only together with others.
 	parts []held
+	// withheld is what no owner should have in its Spaces, withheldHome in its home.
+	withheld, withheldHome []held
 	// everything says that no verb and no resource is left out.
 	everything bool
 }
 
 // compiler turns roles into powers, each distinct list of rules once.
 type compiler struct {
-	rights  []right
-	index   map[string][]*right // by group/resource
-	kinds   kinds
-	generic genericRights
-	done    map[string]*powers
-	byRole  map[*role]*powers
+	rights []right
+	// withheld are the rights that owners should not have in their Spaces, withheldHome in their homes.
+	withheld, withheldHome []right
+	index                  map[string][]*right // by group/resource
+	kinds                  kinds
+	generic                genericRights
+	done                   map[string]*powers
+	byRole                 map[*role]*powers
 }
 
 // genericRights judge what the table does not list, by its kind.
@@ -52,7 +56,7 @@ type genericRights struct {
 }
 
 func newCompiler(r *RBAC) *compiler {
-	c := &compiler{rights: tableOfRights(), index: map[string][]*right{}, kinds: newKinds(), done: map[string]*powers{}}
+	c := &compiler{rights: tableOfRights(), withheld: withheldRights(false), withheldHome: withheldRights(true), index: map[string][]*right{}, kinds: newKinds(), done: map[string]*powers{}}
 	for i := range c.rights {
 		key := c.rights[i].group + "/" + c.rights[i].resource
 		c.index[key] = append(c.index[key], &c.rights[i])
@@ -93,6 +97,7 @@ func (c *compiler) powersOf(rules []rbacv1.PolicyRule) *powers {
 			p.parts = append(p.parts, h)
 		}
 	}
+	p.withheld, p.withheldHome = withheldBy(rules, c.withheld), withheldBy(rules, c.withheldHome)
 	c.done[key] = p
 	return p
 }

@@ -235,7 +235,7 @@ func (g *gain) fix() string {
 
 // finding is the gain as a finding.
 func (g *gain) finding() Finding {
-	f := Finding{Code: g.code, Verdict: Exposed, From: g.from, To: g.to, What: g.sentence(), Witness: g.witness(), Blame: g.blamed(), Fix: g.fix()}
+	f := Finding{Code: g.code, Verdict: Exposed, From: g.from, To: g.to, What: g.sentence(), Witness: g.witness(), Blame: g.blamed(), Fix: g.fix(), Requests: g.requests()}
 	if g.maybe != "" {
 		f.Verdict = Unknown
 	}

@@ -25,6 +25,7 @@ const (
 	codeWhatKind   = "BH1019"
 	codeDangling   = "BH1020"
 	codeConnect    = "BH1021"
+	codeWithheld   = "BH1022"
 )
 
 // reachesAs says what holding a right leads on to.

@@ -88,8 +88,20 @@ type Finding struct {
 	Blame []Object `json:"blame,omitempty"`
 	// Fix is the least change that ends it.
 	Fix string `json:"fix,omitempty"`
+	// Requests show it: each is let through now, and would be refused if all were well. Empty where no request shows it, such as
+	// where packets would have to be sent. They are for whoever wants to try, and not part of what is written.
+	Requests []Request `json:"-"`
 	// Waiver that accepts the finding; then it is shown and counted but not held against the tenant.
 	Waiver string `json:"waiver,omitempty"`
+}
+
+// Request is one that the API server lets through.
+type Request struct {
+	Subject Subject
+	// Attributes that the authorizer is asked about.
+	Attributes Attributes
+	// Write is what admission is asked about next; nil where the right alone is what the finding says.
+	Write *AdmissionRequest
 }
 
 // Step is one step of a witness.

@@ -2,10 +2,12 @@ package isolation
 
 import (
 	"fmt"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -31,6 +33,8 @@ type Expected struct {
 	Object  Object
 	// Labels and Annotations that a Namespace must have, since policies go by them; nil for other objects.
 	Labels, Annotations map[string]string
+	// Rendered is an admission policy, or a binding of one, as it must be; nil for other objects.
+	Rendered runtime.Object
 }
 
 // proof is what checks work on.
@@ -61,7 +65,7 @@ func newProof(s *snapshot.Snapshot, o Options) *proof {
 		o.Now = s.Time
 	}
 	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
+		o.Workers = goruntime.GOMAXPROCS(0)
 	}
 	p := &proof{Snapshot: s, Options: o, owner: map[string]string{}}
 	for _, t := range s.Tenants {

@@ -223,8 +223,9 @@ func rightsMutants() []mutant {
 		behind(grant("rbac-escalate", "may bind", rule("rbac.authorization.k8s.io", "clusterroles", "bind")),
 			"a ClusterRole can only be bound by a RoleBinding here, and policy bulkhead-role-bindings lets none but the owners' own and view be bound"),
 		grant("scheduling", "may bind pods", rule("", "pods/binding", "create")),
-		behind(grant("guardrail", "may write quotas", rule("", "resourcequotas", "update", "patch", "delete")),
-			"policy bulkhead-managed-objects refuses changes of the quotas that Bulkhead made, and more quotas only bound more"),
+		grant("guardrail", "may write quotas", rule("", "resourcequotas", "update", "patch", "delete")),
+		grant("audit", "may write events", rule("", "events", "create")),
+		grant("rbac-escalate", "may connect by the API server", rule("", "pods/proxy", "get")),
 		grant("guardrail", "may change guardrails", rule("bulkhead.dev", "guardrails", "change")),
 	}
 }

@@ -69,7 +69,7 @@ func (r *Runner) Fuzz(ctx context.Context, target *Target, o *FuzzOptions) (*Rep
 	if err != nil {
 		return nil, err
 	}
-	sweepers := (&trial{runner: r}).sweepers(z.subjects[:z.owners], target)
+	sweepers := (&Trial{runner: r}).sweepersOf(z.subjects[:z.owners], target)
 	if err := r.sweep(ctx, sweepers); err != nil {
 		return nil, fmt.Errorf("clean up after earlier runs: %w", err)
 	}
@@ -95,7 +95,7 @@ func (r *Runner) Fuzz(ctx context.Context, target *Target, o *FuzzOptions) (*Rep
 }
 
 func (r *Runner) newFuzzing(ctx context.Context, target *Target, seed uint64) (*fuzzing, error) {
-	seen, err := r.server.look(ctx, target.Tenant)
+	seen, err := r.server.look(ctx, target.Tenant, nil)
 	if err != nil {
 		return nil, err
 	}

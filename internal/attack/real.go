@@ -33,7 +33,7 @@ func (a *Ask) String() string {
 }
 
 // real carries a request out. It refuses to when it is neither a read nor the making of what bears the mark.
-func (t *trial) real(ctx context.Context, scene *Scene, r *Real) Answer {
+func (t *Trial) real(ctx context.Context, scene *Scene, r *Real) Answer {
 	if !r.Request.reads() && !r.Request.creates() {
 		return problem("the attack would change what is not its own: %s", &r.Request)
 	}
@@ -41,6 +41,7 @@ func (t *trial) real(ctx context.Context, scene *Scene, r *Real) Answer {
 	if !answer.Allowed || object == nil || r.Request.reads() {
 		return answer
 	}
+	defer t.remove(ctx, &scene.Subject, &r.Request, object)
 	made := *scene
 	made.Target = object
 	if r.Then != nil {
@@ -53,12 +54,11 @@ func (t *trial) real(ctx context.Context, scene *Scene, r *Real) Answer {
 	if r.Pods {
 		answer = t.pods(ctx, &made)
 	}
-	t.remove(ctx, &scene.Subject, &r.Request, object)
 	return answer
 }
 
 // pods waits for the first pod of a workload, or for its controller's word on why there is none.
-func (t *trial) pods(ctx context.Context, made *Scene) Answer {
+func (t *Trial) pods(ctx context.Context, made *Scene) Answer {
 	answer := problem("within %s, neither a pod came nor a word on why there is none: are the controllers of workloads running?", podsWithin)
 	_ = wait.PollUntilContextTimeout(ctx, podsEvery, podsWithin, true, func(ctx context.Context) (bool, error) {
 		var pods corev1.PodList
@@ -104,7 +104,7 @@ func failedCreate(message string, subject Subject) Answer {
 }
 
 // read lists, as the subject, what is in the Space: the mark and the names tell what is the attack's own.
-func (t *trial) read(ctx context.Context, made *Scene, resource string, into any) (why string) {
+func (t *Trial) read(ctx context.Context, made *Scene, resource string, into any) (why string) {
 	request := &Request{Verb: "list", Version: "v1", Namespace: made.Namespace(), Resource: resource}
 	if resource == "pods" {
 		request.Selector = labelAttack + "=" + t.runner.Run

@@ -3,6 +3,7 @@ package attack
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,28 +50,60 @@ type Target struct {
 // Try tries attacks on a target and cleans up, also when ctx ends: what was not tried then is Unknown. The results stand in the
 // order of the attacks. The error is not nil when something that the run made may be left behind, or nothing could be tried.
 func (r *Runner) Try(ctx context.Context, target *Target, attacks []Attack) ([]Result, error) {
+	t, err := r.Begin(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	results := t.Try(ctx, attacks, nil)
+	return results, t.End(ctx)
+}
+
+// Begin looks at the cluster and at the target, and removes what earlier runs left there. End what is begun.
+func (r *Runner) Begin(ctx context.Context, target *Target) (*Trial, error) {
 	owners, err := ownerSubjects(target.Tenant)
 	if err != nil {
 		return nil, err
 	}
-	seen, err := r.server.look(ctx, target.Tenant)
-	if err != nil {
+	t := &Trial{runner: r, target: target, owners: owners, targets: map[string]map[string]any{}}
+	if err := t.Look(ctx); err != nil {
 		return nil, err
 	}
-	t := &trial{runner: r, seen: seen, twins: map[string]Answer{}, targets: map[string]map[string]any{}}
-	sweepers := t.sweepers(owners, target)
-	leftovers := r.sweep(ctx, sweepers)
-	results := t.all(ctx, target, r.tasks(target, owners, attacks))
-	// The end of ctx is no reason to leave anything behind.
+	t.sweepers = t.sweepersOf(owners, target)
+	t.leftovers = r.sweep(ctx, t.sweepers)
+	return t, nil
+}
+
+// Look sees the objects of the cluster anew, and has every positive control asked again from here on: for whoever goes on with a
+// trial after the cluster has changed. What the API server serves is taken to be the same.
+func (t *Trial) Look(ctx context.Context) error {
+	seen, err := t.runner.server.look(ctx, t.target.Tenant, t.seen)
+	if err != nil {
+		return err
+	}
+	t.seen, t.twins = seen, map[string]Answer{}
+	return nil
+}
+
+// Try tries attacks in all scenes in which they apply and that are wanted; nil wants all.
+func (t *Trial) Try(ctx context.Context, attacks []Attack, wanted func(*Attack, *Scene) bool) []Result {
+	tasks := t.runner.tasks(t.target, t.owners, attacks)
+	if wanted != nil {
+		tasks = slices.DeleteFunc(tasks, func(k task) bool { return !wanted(&k.attack, &k.scene) })
+	}
+	return t.all(ctx, tasks)
+}
+
+// End removes what the trial made. The end of ctx is no reason to leave anything behind.
+func (t *Trial) End(ctx context.Context) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanWithin)
 	defer cancel()
-	if err := r.sweep(clean, sweepers); err != nil {
-		return results, fmt.Errorf("clean up after run %s: %w", r.Run, err)
+	if err := t.runner.sweep(clean, t.sweepers); err != nil {
+		return fmt.Errorf("clean up after run %s: %w", t.runner.Run, err)
 	}
-	if leftovers != nil && ctx.Err() == nil {
-		return results, fmt.Errorf("clean up after earlier runs: %w", leftovers)
+	if t.leftovers != nil && ctx.Err() == nil {
+		return fmt.Errorf("clean up after earlier runs: %w", t.leftovers)
 	}
-	return results, nil
+	return nil
 }
 
 // cleanWithin bounds how long a run that was broken off cleans up.
@@ -91,27 +124,33 @@ func (r *Runner) tasks(target *Target, owners []Subject, attacks []Attack) []tas
 	return tasks
 }
 
-// trial is one tenant's part of a run.
-type trial struct {
+// Trial is one tenant's part of a run.
+type Trial struct {
 	runner *Runner
+	target *Target
+	owners []Subject
 	seen   *Sights
+	// sweepers clean up; leftovers is what they could not remove of earlier runs.
+	sweepers  []sweeper
+	leftovers error
 	// twins are the answers to positive controls, and targets the objects that steps act on, each by subject and place.
 	twins   map[string]Answer
 	targets map[string]map[string]any
 }
 
-func (t *trial) all(ctx context.Context, _ *Target, tasks []task) []Result {
+func (t *Trial) all(ctx context.Context, tasks []task) []Result {
 	results := make([]Result, 0, len(tasks))
 	for i := range tasks {
 		if t.runner.Tell != nil {
 			t.runner.Tell(i, len(tasks), tasks[i].attack.Control)
 		}
+		tasks[i].scene.Run, tasks[i].scene.Seen = t.runner.Run, t.seen
 		results = append(results, t.one(ctx, &tasks[i]))
 	}
 	return results
 }
 
-func (t *trial) one(ctx context.Context, k *task) Result {
+func (t *Trial) one(ctx context.Context, k *task) Result {
 	result := Result{Attack: k.attack, Scene: k.scene}
 	if ctx.Err() != nil {
 		result.Verdict, result.Detail = v1alpha1.Unknown, fmt.Sprintf("attack %s was not tried: %v", k.attack.ID, context.Cause(ctx))
@@ -129,11 +168,11 @@ func (t *trial) one(ctx context.Context, k *task) Result {
 	return result
 }
 
-func (t *trial) step(ctx context.Context, scene Scene, step *Step) Answer {
+func (t *Trial) step(ctx context.Context, scene Scene, step *Step) Answer {
 	t.runner.made++
-	scene.Run, scene.Seen, scene.Case = t.runner.Run, t.seen, fmt.Sprintf("%s-%d", t.runner.Run, t.runner.made)
+	scene.Case = fmt.Sprintf("%s-%d", t.runner.Run, t.runner.made)
 	if step.On != "" {
-		target, err := t.target(ctx, scene, step.On)
+		target, err := t.targetOf(ctx, scene, step.On)
 		if err != nil {
 			return problem("cannot %s: %v", step.Title, err)
 		}
@@ -147,7 +186,7 @@ func (t *trial) step(ctx context.Context, scene Scene, step *Step) Answer {
 }
 
 // answer carries a question out in whatever form it has.
-func (t *trial) answer(ctx context.Context, scene *Scene, question *Ask) Answer {
+func (t *Trial) answer(ctx context.Context, scene *Scene, question *Ask) Answer {
 	switch {
 	case question.Every != nil:
 		names, answers := make([]string, 0, len(question.Every)), make([]Answer, 0, len(question.Every))
@@ -170,8 +209,8 @@ func (t *trial) answer(ctx context.Context, scene *Scene, question *Ask) Answer 
 	return carriedOut
 }
 
-// target is the harmless object of a kind that the identity makes for steps to act on, once in each place.
-func (t *trial) target(ctx context.Context, scene Scene, resource string) (map[string]any, error) {
+// targetOf is the harmless object of a kind that the identity makes for steps to act on, once in each place.
+func (t *Trial) targetOf(ctx context.Context, scene Scene, resource string) (map[string]any, error) {
 	key := strings.Join([]string{scene.Subject.String(), scene.Namespace(), resource}, "\x00")
 	if there, known := t.targets[key]; known {
 		return there, nil

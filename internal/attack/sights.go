@@ -18,16 +18,19 @@ import (
 )
 
 // look sees, as the runner itself, what no tenant can tell. Whatever it may not see stays empty, and the attacks that need it are
-// then Unknown; only an API server that does not answer at all is an error.
-func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant) (*Sights, error) {
+// then Unknown; only an API server that does not answer at all is an error. What it serves is taken from
+// an earlier look; nil asks for that too.
+func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant, before *Sights) (*Sights, error) {
 	if err := s.read(ctx, "/version", nil); err != nil {
 		return nil, fmt.Errorf("ask the API server for its version: %w", err)
 	}
 	seen := &Sights{}
-	resources, err := s.served(ctx)
-	seen.Resources = resources
-	if err != nil {
+	if before != nil {
+		seen.Resources, seen.Missing = before.Resources, before.Missing
+	} else if resources, err := s.served(ctx); err != nil {
 		seen.Missing = err.Error()
+	} else {
+		seen.Resources = resources
 	}
 	var nodes corev1.NodeList
 	if err := s.read(ctx, "/api/v1/nodes", &nodes); err == nil {

@@ -17,8 +17,8 @@ type sweeper struct {
 	namespace string
 }
 
-// sweepers are the owners that the run acts as, in each of the target's namespaces.
-func (t *trial) sweepers(owners []Subject, target *Target) []sweeper {
+// sweepersOf are the owners that the run acts as, in each of the target's namespaces.
+func (t *Trial) sweepersOf(owners []Subject, target *Target) []sweeper {
 	var all []sweeper
 	for _, space := range placed(target.Spaces) {
 		for _, owner := range owners {
@@ -99,7 +99,7 @@ func own(object map[string]any) bool {
 }
 
 // remove deletes what a real request made. What goes wrong, the sweep at the end finds and reports.
-func (t *trial) remove(ctx context.Context, subject *Subject, made *Request, object map[string]any) {
+func (t *Trial) remove(ctx context.Context, subject *Subject, made *Request, object map[string]any) {
 	_ = t.runner.delete(context.WithoutCancel(ctx), subject, made, object)
 }
 

@@ -7,6 +7,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
@@ -19,6 +20,8 @@ type Expected struct {
 	Object  Ref
 	// Labels and Annotations of a Namespace, which policies go by; nil for other objects.
 	Labels, Annotations map[string]string
+	// Rendered is an admission policy, or a binding of one, as Bulkhead makes it; nil for other objects.
+	Rendered runtime.Object
 }
 
 // rendered are the objects that Bulkhead makes of its own objects that were read; none without a Platform.
@@ -110,7 +113,11 @@ func expectedOf(objects []desired.Object) []Expected {
 	for _, object := range objects {
 		ref := refOf(object.GetObjectKind().GroupVersionKind().Kind, object)
 		if id := object.GetLabels()[desired.LabelControl]; id != "" {
-			list = append(list, Expected{Control: id, Object: ref})
+			e := Expected{Control: id, Object: ref}
+			if object.GetObjectKind().GroupVersionKind().Group == admissionv1.GroupName {
+				e.Rendered = object
+			}
+			list = append(list, e)
 			continue
 		}
 		for i := range controls {

@@ -28,7 +28,7 @@ func Of(world *observe.World, compiled *admission.Compiled) (*isolation.Report, 
 func Expected(world *observe.World) []isolation.Expected {
 	list := make([]isolation.Expected, len(world.Expected))
 	for i, e := range world.Expected {
-		list[i] = isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object), Labels: e.Labels, Annotations: e.Annotations}
+		list[i] = isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object), Labels: e.Labels, Annotations: e.Annotations, Rendered: e.Rendered}
 	}
 	return list
 }

@@ -1,0 +1,246 @@
+package agreement_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/isolation"
+)
+
+// confirm tries, for real, what the prover says can be done. It gives the controls and pairs that no request shows.
+func (w *world) confirm(ctx context.Context, p *proven) (*tally, error) {
+	t := newTally()
+	for i := range p.report.Findings {
+		f := &p.report.Findings[i]
+		if f.Verdict != isolation.Exposed || f.Waiver != "" {
+			continue
+		}
+		code, check, _ := isolation.CodeByID(f.Code)
+		if len(f.Requests) == 0 {
+			if unaskable()[check.ID] == "" {
+				t.disagreements = append(t.disagreements, disagreement{code.Controls[0], f.From, f.To, fmt.Sprintf("the prover says Exposed and gives no request that shows it: %s: %s", f.Code, f.What)})
+			}
+			t.explained[unasked]++
+			continue
+		}
+		for j := range f.Requests {
+			w.untold |= touchedRights
+			why, err := try(ctx, &f.Requests[j])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", f.Code, f.What, err)
+			}
+			if why != "" {
+				t.disagreements = append(t.disagreements, disagreement{code.Controls[0], f.From, f.To, fmt.Sprintf("the prover says Exposed and it is refused: %s: %s: %s", f.Code, f.What, why)})
+				continue
+			}
+			t.pairs["a request of the prover's is let through"]++
+		}
+	}
+	return t, nil
+}
+
+// anybody is as whom the prover asks what "whoever was given the right by mistake" could do.
+const anybody = "bulkhead-probe"
+
+// give makes the mistake that a finding is about: it gives anybody the right to this request and no other.
+func give(ctx context.Context, a *isolation.Attributes) (func(), error) {
+	namespace := a.Namespace
+	if a.Resource == "namespaces" {
+		namespace = ""
+	}
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: anybody},
+		Rules: []rbacv1.PolicyRule{{APIGroups: []string{a.Group}, Resources: []string{strings.Trim(a.Resource+"/"+a.Subresource, "/")}, Verbs: []string{a.Verb}}}}
+	binding := bindingOf(namespace, "ClusterRole", anybody, rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: anybody})
+	binding.SetName(anybody)
+	if err := errors.Join(admin.Create(ctx, role), admin.Create(ctx, binding)); err != nil {
+		return nil, err
+	}
+	take := func() { // the comparison with before finds what stays
+		_, _ = admin.Delete(context.WithoutCancel(ctx), binding), admin.Delete(context.WithoutCancel(ctx), role)
+	}
+	return take, wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, settled, true, func(ctx context.Context) (bool, error) {
+		return mayAsk(ctx, anybody, nil, reviewOf(a))
+	})
+}
+
+func reviewOf(a *isolation.Attributes) *authorizationv1.SubjectAccessReviewSpec {
+	if a.Path != "" {
+		return &authorizationv1.SubjectAccessReviewSpec{NonResourceAttributes: &authorizationv1.NonResourceAttributes{Verb: a.Verb, Path: a.Path}}
+	}
+	return &authorizationv1.SubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: a.Verb, Group: a.Group, Version: "*",
+		Resource: a.Resource, Subresource: a.Subresource, Namespace: a.Namespace, Name: a.Name}}
+}
+
+// try sends a request; the answer is why it is refused, empty where it is not.
+func try(ctx context.Context, r *isolation.Request) (string, error) {
+	a := &r.Attributes
+	if r.Subject.User == anybody {
+		take, err := give(ctx, a)
+		if take != nil {
+			defer take()
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	allowed, err := mayAsk(ctx, r.Subject.User, r.Subject.Groups, reviewOf(a))
+	if err != nil {
+		return "", err
+	}
+	if !allowed {
+		return fmt.Sprintf("%s may not %+v", r.Subject.User, *a), nil
+	}
+	if r.Write == nil || r.Write.Operation == "CONNECT" {
+		return "", nil
+	}
+	return write(ctx, r)
+}
+
+// write makes a request by dry-run, as its subject, upon an object that is made for it where it is not there.
+func write(ctx context.Context, r *isolation.Request) (string, error) {
+	config := rest.CopyConfig(cluster.Config)
+	own, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return "", err
+	}
+	config.Impersonate = rest.ImpersonationConfig{UserName: r.Subject.User, Groups: r.Subject.Groups}
+	theirs, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return "", err
+	}
+	q, dry := r.Write, []string{metav1.DryRunAll}
+	of := func(c dynamic.Interface) dynamic.ResourceInterface {
+		if q.Namespace == "" || q.Resource.Resource == "namespaces" {
+			return c.Resource(q.Resource)
+		}
+		return c.Resource(q.Resource).Namespace(q.Namespace)
+	}
+	if q.Operation == "CREATE" {
+		object, err := plain(q, q.Object)
+		if err != nil {
+			return "", err
+		}
+		if binding, is := q.Object.(*rbacv1.RoleBinding); is && binding.RoleRef.Kind == "Role" {
+			role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: q.Namespace, Name: binding.RoleRef.Name}} // which tenants make as they like
+			if err := admin.Create(ctx, role); err != nil {
+				return "", err
+			}
+			defer func() { _ = admin.Delete(context.WithoutCancel(ctx), role) }() // the comparison with before finds what stays
+			if err := roleSeen(ctx, role); err != nil {
+				return "", err
+			}
+		}
+		var sub []string
+		if q.Subresource != "" {
+			sub = []string{q.Subresource}
+			object.SetName(q.Name)
+		}
+		return words1(of(theirs).Create(ctx, object, metav1.CreateOptions{DryRun: dry}, sub...))
+	}
+	there, err := of(own).Get(ctx, q.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		old, convertErr := plain(q, q.OldObject)
+		if convertErr != nil {
+			return "", convertErr
+		}
+		if there, err = of(own).Create(ctx, old, metav1.CreateOptions{}); err == nil {
+			defer func() { _ = of(own).Delete(context.WithoutCancel(ctx), q.Name, metav1.DeleteOptions{}) }() // the comparison with before finds what stays
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("make %s %s/%s to try it on: %w", q.Kind.Kind, q.Namespace, q.Name, err)
+	}
+	if q.Operation == "DELETE" {
+		return words1(nil, of(theirs).Delete(ctx, q.Name, metav1.DeleteOptions{DryRun: dry}))
+	}
+	before, err := plain(q, q.OldObject)
+	if err != nil {
+		return "", err
+	}
+	after, err := plain(q, q.Object)
+	if err != nil {
+		return "", err
+	}
+	overlay(there.Object, before.Object, after.Object)
+	var sub []string
+	if q.Subresource != "" {
+		sub = []string{q.Subresource}
+	}
+	return words1(of(theirs).Update(ctx, there, metav1.UpdateOptions{DryRun: dry}, sub...))
+}
+
+// roleSeen waits until the API server's RBAC knows a role: nobody binds what it does not know.
+func roleSeen(ctx context.Context, role *rbacv1.Role) error {
+	binding, is := bindingOf(role.Namespace, "Role", role.Name, rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: anybody}).(*rbacv1.RoleBinding)
+	if !is {
+		return errors.New("this is no RoleBinding")
+	}
+	binding.Name = anybody
+	return wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, settled, true, func(ctx context.Context) (bool, error) {
+		err := admin.Create(ctx, binding.DeepCopy(), client.DryRunAll)
+		return err == nil, client.IgnoreNotFound(err)
+	})
+}
+
+// words1 is a refusal in the API server's words.
+func words1(_ *unstructured.Unstructured, err error) (string, error) {
+	if err == nil {
+		return "", nil
+	}
+	return err.Error(), nil
+}
+
+// plain is an object of a request as it is sent.
+func plain(q *isolation.AdmissionRequest, o runtime.Object) (*unstructured.Unstructured, error) {
+	value, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, fmt.Errorf("write %s down: %w", q.Kind.Kind, err)
+	}
+	u := &unstructured.Unstructured{Object: value}
+	u.SetGroupVersionKind(q.Kind)
+	if q.Resource.Resource != "namespaces" {
+		u.SetNamespace(q.Namespace)
+	}
+	if u.GetName() == "" && q.Subresource == "" {
+		u.SetName(q.Name)
+	}
+	return u, nil
+}
+
+// overlay makes the difference between before and after on an object.
+func overlay(on, before, after map[string]any) {
+	for key, value := range after {
+		was, has := before[key]
+		if has && reflect.DeepEqual(was, value) {
+			continue
+		}
+		inner, isMap := value.(map[string]any)
+		wasInner, wasMap := was.(map[string]any)
+		onInner, onMap := on[key].(map[string]any)
+		if isMap && onMap && (wasMap || !has) {
+			overlay(onInner, wasInner, inner)
+			continue
+		}
+		on[key] = value
+	}
+	for key := range before {
+		if _, has := after[key]; !has {
+			delete(on, key)
+		}
+	}
+}
