@@ -259,9 +259,14 @@ func newTenant(name string) *v1alpha1.Tenant {
 	return &v1alpha1.Tenant{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.TenantSpec{
-			Owners:    []v1alpha1.Owner{{Kind: "User", Name: name + "-owner"}},
-			Boundary:  "Inside",
-			Quota:     corev1.ResourceList{"requests.cpu": resource.MustParse("10"), "limits.cpu": resource.MustParse("20"), "pods": resource.MustParse("100")},
+			Owners:   []v1alpha1.Owner{{Kind: "User", Name: name + "-owner"}},
+			Boundary: "Inside",
+			// Of everything that a container can take: what is not named has no largest amount for one container, which the
+			// exact proof calls Exposed.
+			Quota: corev1.ResourceList{
+				"requests.cpu": resource.MustParse("10"), "limits.cpu": resource.MustParse("20"), "pods": resource.MustParse("100"),
+				"limits.memory": resource.MustParse("40Gi"), "limits.ephemeral-storage": resource.MustParse("100Gi"),
+			},
 			Workloads: []v1alpha1.Workload{{Name: "web", Code: "Audited", Environment: "Production"}},
 		},
 	}
