@@ -155,6 +155,9 @@ type Pod struct {
 	IPs         []netip.Addr
 	HostNetwork bool
 	Phase       corev1.PodPhase
+	// Idle is true where it stands for a workload of a running cluster that has no pods: nothing of it runs, and what would
+	// run has still to pass admission; but the workload is there to be changed.
+	Idle bool
 	// Ports are its named container ports, sorted, of containers and init containers (sidecars).
 	Ports []NamedPort
 	// Spec is the whole of it; nil is not known. Readers share one among pods whose specs are equal, as a cluster has few
@@ -203,7 +206,7 @@ func (p *Pod) Workload() Owner {
 	return p.Owner
 }
 
-// Completed says whether the pod has run to its end: it holds no address and opens no connection any more.
+// Completed says whether the pod has run to its end, or has not begun: it holds no address and opens no connection.
 func (p *Pod) Completed() bool {
-	return p.Phase == corev1.PodSucceeded || p.Phase == corev1.PodFailed
+	return p.Idle || p.Phase == corev1.PodSucceeded || p.Phase == corev1.PodFailed
 }

@@ -104,7 +104,8 @@ func strictPart(value, typed any) error {
 	return strict(fields, typed)
 }
 
-// standIns adds a pod for each workload none of whose pods is there. A workload that another one made (a ReplicaSet of a
+// standIns adds a pod for each workload none of whose pods is there: in files it stands for pods to come, on a cluster it is
+// idle, since Pod Security may well refuse them. A workload that another one made (a ReplicaSet of a
 // Deployment, a Job of a CronJob) is left to that one if it is there too.
 func (c *contents) standIns() {
 	has := c.withPods()
@@ -131,6 +132,7 @@ func (c *contents) standIns() {
 		if names[w.Namespace+"/"+pod.Name] { // a Deployment and a Job may have the same name; pods may not
 			pod.Name += "." + strings.ToLower(w.kind)
 		}
+		pod.Idle = !c.Offline
 		names[w.Namespace+"/"+pod.Name] = true
 		c.Pods = append(c.Pods, pod)
 	}
