@@ -36,7 +36,8 @@ const (
 //
 // A default is the table's figure or, where the grant divided by its number of pods is less, that: so a Space can
 // always run as many pods without requests as its quota counts. The largest limit of one container is what the whole
-// tenant has, since a quota of requests alone would let a container burst without bound. It does not follow the
+// tenant has, also of what its quota does not name and TenantQuota bounds for it, since a quota of requests alone would let
+// a container burst without bound. It does not follow the
 // Space's own share, which changes whenever a sibling comes or goes, and which the quota enforces.
 func limitRange(in *SpaceInput) *corev1.LimitRange {
 	container := corev1.LimitRangeItem{
@@ -46,6 +47,7 @@ func limitRange(in *SpaceInput) *corev1.LimitRange {
 		Default:        corev1.ResourceList{},
 		DefaultRequest: corev1.ResourceList{},
 	}
+	tenant := TenantQuota(in.Platform, in.Tenant)
 	pods := int64(podsAssumed)
 	if q, given := in.Quota[corev1.ResourcePods]; given && q.Value() > 0 {
 		pods = q.Value()
@@ -66,7 +68,7 @@ func limitRange(in *SpaceInput) *corev1.LimitRange {
 		if share, named := first(in.Quota, requests...); named {
 			request = max(c.least, min(request, per(share)))
 		}
-		if total, named := first(in.Tenant.Spec.Quota, append(limits, requests...)...); named {
+		if total, named := first(tenant, append(limits, requests...)...); named {
 			largest := max(total, c.least)
 			limit = min(limit, largest)
 			container.Max[c.name] = quantity(largest)

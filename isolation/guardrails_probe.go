@@ -184,6 +184,9 @@ func (g *guardrails) ask(ns *snapshot.Namespace, p *Probe, s Subject) (shown, bo
 	if ns != nil {
 		found.namespace, found.tenant = ns.Name, g.owner[ns.Name]
 	}
+	if !g.there(found.namespace, p.Request, s) {
+		return found, false
+	}
 	answer := g.Admission.Admit(p.Request.in(found.namespace, s))
 	carriers := g.carriers(ns, p)
 	switch {
@@ -211,6 +214,17 @@ func (g *guardrails) ask(ns *snapshot.Namespace, p *Probe, s Subject) (shown, bo
 	found.does = fmt.Sprintf("a harmless %s is refused as well (by %s: %s), so that nothing is proven by refusing a hostile one",
 		p.Twin.Kind.Kind, twin.RefusedBy[0].By, twin.RefusedBy[0].Message)
 	return found, true
+}
+
+// there says whether the pod that a request changes can be there at all: in a namespace that has none, and a quota of none,
+// as the home of a tenant, there is nothing to change.
+func (g *guardrails) there(namespace string, q *AdmissionRequest, s Subject) bool {
+	if q.OldObject == nil || q.Kind.Kind != "Pod" || namespace == "" || len(g.podsIn(namespace)) > 0 {
+		return true
+	}
+	made := *q
+	made.Operation, made.Subresource, made.Object, made.OldObject = "CREATE", "", q.OldObject, nil
+	return len(g.Admission.Admit(made.in(namespace, s)).RefusedBy) == 0
 }
 
 // carriers are the policies that should refuse a probe here; none where the platform is not Bulkhead's, or a waiver
