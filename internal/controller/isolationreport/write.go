@@ -68,7 +68,8 @@ func (r *Reconciler) writeOne(ctx context.Context, d *declared, tenant *v1alpha1
 // are not written every half minute.
 func worthWriting(before, now *v1alpha1.IsolationReport, freshness time.Duration) bool {
 	return before.Verdict != now.Verdict || !equality.Semantic.DeepEqual(before.Findings, now.Findings) ||
-		!equality.Semantic.DeepEqual(before.OwnerReferences, now.OwnerReferences) || now.Time.Sub(before.Time.Time) >= freshness/3
+		!equality.Semantic.DeepEqual(before.OwnerReferences, now.OwnerReferences) || now.Time.Sub(before.Time.Time) >= freshness/3 ||
+		now.Time.Before(&before.Time) // the clock was set back
 }
 
 // tell writes an Event about what changed for a tenant.

@@ -58,11 +58,17 @@ type made struct {
 	repeats bool
 }
 
-// latest proof of a tenant: of those in its status and in memory, the newer.
+// latest proof of a tenant: of those in its status and in memory, the newer that is not of a time to come.
 func (r *Proofs) latest(t *v1alpha1.Tenant) *v1alpha1.Proof {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, ok := r.made[t.Name]
+	if known := t.Status.Proof; known != nil && r.Clock.Since(known.Time.Time) < -skew {
+		if !ok || m.tenant != t.UID || r.Clock.Since(m.proof.Time.Time) < -skew {
+			return nil
+		}
+		return m.proof.DeepCopy()
+	}
 	if !ok || m.tenant != t.UID || t.Status.Proof != nil && m.proof.Time.Before(&t.Status.Proof.Time) {
 		return t.Status.Proof
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -20,8 +19,25 @@ const (
 	askAgainSoon, askAgain = 5 * time.Second, 30 * time.Second
 )
 
+// skew is how far ahead a clock may be of which a proof bears the time. One that is further ahead was made before the clock
+// was set back, and nobody knows how old it is.
+const skew = time.Minute
+
+// readReport reads the exact proof.
+func (r *Reconciler) readReport(ctx context.Context, p *pass) error {
+	exact := &v1alpha1.IsolationReport{}
+	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p.tenant), exact)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get the isolation report of tenant %s: %w", p.tenant.Name, err)
+	}
+	if err == nil {
+		p.exact = exact
+	}
+	return nil
+}
+
 // checkProof turns the latest proof into the condition. Proofs are made in the background, one for all that changed.
-func (r *Reconciler) checkProof(ctx context.Context, p *pass) error {
+func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	p.tenant.Status.Proof = r.Proofs.latest(p.tenant)
 	proof, freshness := p.tenant.Status.Proof, p.platform.Spec.ProofFreshness.Duration
 	if proof == nil {
@@ -37,7 +53,7 @@ func (r *Reconciler) checkProof(ctx context.Context, p *pass) error {
 	case !covers(proof, p.tenant, p.platform, p.spaces):
 		return unknown(v1alpha1.ReasonProofPending, "the API server has not been asked since the last change")
 	case proof.Verdict == v1alpha1.Isolated:
-		return r.checkReport(ctx, p)
+		return r.checkReport(p)
 	case proof.Verdict == v1alpha1.Exposed:
 		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
 	default:
@@ -47,30 +63,24 @@ func (r *Reconciler) checkProof(ctx context.Context, p *pass) error {
 
 // checkReport lets the exact proof take away what the direct answers gave. One that was never made takes nothing away:
 // it follows within seconds, and says so itself. It judges all that the cluster holds, also what nobody asks about.
-func (r *Reconciler) checkReport(ctx context.Context, p *pass) error {
-	exact := &v1alpha1.IsolationReport{}
-	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p.tenant), exact)
-	if apierrors.IsNotFound(err) {
+func (r *Reconciler) checkReport(p *pass) error {
+	if p.exact == nil {
 		p.Messages[v1alpha1.ConditionProven] += "; the exact proof is still to come"
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("get the isolation report of tenant %s: %w", p.tenant.Name, err)
-	}
-	freshness := p.platform.Spec.ProofFreshness.Duration
-	left := freshness - r.Clock.Since(exact.Time.Time)
-	p.LookAgain(left)
+	freshness, age := p.platform.Spec.ProofFreshness.Duration, r.Clock.Since(p.exact.Time.Time)
+	p.LookAgain(freshness - age)
 	switch {
-	case left <= 0:
-		return unknown(v1alpha1.ReasonProofStale, "the last exact proof is of %s, older than %s: unknown is never safe",
-			exact.Time.UTC().Format(time.RFC3339), freshness).LookAgain(report.Awhile)
-	case exact.Verdict == v1alpha1.Isolated:
+	case age >= freshness || age < -skew:
+		return unknown(v1alpha1.ReasonProofStale, "the last exact proof is of %s, and counts for %s: unknown is never safe",
+			p.exact.Time.UTC().Format(time.RFC3339), freshness).LookAgain(report.Awhile)
+	case p.exact.Verdict == v1alpha1.Isolated:
 		p.Messages[v1alpha1.ConditionProven] += "; nothing exposed in the exact proof of all that the cluster holds"
 		return nil
-	case exact.Verdict == v1alpha1.Exposed:
-		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "exact proof: %s", exact.Summary())
+	case p.exact.Verdict == v1alpha1.Exposed:
+		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "exact proof: %s", p.exact.Summary())
 	default:
-		return unknown(v1alpha1.ReasonProofFailed, "exact proof: %s", exact.Summary())
+		return unknown(v1alpha1.ReasonProofFailed, "exact proof: %s", p.exact.Summary())
 	}
 }
 

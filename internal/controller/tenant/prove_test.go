@@ -31,6 +31,13 @@ func provenPass(verdict v1alpha1.Verdict, age time.Duration, covers ...string) *
 	return p
 }
 
+// exactly is proven by the answers a minute ago, and by the exact proof as it says.
+func exactly(verdict v1alpha1.Verdict, age time.Duration) *pass {
+	p := provenPass(v1alpha1.Isolated, time.Minute, whole...)
+	p.exact = &v1alpha1.IsolationReport{Verdict: verdict, Time: metav1.NewTime(now.Add(-age))}
+	return p
+}
+
 // whole is what a proof covers that is about everything as it is.
 var whole = []string{"tenant/2/3", "a/r1"}
 
@@ -43,6 +50,7 @@ func TestProofDue(t *testing.T) {
 		due  bool
 	}{
 		{"never asked", provenPass("", 0), true},
+		{"on a clock that was set back since", provenPass(v1alpha1.Isolated, -time.Hour, whole...), true},
 		{"fresh", provenPass(v1alpha1.Isolated, time.Minute, whole...), false},
 		{"half its freshness", provenPass(v1alpha1.Isolated, 5*time.Minute-time.Second, whole...), false},
 		{"three quarters of its freshness", provenPass(v1alpha1.Isolated, 7*time.Minute+30*time.Second, whole...), true},
@@ -63,7 +71,8 @@ func TestProofDue(t *testing.T) {
 // Promise: unknown is never safe: neither an old proof, nor one that could not be made, nor one of what was before the
 // last change is taken for Isolated.
 func TestVerdict(t *testing.T) {
-	r := &Reconciler{Proofs: &Proofs{}, Clock: clocktesting.NewFakePassiveClock(now)}
+	clock := clocktesting.NewFakePassiveClock(now)
+	r := &Reconciler{Proofs: &Proofs{Clock: clock}, Clock: clock}
 	for _, c := range []struct {
 		name   string
 		p      *pass
@@ -72,7 +81,13 @@ func TestVerdict(t *testing.T) {
 		{"isolated", provenPass(v1alpha1.Isolated, time.Minute, whole...), ""},
 		{"isolated but stale", provenPass(v1alpha1.Isolated, 10*time.Minute, whole...), v1alpha1.ReasonProofStale},
 		{"isolated before the last change", provenPass(v1alpha1.Isolated, time.Minute, "tenant/2/3", "a/r0"), v1alpha1.ReasonProofPending},
+		{"isolated, on a clock that was set back since", provenPass(v1alpha1.Isolated, -time.Hour, whole...), v1alpha1.ReasonProofPending},
 		{"never asked", provenPass("", 0), v1alpha1.ReasonProofPending},
+		{"isolated, and exactly so", exactly(v1alpha1.Isolated, time.Minute), ""},
+		{"isolated, and not exactly", exactly(v1alpha1.Exposed, time.Minute), v1alpha1.ReasonExposed},
+		{"isolated, and exactly nobody knows", exactly(v1alpha1.Unknown, time.Minute), v1alpha1.ReasonProofFailed},
+		{"isolated, and exactly so long ago", exactly(v1alpha1.Isolated, 10*time.Minute), v1alpha1.ReasonProofStale},
+		{"isolated, and exactly so in time to come", exactly(v1alpha1.Isolated, -time.Hour), v1alpha1.ReasonProofStale},
 		{"exposed", provenPass(v1alpha1.Exposed, time.Minute, whole...), v1alpha1.ReasonExposed},
 		{"unknown", provenPass(v1alpha1.Unknown, time.Minute, whole...), v1alpha1.ReasonProofFailed},
 		{"a verdict that nobody knows", provenPass("Perhaps", time.Minute, whole...), v1alpha1.ReasonProofFailed},
@@ -103,6 +118,7 @@ func TestLatestProof(t *testing.T) {
 		{"memory is newer", time.Minute, "", v1alpha1.Exposed},
 		{"both are of the same second", 0, "", v1alpha1.Exposed},
 		{"status is newer", -time.Minute, "", v1alpha1.Isolated},
+		{"status is of a time to come", -time.Hour, "", v1alpha1.Exposed},
 		{"memory is of another Tenant", time.Minute, "other", v1alpha1.Isolated},
 	} {
 		r := &Proofs{Clock: clocktesting.NewFakePassiveClock(now)}

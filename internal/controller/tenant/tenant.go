@@ -40,6 +40,8 @@ type pass struct {
 	spaces   []v1alpha1.Space
 	// namespaces that are or were made for Spaces of the tenant, and exist.
 	namespaces []corev1.Namespace
+	// exact proof; nil where none was made.
+	exact *v1alpha1.IsolationReport
 }
 
 // Reconcile brings one Tenant closer to what is declared.
@@ -70,6 +72,7 @@ func (r *Reconciler) walk(ctx context.Context, p *pass) error {
 		report.At(v1alpha1.ConditionEnforced, r.enforce),
 		report.At(v1alpha1.ConditionEnforced, r.removeObsolete),
 		report.At(v1alpha1.ConditionEnforced, r.countSpaces),
+		report.At(v1alpha1.ConditionProven, r.readReport),
 		report.At(v1alpha1.ConditionProven, r.checkProof),
 	})
 }
