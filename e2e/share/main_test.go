@@ -36,7 +36,12 @@ var (
 // which tests run.
 var seats = []string{"max-requests-inflight=16", "max-mutating-requests-inflight=8"}
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(floodVariable) != "" {
+		os.Exit(floodMain(os.Stdin, os.Stdout))
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) (code int) {
 	ctx, cancel := context.WithCancel(context.Background())
