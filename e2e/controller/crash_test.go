@@ -370,7 +370,7 @@ func startCache(t *testing.T) cache.Cache {
 		}
 	}
 	kinds := []client.Object{
-		&v1alpha1.Platform{}, &v1alpha1.Tenant{}, &v1alpha1.Space{}, &v1alpha1.Waiver{},
+		&v1alpha1.Platform{}, &v1alpha1.Tenant{}, &v1alpha1.Space{}, &v1alpha1.Waiver{}, &v1alpha1.IsolationReport{},
 		&corev1.Node{}, &storagev1.StorageClass{}, &nodev1.RuntimeClass{},
 	}
 	for _, kind := range apply.Kinds() {

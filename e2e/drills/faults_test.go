@@ -104,7 +104,7 @@ func (f *faults) roundTrip(r *http.Request, next http.RoundTripper) (*http.Respo
 	if r.URL.Query().Get("watch") != "" {
 		return f.watch(r, next)
 	}
-	const one, of = 1, 6
+	const one, of = 1, 10
 	write := r.Method != http.MethodGet
 	_, number := f.dice(r.Method + " " + r.URL.Path)
 	if f.refused && number%of < one {

@@ -13,6 +13,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,6 +44,8 @@ const (
 	workers = 16
 	// provers have tenants proven at the same time: proofs are many requests each, and nobody's guardrails may wait for them.
 	provers = 4
+	// firstRetry and lastRetry are how soon what failed is tried again, at first and at the most.
+	firstRetry, lastRetry = 5 * time.Millisecond, 10 * time.Second
 	// shutdown is how long running reconciles are given to end; each may be cut off at any point without harm.
 	shutdown = 3 * time.Second
 	// lookBack is how often it is asked whether the store went back in time: one small request.
@@ -188,7 +191,9 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		if err := r.index(ctx, mgr.GetFieldIndexer()); err != nil {
 			return fmt.Errorf("index for controller %s: %w", r.name, err)
 		}
-		if err := r.setup(mgr, controller.Options{MaxConcurrentReconciles: r.many}); err != nil {
+		// Nobody waits longer for a fault that is over: the usual limiter lets one wait for a quarter of an hour.
+		retries := workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](firstRetry, lastRetry)
+		if err := r.setup(mgr, controller.Options{MaxConcurrentReconciles: r.many, RateLimiter: retries}); err != nil {
 			return fmt.Errorf("set up controller %s: %w", r.name, err)
 		}
 	}
