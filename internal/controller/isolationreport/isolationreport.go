@@ -98,7 +98,8 @@ func (r *Reconciler) due(d *declared) time.Duration {
 	return min(max(pause, share*r.took), renewal) - r.Clock.Since(r.last)
 }
 
-// prove reads the cluster and judges it.
+// prove reads the cluster and judges it. Judging many tenants takes seconds and asks nobody: a process that ends does not
+// wait for it.
 func (r *Reconciler) prove(ctx context.Context) (*isolation.Report, error) {
 	limited, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -106,7 +107,21 @@ func (r *Reconciler) prove(ctx context.Context) (*isolation.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the cluster for the exact proof: %w", err)
 	}
-	return proof.Of(world, &r.compiled)
+	type answer struct {
+		report *isolation.Report
+		err    error
+	}
+	judged := make(chan answer, 1)
+	go func() {
+		report, err := proof.Of(world, &r.compiled)
+		judged <- answer{report, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case a := <-judged:
+		return a.report, a.err
+	}
 }
 
 // stale raises the alarm when no proof could be made for so long that the last one says nothing any more. The age of each
