@@ -79,10 +79,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.stale(d, err)
 		return ctrl.Result{}, err // the workqueue backs off
 	}
+	// What cannot be written is tried again with the next proof: proving is what costs.
+	r.last, r.took = began, r.Clock.Since(began)
 	if err := r.write(ctx, d, found); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.last, r.took = began, r.Clock.Since(began)
 	return ctrl.Result{RequeueAfter: max(r.due(d), time.Second)}, nil
 }
 

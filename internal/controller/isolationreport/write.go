@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -67,7 +68,7 @@ func (r *Reconciler) writeOne(ctx context.Context, d *declared, tenant *v1alpha1
 // worthWriting: what it says, or that it has been saying so for long. Reports of thousands of tenants that say nothing new
 // are not written every half minute.
 func worthWriting(before, now *v1alpha1.IsolationReport, freshness time.Duration) bool {
-	return before.Verdict != now.Verdict || !equality.Semantic.DeepEqual(before.Findings, now.Findings) ||
+	return before.Summary() != now.Summary() || !equality.Semantic.DeepEqual(before.Findings, now.Findings) ||
 		!equality.Semantic.DeepEqual(before.OwnerReferences, now.OwnerReferences) || now.Time.Sub(before.Time.Time) >= freshness/3 ||
 		now.Time.Before(&before.Time) // the clock was set back
 }
@@ -141,5 +142,5 @@ func brief(text string) string {
 	if len(text) <= longestText {
 		return text
 	}
-	return text[:longestText] + " ..."
+	return strings.ToValidUTF8(text[:longestText], "") + " ..."
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -23,14 +24,15 @@ const (
 // was set back, and nobody knows how old it is.
 const skew = time.Minute
 
-// readReport reads the exact proof.
+// readReport reads the exact proof, unless it is about a Tenant of the same name that was there before.
 func (r *Reconciler) readReport(ctx context.Context, p *pass) error {
 	exact := &v1alpha1.IsolationReport{}
 	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p.tenant), exact)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("get the isolation report of tenant %s: %w", p.tenant.Name, err)
 	}
-	if err == nil {
+	ofThis := func(o metav1.OwnerReference) bool { return o.UID == p.tenant.UID }
+	if err == nil && slices.ContainsFunc(exact.OwnerReferences, ofThis) {
 		p.exact = exact
 	}
 	return nil
