@@ -3,6 +3,10 @@ package controller_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -138,8 +142,21 @@ func TestIsolationReport(t *testing.T) {
 	}) {
 		t.Errorf("the ClusterReport does not show it: %+v", got)
 	}
-	stop = start(t, nil)
+	address := freeAddress(t)
+	stop = start(t, func(o *run.Options) { o.MetricsAddress = address })
 	conditionIs(t, tenant, v1alpha1.ConditionProven, metav1.ConditionFalse, v1alpha1.ReasonExposed)
+	eventually(t, patience, "the metrics tell of it", func() string {
+		metrics := scrape(t, address)
+		for _, want := range []string{
+			fmt.Sprintf(`bulkhead_isolation_findings{tenant="judged",verdict="Exposed"} %d`, exposed.Exposed),
+			`bulkhead_isolation_report_age_seconds{tenant="judged",verdict="Exposed"} `,
+		} {
+			if !strings.Contains(metrics, want) {
+				return "no " + want
+			}
+		}
+		return ""
+	})
 	stop()
 
 	if err := admin.Delete(t.Context(), binding); err != nil {
@@ -181,6 +198,36 @@ func TestExactProofGrowsStale(t *testing.T) {
 	}
 	start(t, func(o *run.Options) { o.Clock = b.clock })
 	conditionIs(t, tenant, v1alpha1.ConditionProven, metav1.ConditionUnknown, v1alpha1.ReasonProofStale)
+}
+
+// freeAddress is one on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// scrape reads the metrics; empty while nobody answers.
+func scrape(t *testing.T, address string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return ""
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // readsElsewhere grants one secret of the platform's: none that any list of questions would name.
