@@ -23,6 +23,7 @@ func TestLeaseLost(t *testing.T) {
 	calm := undisturbed(t)
 	electing := func(o *run.Options) { o.LeaderElect = true }
 	leader := shared.start(t, electing)
+	shared.led(t) // a Platform that an earlier process left Ready says nothing of this one
 	shared.ready(t, platform())
 	standby := shared.start(t, electing)
 	lives := &life{site: shared, name: "orphaned", like: calm, disturb: func(t *testing.T, stage string) {
@@ -44,10 +45,30 @@ func TestLeaseLost(t *testing.T) {
 	standby.stop(t)
 }
 
+// lease that the leader holds.
+func lease() *coordinationv1.Lease {
+	return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "bulkhead"}}
+}
+
+// led waits until somebody holds the lease.
+func (s *site) led(t *testing.T) {
+	t.Helper()
+	eventually(t, "the lease", func() string {
+		held := lease()
+		if err := s.admin.Get(t.Context(), client.ObjectKeyFromObject(held), held); err != nil {
+			return err.Error()
+		}
+		if held.Spec.HolderIdentity == nil || *held.Spec.HolderIdentity == "" {
+			return "nobody holds it"
+		}
+		return ""
+	})
+}
+
 // takeLease makes somebody else its holder, who never renews it.
 func (s *site) takeLease(t *testing.T) {
 	t.Helper()
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "bulkhead"}}
+	lease := lease()
 	s.edit(t, lease, func() {
 		now := metav1.NowMicro()
 		lease.Spec.HolderIdentity, lease.Spec.RenewTime = new("usurper"), &now
