@@ -24,8 +24,7 @@ const (
 // must be written: the admission policies first, since they are what keeps the rest in place. Without a Platform (nil)
 // nothing is on any allow-list.
 func Cluster(p *v1alpha1.Platform) []Object {
-	return append(Policies(p),
-		tenantPriorityLevel(),
+	return append(append(Policies(p), tenantLevels()...),
 		systemFlowSchema(),
 		clusterRole(v1alpha1.RoleOwner, append(slices.Clone(ownerRules()), tenantResourceRules(p)...)),
 		clusterRole(v1alpha1.RoleHome, homeRules()),

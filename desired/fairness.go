@@ -12,8 +12,11 @@ import (
 )
 
 const (
-	// PriorityLevelName is the PriorityLevelConfiguration that all tenants share.
+	// PriorityLevelName is the PriorityLevelConfiguration that all tenants share for what is done within milliseconds.
 	PriorityLevelName = "bulkhead-tenants"
+	// ListsLevelName is the one for their lists, watches and deletions of collections, which take as long as the
+	// collection is large.
+	ListsLevelName = "bulkhead-tenants-lists"
 	// FlowSchemaSystem is the FlowSchema of Bulkhead itself.
 	FlowSchemaSystem = "bulkhead-system"
 
@@ -22,35 +25,47 @@ const (
 	// global-default at 9900. Tenants come between: before the levels that they would otherwise share with everybody,
 	// after those that keep the cluster alive.
 	precedenceTenant = 8000
+	precedenceLists  = 7900
 	precedenceSystem = 7000
 )
 
 // FlowSchemaName is the name of a tenant's FlowSchema.
 func FlowSchemaName(tenant string) string { return "bulkhead-tenant-" + tenant }
 
-// tenantPriorityLevel gives all tenants together a share of the API server's seats, fairly queued.
+// ListsFlowSchemaName is the name of the FlowSchema of a tenant's lists. It is asked before the other.
+func ListsFlowSchemaName(tenant string) string { return "bulkhead-lists-" + tenant }
+
+// tenantLevels give all tenants together a share of the API server's seats, fairly queued. A seat that is taken is not
+// taken back, and a request that needs several holds up all that come after it until they are free: so what takes long
+// and is wide has seats of its own, and nobody's get waits for somebody's list of a hundred megabytes.
 //
-//   - Shares: 100 of the 345 that exist with the API server's own 245, so a good quarter of all seats is there for
-//     tenants whatever the rest does, and tenants cannot starve the rest.
-//   - Half of the seats may be lent while idle. Tenants may borrow as many as they own: bursts pass on an idle server.
-//   - One tenant is one flow (its FlowSchema has no distinguisher). 512 queues and hands of 6: while 16 tenants flood
-//     at once and fill 96 queues, another tenant finds all of its own 6 among them with a probability below 1 in
-//     20,000. Six queues of 50 hold 300 waiting requests of one tenant; what is beyond gets 429.
-func tenantPriorityLevel() *flowcontrolv1.PriorityLevelConfiguration {
+//   - Shares: 100 and 25 of the 370 that exist with the API server's own 245, so a third of all seats is there for
+//     tenants whatever the rest does, and tenants cannot starve the rest. Half of them may be lent while idle, and none
+//     borrowed: seats are borrowed for seconds, in which a flood takes them all.
+//   - One tenant is one flow (its FlowSchemas have no distinguisher). Its requests wait in two of 1024 queues. The queues
+//     are served in turn: another tenant's request waits behind at most two of a flood's, and not more, as it would with
+//     larger hands. While 16 tenants flood at once and fill 32 queues, another finds both of its own among them with a
+//     probability of 1 in 1,000; with one that floods, 1 in 500,000. Two queues of 100 hold 200 waiting requests of one
+//     tenant; what is beyond gets 429.
+func tenantLevels() []Object {
+	return []Object{tenantLevel(PriorityLevelName, 100), tenantLevel(ListsLevelName, 25)}
+}
+
+func tenantLevel(name string, shares int32) *flowcontrolv1.PriorityLevelConfiguration {
 	return &flowcontrolv1.PriorityLevelConfiguration{
 		TypeMeta: metav1.TypeMeta{
 			APIVersion: flowcontrolv1.SchemeGroupVersion.String(), Kind: "PriorityLevelConfiguration",
 		},
-		ObjectMeta: clusterMeta(PriorityLevelName),
+		ObjectMeta: clusterMeta(name),
 		Spec: flowcontrolv1.PriorityLevelConfigurationSpec{
 			Type: flowcontrolv1.PriorityLevelEnablementLimited,
 			Limited: &flowcontrolv1.LimitedPriorityLevelConfiguration{
-				NominalConcurrencyShares: new(int32(100)),
+				NominalConcurrencyShares: &shares,
 				LendablePercent:          new(int32(50)),
-				BorrowingLimitPercent:    new(int32(100)),
+				BorrowingLimitPercent:    new(int32(0)),
 				LimitResponse: flowcontrolv1.LimitResponse{
 					Type:    flowcontrolv1.LimitResponseTypeQueue,
-					Queuing: &flowcontrolv1.QueuingConfiguration{Queues: 512, HandSize: 6, QueueLengthLimit: 50},
+					Queuing: &flowcontrolv1.QueuingConfiguration{Queues: 1024, HandSize: 2, QueueLengthLimit: 100},
 				},
 			},
 		},
@@ -59,16 +74,30 @@ func tenantPriorityLevel() *flowcontrolv1.PriorityLevelConfiguration {
 
 // systemFlowSchema puts Bulkhead itself on the level of the cluster's controllers, away from any tenant's flood.
 func systemFlowSchema() *flowcontrolv1.FlowSchema {
-	return flowSchema(clusterMeta(FlowSchemaSystem), "workload-high", precedenceSystem,
+	return flowSchema(clusterMeta(FlowSchemaSystem), "workload-high", precedenceSystem, everyVerb(),
 		[]flowcontrolv1.Subject{
 			{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: ControllerGroup}},
 			serviceAccounts(v1alpha1.SystemNamespace, v1alpha1.ManagedBy),
 		})
 }
 
-// tenantFlowSchema makes of a tenant's people and of all that runs in its namespaces one flow. There is no
+// everyVerb, and every path that is no resource.
+func everyVerb() []string { return []string{flowcontrolv1.NameAll} }
+
+// longVerbs work on whole collections.
+func longVerbs() []string { return []string{"deletecollection", "list", "watch"} }
+
+// tenantFlowSchemas make of a tenant's people and of all that runs in its namespaces one flow, on each level. There is no
 // distinguisher: by user or by namespace a tenant could multiply its share by making more of them.
-func tenantFlowSchema(t *v1alpha1.Tenant, namespaces []string) *flowcontrolv1.FlowSchema {
+func tenantFlowSchemas(t *v1alpha1.Tenant, namespaces []string) []Object {
+	list := flowSubjects(t, namespaces)
+	lists := flowSchema(tenantMeta("", ListsFlowSchemaName(t.Name), t.Name), ListsLevelName, precedenceLists, longVerbs(), list)
+	lists.Spec.Rules[0].NonResourceRules = nil // paths are not listed
+	return []Object{lists, flowSchema(tenantMeta("", FlowSchemaName(t.Name), t.Name), PriorityLevelName, precedenceTenant, everyVerb(), list)}
+}
+
+// flowSubjects are all who act for a tenant, sorted.
+func flowSubjects(t *v1alpha1.Tenant, namespaces []string) []flowcontrolv1.Subject {
 	list := make([]flowcontrolv1.Subject, 0, len(t.Spec.Owners)+len(namespaces))
 	for _, o := range t.Spec.Owners {
 		switch o.Kind {
@@ -88,8 +117,7 @@ func tenantFlowSchema(t *v1alpha1.Tenant, namespaces []string) *flowcontrolv1.Fl
 		list = append(list, serviceAccounts(ns, flowcontrolv1.NameAll))
 	}
 	slices.SortFunc(list, compareFlowSubjects)
-	list = slices.CompactFunc(list, func(a, b flowcontrolv1.Subject) bool { return compareFlowSubjects(a, b) == 0 })
-	return flowSchema(tenantMeta("", FlowSchemaName(t.Name), t.Name), PriorityLevelName, precedenceTenant, list)
+	return slices.CompactFunc(list, func(a, b flowcontrolv1.Subject) bool { return compareFlowSubjects(a, b) == 0 })
 }
 
 func serviceAccounts(namespace, name string) flowcontrolv1.Subject {
@@ -115,8 +143,8 @@ func compareFlowSubjects(a, b flowcontrolv1.Subject) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(aSpace, bSpace), cmp.Compare(aName, bName))
 }
 
-// flowSchema matches every request of the subjects.
-func flowSchema(meta metav1.ObjectMeta, level string, precedence int32, list []flowcontrolv1.Subject,
+// flowSchema matches every request of the subjects that has one of the verbs.
+func flowSchema(meta metav1.ObjectMeta, level string, precedence int32, verbs []string, list []flowcontrolv1.Subject,
 ) *flowcontrolv1.FlowSchema {
 	all := []string{flowcontrolv1.NameAll}
 	return &flowcontrolv1.FlowSchema{
@@ -128,9 +156,9 @@ func flowSchema(meta metav1.ObjectMeta, level string, precedence int32, list []f
 			Rules: []flowcontrolv1.PolicyRulesWithSubjects{{
 				Subjects: list,
 				ResourceRules: []flowcontrolv1.ResourcePolicyRule{{
-					Verbs: all, APIGroups: all, Resources: all, ClusterScope: true, Namespaces: all,
+					Verbs: verbs, APIGroups: all, Resources: all, ClusterScope: true, Namespaces: all,
 				}},
-				NonResourceRules: []flowcontrolv1.NonResourcePolicyRule{{Verbs: all, NonResourceURLs: all}},
+				NonResourceRules: []flowcontrolv1.NonResourcePolicyRule{{Verbs: verbs, NonResourceURLs: all}},
 			}},
 		},
 	}

@@ -306,11 +306,27 @@ func TestLimitRange(t *testing.T) {
 	}
 }
 
-// Promise: all that acts for a tenant is in its FlowSchema, and nothing tells one of its requests from another.
+// Promise: all that acts for a tenant is in both its FlowSchemas, and nothing tells one of its requests from another; its
+// lists are asked for first, and go to a level of their own.
 func TestFlowSchema(t *testing.T) {
-	objects := Tenant(testTenant("shop"), []string{"shop--a"})
-	i := slices.IndexFunc(objects, func(o Object) bool { _, is := o.(*flowcontrolv1.FlowSchema); return is })
-	f := objects[i].(*flowcontrolv1.FlowSchema)
+	levels, precedence := map[string]string{}, map[string]int32{}
+	for _, o := range Tenant(testTenant("shop"), []string{"shop--a"}) {
+		if f, is := o.(*flowcontrolv1.FlowSchema); is {
+			levels[f.Name], precedence[f.Name] = f.Spec.PriorityLevelConfiguration.Name, f.Spec.MatchingPrecedence
+			checkFlowSchema(t, f)
+		}
+	}
+	all, lists := FlowSchemaName("shop"), ListsFlowSchemaName("shop")
+	if diff := cmp.Diff(map[string]string{all: PriorityLevelName, lists: ListsLevelName}, levels); diff != "" {
+		t.Error(diff)
+	}
+	if precedence[lists] >= precedence[all] {
+		t.Errorf("the FlowSchema of lists is asked at %d, after the one of all at %d", precedence[lists], precedence[all])
+	}
+}
+
+func checkFlowSchema(t *testing.T, f *flowcontrolv1.FlowSchema) {
+	t.Helper()
 	var got []string
 	for _, s := range f.Spec.Rules[0].Subjects {
 		switch {
@@ -328,8 +344,7 @@ func TestFlowSchema(t *testing.T) {
 		t.Error(diff)
 	}
 	// 900 is the last of the API server's own that keep the cluster alive, 9000 the first that tenants would share.
-	if f.Spec.DistinguisherMethod != nil || f.Spec.MatchingPrecedence <= 900 || f.Spec.MatchingPrecedence >= 9000 ||
-		f.Spec.PriorityLevelConfiguration.Name != PriorityLevelName {
+	if f.Spec.DistinguisherMethod != nil || f.Spec.MatchingPrecedence <= 900 || f.Spec.MatchingPrecedence >= 9000 {
 		t.Errorf("%+v", f.Spec)
 	}
 }

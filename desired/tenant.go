@@ -34,13 +34,9 @@ const (
 func Tenant(t *v1alpha1.Tenant, spaceNamespaces []string) []Object {
 	home := v1alpha1.HomeNamespace(t.Name)
 	owners := tenantMeta(home, OwnersName, t.Name)
-	return []Object{
-		homeNamespace(t),
-		homeQuota(t),
-		homeNetwork(t),
-		tenantFlowSchema(t, append([]string{home}, slices.Sorted(slices.Values(spaceNamespaces))...)),
-		roleBinding(&owners, v1alpha1.RoleHome, t.Spec.Owners),
-	}
+	list := append([]Object{homeNamespace(t), homeQuota(t), homeNetwork(t)},
+		tenantFlowSchemas(t, append([]string{home}, slices.Sorted(slices.Values(spaceNamespaces))...))...)
+	return append(list, roleBinding(&owners, v1alpha1.RoleHome, t.Spec.Owners))
 }
 
 func homeNamespace(t *v1alpha1.Tenant) *corev1.Namespace {

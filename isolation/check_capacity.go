@@ -14,8 +14,8 @@ import (
 //
 // The API server asks FlowSchemas in ascending order of matchingPrecedence, and of name where that is equal; the first
 // that matches the subject and the request decides; one whose priority level is not there is passed over. For every
-// tenant its owners and the service accounts of its namespaces are asked about, each with a request in its namespace, a
-// list over all namespaces, and one that is for no resource: requests are queued before anybody looks at rights.
+// tenant its owners and the service accounts of its namespaces are asked about, each with short requests and lists, in its
+// namespace and over all, and one that is for no resource: requests are queued before anybody looks at rights.
 //
 // Exposed is a tenant on a level without limits; on a level that nodes, controllers or the scheduler need; a tenant that
 // has a flow for each of its service accounts, or users, on a level that others use as well, since it multiplies its
@@ -67,6 +67,16 @@ type landing struct {
 	level  *flowcontrolv1.PriorityLevelConfiguration
 	// flow tells flows of one schema apart; byWhat is its distinguisher.
 	flow, byWhat string
+	// long requests go through whole collections.
+	long bool
+}
+
+// meant are the FlowSchema and the priority level that Bulkhead has for such a request of a tenant, with what it is called.
+func (l *landing) meant(tenant string) (schema, level Object, called string) {
+	if l.long {
+		return Object{Kind: "FlowSchema", Name: "bulkhead-lists-" + tenant}, Object{Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants-lists"}, "lists"
+	}
+	return Object{Kind: "FlowSchema", Name: "bulkhead-tenant-" + tenant}, Object{Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants"}, "requests"
 }
 
 func newCapacity(p *proof) *capacity {
@@ -141,7 +151,11 @@ func systemSubjects() []Subject {
 // requestsOf are the kinds of requests that somebody of a namespace makes.
 func requestsOf(namespace string) []Attributes {
 	return []Attributes{
+		{Verb: "get", Resource: "configmaps", Namespace: namespace},
+		{Verb: "create", Resource: "configmaps", Namespace: namespace},
+		{Verb: "get", Resource: "nodes"},
 		{Verb: "list", Resource: "configmaps", Namespace: namespace},
+		{Verb: "watch", Resource: "configmaps", Namespace: namespace},
 		{Verb: "list", Resource: "pods"},
 		{Verb: "get", Path: "/metrics"},
 	}
@@ -173,7 +187,8 @@ func (c *capacity) land(s Subject, a *Attributes) *landing {
 		return nil
 	}
 	schema := c.schemas[best]
-	at := &landing{schema: schema, level: c.levels[schema.Spec.PriorityLevelConfiguration.Name]}
+	at := &landing{schema: schema, level: c.levels[schema.Spec.PriorityLevelConfiguration.Name],
+		long: a.Verb == "list" || a.Verb == "watch" || a.Verb == "deletecollection"}
 	if d := schema.Spec.DistinguisherMethod; d != nil {
 		at.byWhat = string(d.Type)
 		if d.Type == flowcontrolv1.FlowDistinguisherMethodByUserType {
@@ -279,22 +294,19 @@ func (c *capacity) judge(t *snapshot.Tenant, s Subject, at *landing) []Finding {
 	if at.byWhat != "" {
 		return []Finding{c.finding("BH5004", t.Name, EveryTenant, at, fmt.Sprintf("requests of %s are a flow of their own (%s) on priority level %s: the tenant gets a share for each", s.User, at.byWhat, level))}
 	}
-	if meant := (Object{Kind: "PriorityLevelConfiguration", Name: tenantsLevel}); c.expected[meant] && level != tenantsLevel {
-		return []Finding{c.finding("BH5007", t.Name, EveryTenant, at, fmt.Sprintf("requests of %s are on priority level %s, not on the tenants' own", s.User, level))}
+	if _, meant, called := at.meant(t.Name); c.expected[meant] && level != meant.Name {
+		return []Finding{c.finding("BH5007", t.Name, EveryTenant, at, fmt.Sprintf("%s of %s are on priority level %s, not on %s, the tenants' own", called, s.User, level, meant.Name))}
 	}
 	return nil
 }
-
-// tenantsLevel is where Bulkhead puts the requests of tenants, and nobody else's.
-const tenantsLevel = "bulkhead-tenants"
 
 // finding blames the FlowSchema that takes the request, behind the one that should have taken it.
 func (c *capacity) finding(code, tenant, to string, at *landing, what string) Finding {
 	taken := Object{Kind: "FlowSchema", Name: at.schema.Name}
 	f := Finding{Code: code, Verdict: Exposed, From: tenant, To: to, What: what, Blame: []Object{taken},
 		Witness: []Step{{taken, fmt.Sprintf("takes them, with precedence %d, to priority level %s", at.schema.Spec.MatchingPrecedence, at.level.Name)}}}
-	if meant := (Object{Kind: "FlowSchema", Name: "bulkhead-tenant-" + tenant}); c.expected[meant] && meant != taken {
-		f.Blame = []Object{meant, taken, {Kind: "PriorityLevelConfiguration", Name: tenantsLevel}}
+	if meant, level, _ := at.meant(tenant); c.expected[meant] && meant != taken {
+		f.Blame = []Object{meant, taken, level}
 	}
 	if level := (Object{Kind: "PriorityLevelConfiguration", Name: at.level.Name}); code == "BH5001" && at.level.Name != flowcontrolv1.PriorityLevelConfigurationNameExempt {
 		f.Blame = append([]Object{level}, f.Blame...) // a level that should have limits

@@ -224,8 +224,8 @@ func looseLimits(r *rand.Rand) mistake {
 
 func looseFlow(r *rand.Rand) mistake {
 	tenant := pick(r, tenants()...)
-	schema := &flowcontrolv1.FlowSchema{ObjectMeta: metav1.ObjectMeta{Name: desired.FlowSchemaName(tenant)}}
-	done := mistake{what: "FlowSchema of " + tenant, controls: []string{"api-fairness"}, tenant: tenant}
+	schema := &flowcontrolv1.FlowSchema{ObjectMeta: metav1.ObjectMeta{Name: pick(r, desired.FlowSchemaName(tenant), desired.ListsFlowSchemaName(tenant))}}
+	done := mistake{what: "FlowSchema " + schema.Name, controls: []string{"api-fairness"}, tenant: tenant}
 	change := func(what string, do func(*flowcontrolv1.FlowSchemaSpec)) {
 		done.what, done.steps = done.what+what, []step{changed(schema, func(f *flowcontrolv1.FlowSchema) { do(&f.Spec) })}
 	}
@@ -245,7 +245,7 @@ func looseFlow(r *rand.Rand) mistake {
 	case 5:
 		change(" for its first subject alone", func(s *flowcontrolv1.FlowSchemaSpec) { s.Rules[0].Subjects = s.Rules[0].Subjects[:1] })
 	default:
-		change(" without paths", func(s *flowcontrolv1.FlowSchemaSpec) { s.Rules[0].NonResourceRules = nil })
+		change(" with no rules", func(s *flowcontrolv1.FlowSchemaSpec) { s.Rules = nil })
 	}
 	return done
 }

@@ -228,14 +228,21 @@ func TestHomeIsForSpacesOnly(t *testing.T) {
 	}
 }
 
-// Promise: whoever acts for a tenant, user, group or what runs in its Spaces, is in its one flow, and others are not.
+// Promise: whoever acts for a tenant, user, group or what runs in its Spaces, is in its one flow, with lists in their own,
+// and others are not.
 func TestRequestsAreInTheTenantsFlow(t *testing.T) {
 	apply(t, desired.Cluster(platform()))
 	apply(t, desired.Tenant(tenant("flow", list("pods", "3")), []string{"flow--web"}))
-	schema := &flowcontrolv1.FlowSchema{}
-	key := client.ObjectKey{Name: desired.FlowSchemaName("flow")}
-	if err := admin.Get(context.Background(), key, schema); err != nil {
-		t.Fatal(err)
+	schemas := map[string]string{
+		"/version": desired.FlowSchemaName("flow"), "/api/v1/namespaces/flow--web/pods/none": desired.FlowSchemaName("flow"),
+		"/api/v1/namespaces/flow--web/pods": desired.ListsFlowSchemaName("flow"), "/api/v1/nodes?watch=1&timeoutSeconds=1": desired.ListsFlowSchemaName("flow"),
+	}
+	for path, name := range schemas {
+		schema := &flowcontrolv1.FlowSchema{}
+		if err := admin.Get(context.Background(), client.ObjectKey{Name: name}, schema); err != nil {
+			t.Fatal(err)
+		}
+		schemas[path] = string(schema.UID)
 	}
 	for _, c := range []struct {
 		user, group string
@@ -249,21 +256,23 @@ func TestRequestsAreInTheTenantsFlow(t *testing.T) {
 		{"system:serviceaccount:flow--other:default", "system:serviceaccounts", false},
 		{"system:serviceaccount:kube-system:flow--web", "system:serviceaccounts", false},
 	} {
-		eventually(t, func(ctx context.Context) error { // the API server takes a moment to see new FlowSchemas
-			uid, err := flowOf(ctx, c.user, c.group)
-			if err != nil {
-				return err
-			}
-			if (uid == string(schema.UID)) != c.want {
-				return fmt.Errorf("%s is in flow %s, the tenant's is %s", c.user, uid, schema.UID)
-			}
-			return nil
-		})
+		for path, want := range schemas {
+			eventually(t, func(ctx context.Context) error { // the API server takes a moment to see new FlowSchemas
+				uid, err := flowOf(ctx, c.user, c.group, path)
+				if err != nil {
+					return err
+				}
+				if (uid == want) != c.want {
+					return fmt.Errorf("%s of %s is in flow %s, the tenant's is %s", path, c.user, uid, want)
+				}
+				return nil
+			})
+		}
 	}
 }
 
 // flowOf a request: the FlowSchema that the API server says it has put it into.
-func flowOf(ctx context.Context, user, group string) (string, error) {
+func flowOf(ctx context.Context, user, group, path string) (string, error) {
 	c := rest.CopyConfig(config)
 	c.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated", group}}
 	if group == "" {
@@ -273,7 +282,7 @@ func flowOf(ctx context.Context, user, group string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Host+"/version", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.Host, "/")+path, nil)
 	if err != nil {
 		return "", err
 	}

@@ -279,9 +279,15 @@ func (p *replay) bounds(namespace string) corev1.ResourceList {
 
 // flow demands that all who act in a namespace count as the tenant when they call the API server.
 func (p *replay) flow(at int64, tenant, namespace string) {
-	schema, _ := p.state[key{"v1.FlowSchema", "", desired.FlowSchemaName(tenant)}].(*flowcontrolv1.FlowSchema)
-	if schema == nil || schema.Spec.PriorityLevelConfiguration.Name != desired.PriorityLevelName {
-		p.absent(at, "%v is not there", key{"v1.FlowSchema", "", desired.FlowSchemaName(tenant)})
+	p.flowTo(at, desired.FlowSchemaName(tenant), desired.PriorityLevelName, namespace)
+	p.flowTo(at, desired.ListsFlowSchemaName(tenant), desired.ListsLevelName, namespace)
+}
+
+// flowTo demands that a FlowSchema takes them to its level.
+func (p *replay) flowTo(at int64, name, level, namespace string) {
+	schema, _ := p.state[key{"v1.FlowSchema", "", name}].(*flowcontrolv1.FlowSchema)
+	if schema == nil || schema.Spec.PriorityLevelConfiguration.Name != level {
+		p.absent(at, "%v is not there", key{"v1.FlowSchema", "", name})
 		return
 	}
 	for _, rule := range schema.Spec.Rules {
@@ -291,5 +297,5 @@ func (p *replay) flow(at int64, tenant, namespace string) {
 			}
 		}
 	}
-	p.absent(at, "namespace %s is not in the FlowSchema of tenant %s", namespace, tenant)
+	p.absent(at, "namespace %s is not in FlowSchema %s", namespace, name)
 }

@@ -138,7 +138,21 @@ func compareStrings(a, b string) int {
 }
 
 func fairnessMutants() []mutant {
-	const schema, level = "bulkhead-tenant-newsroom", "bulkhead-tenants"
+	return append(flowMutants("bulkhead-tenant-newsroom", "bulkhead-tenants"), append(flowMutants("bulkhead-lists-newsroom", "bulkhead-tenants-lists"), []mutant{
+		{control: "api-fairness", name: "removed", object: named("FlowSchema", "bulkhead-system"), mutate: func(s *snapshot.Snapshot) { s.FlowSchemas = without(s.FlowSchemas, "", "bulkhead-system") }},
+		{control: "api-fairness", name: "no paths", object: named("FlowSchema", "bulkhead-tenant-newsroom"), mutate: func(s *snapshot.Snapshot) {
+			s.FlowSchemas = change(s.FlowSchemas, "", "bulkhead-tenant-newsroom", func(f *flowcontrolv1.FlowSchema) { f.Spec.Rules[0].NonResourceRules = nil })
+		}},
+		{control: "api-fairness", name: "no watches", object: named("FlowSchema", "bulkhead-lists-newsroom"), mutate: func(s *snapshot.Snapshot) {
+			s.FlowSchemas = change(s.FlowSchemas, "", "bulkhead-lists-newsroom", func(f *flowcontrolv1.FlowSchema) {
+				f.Spec.Rules[0].ResourceRules[0].Verbs = []string{"list"}
+			})
+		}},
+	}...)...)
+}
+
+// flowMutants of one FlowSchema of a tenant and the level that it goes to.
+func flowMutants(schema, level string) []mutant {
 	ofSchema := func(what string, do func(*flowcontrolv1.FlowSchema)) mutant {
 		return mutant{control: "api-fairness", name: what, object: named("FlowSchema", schema), mutate: func(s *snapshot.Snapshot) {
 			s.FlowSchemas = change(s.FlowSchemas, "", schema, do)
@@ -154,7 +168,6 @@ func fairnessMutants() []mutant {
 	}
 	return []mutant{
 		{control: "api-fairness", name: "removed", object: named("FlowSchema", schema), mutate: func(s *snapshot.Snapshot) { s.FlowSchemas = without(s.FlowSchemas, "", schema) }},
-		{control: "api-fairness", name: "removed", object: named("FlowSchema", "bulkhead-system"), mutate: func(s *snapshot.Snapshot) { s.FlowSchemas = without(s.FlowSchemas, "", "bulkhead-system") }},
 		{control: "api-fairness", name: "removed", object: named("PriorityLevelConfiguration", level), mutate: func(s *snapshot.Snapshot) { s.PriorityLevels = without(s.PriorityLevels, "", level) }},
 		ofSchema("exempt", to("exempt")), ofSchema("among nodes", to("system")), ofSchema("among controllers", to("workload-high")), ofSchema("no such level", to("nothing")),
 		ofSchema("asked last", func(f *flowcontrolv1.FlowSchema) { f.Spec.MatchingPrecedence = 9990 }),
@@ -165,10 +178,9 @@ func fairnessMutants() []mutant {
 			f.Spec.DistinguisherMethod = &flowcontrolv1.FlowDistinguisherMethod{Type: flowcontrolv1.FlowDistinguisherMethodByNamespaceType}
 		}),
 		ofSchema("no subjects but the first", func(f *flowcontrolv1.FlowSchema) { f.Spec.Rules[0].Subjects = f.Spec.Rules[0].Subjects[:1] }),
-		ofSchema("no lists over all namespaces", func(f *flowcontrolv1.FlowSchema) { f.Spec.Rules[0].ResourceRules[0].ClusterScope = false }),
-		ofSchema("no paths", func(f *flowcontrolv1.FlowSchema) { f.Spec.Rules[0].NonResourceRules = nil }),
+		ofSchema("nothing for the whole cluster", func(f *flowcontrolv1.FlowSchema) { f.Spec.Rules[0].ResourceRules[0].ClusterScope = false }),
 		ofSchema("everybody", func(f *flowcontrolv1.FlowSchema) {
-			f.Spec.MatchingPrecedence = 7999
+			f.Spec.MatchingPrecedence = 7800
 			f.Spec.Rules[0].Subjects = append(f.Spec.Rules[0].Subjects, flowcontrolv1.Subject{Kind: "Group", Group: &flowcontrolv1.GroupSubject{Name: "system:authenticated"}})
 		}),
 		ofLevel("exempt", func(l *flowcontrolv1.PriorityLevelConfiguration) {

@@ -149,7 +149,7 @@ func (s *stage) prepare() {
 		s.must(s.admin.Create(s.ctx, o), "create %T %s", o, o.GetName())
 	}
 	for _, o := range desired.Cluster(platform()) {
-		if o.GetName() == desired.PriorityLevelName { // without it every FlowSchema costs the API server another write
+		if o.GetName() == desired.PriorityLevelName || o.GetName() == desired.ListsLevelName { // without it every FlowSchema costs the API server another write
 			s.must(s.apply(o), "apply %T %s", o, o.GetName())
 		}
 	}

@@ -12,14 +12,13 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
@@ -31,25 +30,35 @@ const floodVariable = "BULKHEAD_FLOOD"
 // senders of a flood, each with an identity of its own: who is fair by user is not fair to those with one user.
 const senders = 64
 
-// floodOrder says where, and as whom.
+// floodOrder says where, and as whom; and whether each sender sends all kinds in turn, or one of them without end.
 type floodOrder struct {
 	Host, Namespace string
 	Configs         []rest.TLSClientConfig
+	InTurn          bool
 }
 
-// floodResult is what became of it.
-type floodResult struct{ Sent, Refused int64 }
+// floodResult is what became of it, by the kind of request and the status of the answer.
+type floodResult map[string]map[int]int
 
 // startFlood sets a tenant's service accounts on the API server.
-func startFlood(b *testing.B, namespace string) (stop func() floodResult) {
+func startFlood(b *testing.B, namespace string, inTurn bool) (stop func() floodResult) {
 	b.Helper()
-	order := floodOrder{Host: cluster.Config.Host, Namespace: namespace}
+	order := floodOrder{Host: cluster.Config.Host, Namespace: namespace, InTurn: inTurn}
 	all := "system:serviceaccounts:" + namespace
-	must(b, ignoreExists(as(b, "greedy-owner").Create(b.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "flood"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: v1alpha1.RoleOwner},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: all}},
+	bind := func(as client.Client, name, kind, role string) {
+		must(b, client.IgnoreAlreadyExists(as.Create(b.Context(), &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: all}},
+		})))
+	}
+	bind(as(b, "greedy-owner"), "flood", "ClusterRole", v1alpha1.RoleOwner)
+	// No tenant may write Events; a platform that lets one, for an operator of its own, is flooded with those too.
+	must(b, client.IgnoreAlreadyExists(admin.Create(b.Context(), &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "events"},
+		Rules:      []rbacv1.PolicyRule{{Verbs: []string{"create"}, APIGroups: []string{""}, Resources: []string{"events"}}},
 	})))
+	bind(admin, "events", "Role", "events")
 	for i := range senders {
 		config, err := cluster.User(fmt.Sprintf("system:serviceaccount:%s:sender-%d", namespace, i), "system:serviceaccounts", all)
 		must(b, err)
@@ -90,7 +99,7 @@ func floodMain(in io.Reader, out io.Writer) int {
 		return fail(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var result floodResult
+	results := make([]floodResult, len(order.Configs))
 	var group sync.WaitGroup
 	for i, tls := range order.Configs {
 		transport, err := rest.HTTPClientFor(&rest.Config{Host: order.Host, TLSClientConfig: tls})
@@ -98,51 +107,66 @@ func floodMain(in io.Reader, out io.Writer) int {
 			cancel()
 			return fail(err)
 		}
-		group.Go(func() { flood(ctx, transport, order.Host, order.Namespace, i, &result) })
+		results[i] = floodResult{}
+		group.Go(func() { flood(ctx, transport, &order, i, results[i]) })
 	}
 	_, _ = io.Copy(io.Discard, in) // until it is closed
 	cancel()
 	group.Wait()
-	if err := json.NewEncoder(out).Encode(&result); err != nil {
+	result := floodResult{}
+	for _, one := range results {
+		for kind, statuses := range one {
+			for status, n := range statuses {
+				result.add(kind, status, n)
+			}
+		}
+	}
+	if err := json.NewEncoder(out).Encode(result); err != nil {
 		return fail(err)
 	}
 	return 0
 }
 
-// flood sends without end: lists of large objects, events, creates, watches.
-func flood(ctx context.Context, transport *http.Client, host, namespace string, first int, result *floodResult) {
-	base := host + "/api/v1/namespaces/" + namespace
-	event := `{"metadata":{"generateName":"e"},"involvedObject":{"namespace":"` + namespace + `","kind":"Pod","name":"p"},"reason":"Flood","type":"Normal"}`
-	requests := []struct{ method, path, body string }{
-		{http.MethodGet, "/configmaps", ""},
-		{http.MethodGet, "/configmaps?resourceVersion=0", ""},
-		{http.MethodPost, "/events", event},
-		{http.MethodPost, "/configmaps?dryRun=All", `{"metadata":{"generateName":"f"},"data":{"x":"` + strings.Repeat("y", 10_000) + `"}}`},
-		{http.MethodGet, "/pods?watch=1&timeoutSeconds=1", ""},
+func (r floodResult) add(kind string, status, n int) {
+	if r[kind] == nil {
+		r[kind] = map[int]int{}
 	}
-	for n := first; ctx.Err() == nil; n++ {
-		r := requests[n%len(requests)]
-		request, err := http.NewRequestWithContext(ctx, r.method, base+r.path, strings.NewReader(r.body))
+	r[kind][status] += n
+}
+
+// torrent is one kind of request that is sent without end.
+type torrent struct{ kind, method, path, body string }
+
+// torrents of a flood: what is long and what is short.
+var torrents = []torrent{
+	{"lists", http.MethodGet, "/configmaps", ""},
+	{"lists from the cache", http.MethodGet, "/configmaps?resourceVersion=0", ""},
+	{"watches", http.MethodGet, "/pods?watch=1&timeoutSeconds=1", ""},
+	{"events", http.MethodPost, "/events", `{"metadata":{"generateName":"e"},"involvedObject":{"namespace":"NAMESPACE","kind":"Pod","name":"p"},"reason":"Flood","type":"Normal"}`},
+	{"creates", http.MethodPost, "/configmaps?dryRun=All", `{"metadata":{"generateName":"f"},"data":{"x":"` + strings.Repeat("y", 10_000) + `"}}`},
+}
+
+// flood sends without end, as the sender of this number, and counts the answers.
+func flood(ctx context.Context, transport *http.Client, o *floodOrder, sender int, result floodResult) {
+	base := strings.TrimSuffix(o.Host, "/") + "/api/v1/namespaces/" + o.Namespace
+	for kind := sender; ctx.Err() == nil; {
+		t := &torrents[kind%len(torrents)]
+		if o.InTurn {
+			kind++
+		}
+		body := strings.ReplaceAll(t.body, "NAMESPACE", o.Namespace)
+		request, err := http.NewRequestWithContext(ctx, t.method, base+t.path, strings.NewReader(body))
 		if err != nil {
 			return // the constants above make none such
 		}
 		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Accept-Encoding", "gzip") // said by us, it is not unpacked here: that costs the server nothing
 		answer, err := transport.Do(request)
 		if err != nil {
 			continue // cut off at the end, or the server's back turned: the flood goes on
 		}
 		_, _ = io.Copy(io.Discard, answer.Body) // only its length matters to the server
 		_ = answer.Body.Close()
-		atomic.AddInt64(&result.Sent, 1)
-		if answer.StatusCode == http.StatusTooManyRequests {
-			atomic.AddInt64(&result.Refused, 1)
-		}
+		result.add(t.kind, answer.StatusCode, 1)
 	}
-}
-
-func ignoreExists(err error) error {
-	if apierrors.IsAlreadyExists(err) {
-		return nil
-	}
-	return err
 }

@@ -32,9 +32,9 @@ var (
 )
 
 // seats of the API server: what it works on at the same time. Priority and fairness divides seats, so their number must
-// fit the processors, or a flood has its fill of those before seats run out. This one is for the 2 to 4 processors on
-// which tests run.
-var seats = []string{"max-requests-inflight=16", "max-mutating-requests-inflight=8"}
+// fit the processors, or a flood has its fill of those before seats run out. Of these, two are for tenants' short
+// requests and one is for their lists: what the two processors on which tests run have work for.
+var seats = []string{"max-requests-inflight=4", "max-mutating-requests-inflight=2"}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(floodVariable) != "" {

@@ -26,8 +26,9 @@ type Sights struct {
 	Missing string
 	// Node is the host name label of a node; empty when there is none or the runner may not see them.
 	Node string
-	// Flows are the FlowSchemas to the priority level that only tenants use, by UID: one of them must take a tenant's requests.
-	Flows map[string]string
+	// Flows are the FlowSchemas to the priority level that only tenants use, and Lists those to the one of tenants' lists, by
+	// UID: one of them must take a tenant's requests.
+	Flows, Lists map[string]string
 	// HomeBounds are the bounds of the quota in the tenant's home namespace, as "key at most amount".
 	HomeBounds []string
 	// Reclaim is the reclaim policy of each StorageClass.

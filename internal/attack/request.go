@@ -36,11 +36,13 @@ type Request struct {
 	RightOnly bool
 	// Judge looks at an answer that is a success; nil takes it as allowed.
 	Judge func(Reply) Answer `json:"-"`
+	// Forbidden has Judge look at what the authorizer refused, too: the answer tells which queue took it either way.
+	Forbidden bool
 }
 
-// Reply is what the API server sent with a success.
+// Reply is what the API server sent.
 type Reply struct {
-	// Object as it was stored, or would have been.
+	// Object as it was stored, or would have been; nil with what was refused.
 	Object map[string]any
 	// Header of the answer.
 	Header http.Header

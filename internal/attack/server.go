@@ -106,10 +106,13 @@ func (s *apiServer) send(ctx context.Context, subject *Subject, r *Request, dryR
 	if r.RightOnly {
 		return rightOnly(err, *subject), nil
 	}
-	if err != nil {
+	reply := Reply{Header: header}
+	switch {
+	case apierrors.IsForbidden(err) && r.Forbidden:
+		return r.Judge(reply), nil
+	case err != nil:
 		return answered(err, *subject), nil
 	}
-	reply := Reply{Header: header}
 	if r.Verb != "watch" && r.Path == "" {
 		if err := json.Unmarshal(raw, &reply.Object); err != nil {
 			return problem("decode the answer to %s: %v", r, err), nil

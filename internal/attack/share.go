@@ -49,7 +49,7 @@ func shareAttacks() []Attack {
 		}
 		return keys
 	})
-	return append(attacks, counted, spaceCount(), fairness())
+	return append(attacks, counted, spaceCount(), fairness(), listFairness())
 }
 
 func grantedCompute(s Scene) bool {
@@ -145,30 +145,45 @@ const headerFlow = "X-Kubernetes-Pf-Flowschema-Uid"
 
 // fairness asks which queue takes the tenant's requests: were it the one of everybody, a flood would be everybody's.
 func fairness() Attack {
-	version := func(judge func(Scene) func(Reply) Answer, title string) Step {
-		return Step{Title: title, Ask: func(s Scene) (Ask, error) {
-			if judge == nil {
-				return Ask{Real: &Real{Request: Request{Verb: "get", Path: "/version"}}}, nil
+	return flowAttack("own-flow", "stands in the same queue of the API server as everybody else", "the level of tenants",
+		func(s *Sights) map[string]string { return s.Flows },
+		func(Scene) Request { return Request{Verb: "get", Path: "/version"} })
+}
+
+// listFairness asks the same for a list: were it where short requests are, those would wait for it.
+func listFairness() Attack {
+	return flowAttack("own-lists", "lists where others wait for what is short", "the level of tenants' lists",
+		func(s *Sights) map[string]string { return s.Lists },
+		func(s Scene) Request {
+			return Request{Verb: "list", Version: "v1", Namespace: s.Namespace(), Resource: "pods", Fields: "metadata.name=none", Forbidden: true}
+		})
+}
+
+// flowAttack makes a request and reads from the answer which of the flows took it, of which some are as they should be.
+func flowAttack(id, title, level string, flows func(*Sights) map[string]string, request func(Scene) Request) Attack {
+	judge := func(s Scene) func(Reply) Answer {
+		return func(r Reply) Answer {
+			took := r.Header.Get(headerFlow)
+			name, right := flows(s.Seen)[took]
+			switch {
+			case took == "":
+				return problem("the API server does not say which FlowSchema took the request")
+			case right:
+				return Answer{Refusal: Refusal{By: Fairness, Says: "FlowSchema " + name + " took the request, to " + level}}
 			}
-			if s.Seen == nil || len(s.Seen.Flows) == 0 {
-				return Ask{}, errors.New("the tenants' FlowSchemas are not known: there is none, or the attack's runner may not list them")
-			}
-			return Ask{Real: &Real{Request: Request{Verb: "get", Path: "/version", Judge: judge(s)}}}, nil
-		}}
+			return Answer{Allowed: true, Note: "a FlowSchema that is not of " + level + " took the request (UID " + took + ")"}
+		}
 	}
-	return Attack{ID: "api-fairness/own-flow", Control: "api-fairness", Title: "stands in the same queue of the API server as everybody else", By: Owners | ServiceAccounts,
-		PositiveControl: version(nil, "read the version"), Refusal: Refusal{By: Fairness},
-		Attempt: version(func(s Scene) func(Reply) Answer {
-			return func(r Reply) Answer {
-				took := r.Header.Get(headerFlow)
-				name, ofTenants := s.Seen.Flows[took]
-				switch {
-				case took == "":
-					return problem("the API server does not say which FlowSchema took the request")
-				case ofTenants:
-					return Answer{Refusal: Refusal{By: Fairness, Says: "FlowSchema " + name + " took the request, to the level of tenants"}}
-				}
-				return Answer{Allowed: true, Note: "a FlowSchema that is not of the tenants' level took the request (UID " + took + ")"}
+	return Attack{ID: "api-fairness/" + id, Control: "api-fairness", Title: title, By: Owners | ServiceAccounts, Refusal: Refusal{By: Fairness},
+		PositiveControl: Step{Title: "read the version", Ask: func(Scene) (Ask, error) {
+			return Ask{Real: &Real{Request: Request{Verb: "get", Path: "/version"}}}, nil
+		}},
+		Attempt: Step{Title: "make a request outside of the tenant's own flow", Ask: func(s Scene) (Ask, error) {
+			if s.Seen == nil || flows(s.Seen) == nil {
+				return Ask{}, errors.New("the tenants' FlowSchemas are not known: the attack's runner may not list them")
 			}
-		}, "make a request outside of the tenant's own flow")}
+			asked := request(s)
+			asked.Judge = judge(s)
+			return Ask{Real: &Real{Request: asked}}, nil
+		}}}
 }

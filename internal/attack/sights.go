@@ -38,10 +38,13 @@ func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant, before *S
 	}
 	var flows flowcontrolv1.FlowSchemaList
 	if err := s.read(ctx, "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", &flows); err == nil {
-		seen.Flows = map[string]string{}
+		seen.Flows, seen.Lists = map[string]string{}, map[string]string{}
 		for i := range flows.Items {
-			if f := &flows.Items[i]; f.Spec.PriorityLevelConfiguration.Name == desired.PriorityLevelName {
+			switch f := &flows.Items[i]; f.Spec.PriorityLevelConfiguration.Name {
+			case desired.PriorityLevelName:
 				seen.Flows[string(f.UID)] = f.Name
+			case desired.ListsLevelName:
+				seen.Lists[string(f.UID)] = f.Name
 			}
 		}
 	}

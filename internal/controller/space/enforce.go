@@ -165,15 +165,17 @@ func (r *Reconciler) awaitFairness(ctx context.Context, p *pass) error {
 	if admitted, err := r.ownersAdmitted(ctx, p); admitted || err != nil {
 		return err
 	}
-	schema := &flowcontrolv1.FlowSchema{}
-	if err := r.Client.Get(ctx, client.ObjectKey{Name: desired.FlowSchemaName(p.owner)}, schema); client.IgnoreNotFound(err) != nil {
-		return err
+	for _, name := range []string{desired.ListsFlowSchemaName(p.owner), desired.FlowSchemaName(p.owner)} {
+		schema := &flowcontrolv1.FlowSchema{}
+		if err := r.Client.Get(ctx, client.ObjectKey{Name: name}, schema); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+		if !slices.Contains(spaceNamespaces(schema), p.namespaceName()) {
+			return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+				"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), name).LookAgain(report.Awhile)
+		}
 	}
-	if slices.Contains(spaceNamespaces(schema), p.namespaceName()) {
-		return nil
-	}
-	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), desired.FlowSchemaName(p.owner)).LookAgain(report.Awhile)
+	return nil
 }
 
 // spaceNamespaces are the namespaces whose service accounts a FlowSchema names as a whole.
