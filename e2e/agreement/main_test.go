@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -19,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -34,76 +32,37 @@ var (
 	admin client.Client
 )
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) (code int) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var err error
-	if cluster, err = testcluster.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() {
-		cancel()
-		if err := cluster.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}()
-	if err := prepare(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(testcluster.Main(m, nil, prepare)) }
 
 // prepare has Bulkhead enforce a platform with a tenant of each pattern that shares a cluster, and stops it: what is changed then
 // stays changed.
-func prepare(ctx context.Context) error {
-	ctrl.SetLogger(logr.Discard())
-	cluster.Config.WarningHandler = rest.NoWarnings{}
+func prepare(ctx context.Context, c *testcluster.Cluster) error {
+	cluster = c
 	config, err := cluster.User("careless", desired.ControllerGroup, "system:masters")
 	if err != nil {
 		return err
 	}
-	bulkhead, err := cluster.User("bulkhead", desired.ControllerGroup)
-	if err != nil {
-		return err
-	}
-	config.WarningHandler, bulkhead.WarningHandler = rest.NoWarnings{}, rest.NoWarnings{}
+	config.WarningHandler = rest.NoWarnings{}
 	if admin, err = client.New(config, client.Options{Scheme: run.Scheme()}); err != nil {
 		return err
 	}
-	if err := cluster.StartControllerManager(ctx); err != nil {
+	ci := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}}
+	if err := testcluster.Install(ctx, admin, append([]client.Object{ci}, declared()...)...); err != nil {
 		return err
 	}
-	var objects []client.Object
-	for _, name := range []string{v1alpha1.SystemNamespace, "ci"} {
-		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
-	}
-	for _, o := range run.RBAC() {
-		objects = append(objects, o)
-	}
-	for _, o := range append(objects, declared()...) {
-		if err := admin.Create(ctx, o); err != nil {
-			return fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
-		}
-	}
 	enforcing, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() {
-		done <- run.Run(enforcing, &run.Options{Config: bulkhead, MetricsAddress: run.Off, HealthAddress: run.Off, PprofAddress: run.Off, Log: logr.Discard()})
-	}()
+	defer stop()
+	ended, err := cluster.StartBulkhead(enforcing)
+	if err != nil {
+		return err
+	}
 	for _, tenant := range []string{"newsroom", "press", "archive"} {
-		err = makeSpace(ctx, tenant)
-		if err != nil {
-			break
+		if err := makeSpace(ctx, tenant); err != nil {
+			return err
 		}
 	}
 	stop()
-	<-done
-	return err
+	return ended()
 }
 
 func declared() []client.Object {

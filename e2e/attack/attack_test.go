@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -22,12 +21,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/internal/cli"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
@@ -39,68 +35,26 @@ var (
 	admin   client.Client
 )
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) (code int) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var err error
-	if cluster, err = testcluster.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	done := make(chan error, 1)
-	started := false
-	defer func() {
-		cancel()
-		if started {
-			<-done
-		}
-		if err := cluster.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}()
-	if started, err = prepare(ctx, done); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(testcluster.Main(m, nil, prepare)) }
 
 // prepare declares a platform with a tenant of each pattern that shares a cluster, and waits until Bulkhead has enforced all.
-func prepare(ctx context.Context, done chan<- error) (started bool, err error) {
-	ctrl.SetLogger(logr.Discard())
-	cluster.Config.WarningHandler = rest.NoWarnings{}
-	bulkhead, err := cluster.User("bulkhead", desired.ControllerGroup)
-	if err != nil {
-		return false, err
-	}
-	bulkhead.WarningHandler = rest.NoWarnings{}
+func prepare(ctx context.Context, c *testcluster.Cluster) (err error) {
+	cluster = c
 	if admin, err = client.New(cluster.Config, client.Options{Scheme: run.Scheme()}); err != nil {
-		return false, err
+		return err
 	}
-	if err := cluster.StartControllerManager(ctx); err != nil {
-		return false, err
+	if err := testcluster.Install(ctx, admin, declared()...); err != nil {
+		return err
 	}
-	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}}
-	for _, o := range run.RBAC() {
-		objects = append(objects, o)
+	if _, err := cluster.StartBulkhead(ctx); err != nil {
+		return err
 	}
-	for _, o := range append(objects, declared()...) {
-		if err := admin.Create(ctx, o); err != nil {
-			return false, fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
-		}
-	}
-	go func() {
-		done <- run.Run(ctx, &run.Options{Config: bulkhead, MetricsAddress: run.Off, HealthAddress: run.Off, PprofAddress: run.Off, Log: logr.Discard()})
-	}()
 	for _, tenant := range []string{"newsroom", "press", "archive"} {
 		if err := makeSpace(ctx, tenant); err != nil {
-			return true, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 func declared() []client.Object {

@@ -20,11 +20,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
@@ -47,8 +45,6 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) (code int) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	dir, err := os.MkdirTemp("", "bulkhead-audit-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -56,50 +52,22 @@ func testMain(m *testing.M) (code int) {
 	}
 	defer os.RemoveAll(dir)
 	auditLog = filepath.Join(dir, "audit.log")
-	if cluster, err = testcluster.Start("audit-log-path="+auditLog, "audit-policy-file=../../internal/localcluster/audit-policy.yaml"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() {
-		if err := cluster.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}()
-	if err := prepare(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+	return testcluster.Main(m, []string{"audit-log-path=" + auditLog, "audit-policy-file=../../internal/localcluster/audit-policy.yaml"}, prepare)
 }
 
-func prepare(ctx context.Context) error {
-	ctrl.SetLogger(logr.Discard())
-	if err := cluster.StartControllerManager(ctx); err != nil {
-		return err
-	}
-	cluster.Config.WarningHandler = rest.NoWarnings{}
-	var err error
+func prepare(ctx context.Context, c *testcluster.Cluster) (err error) {
+	cluster = c
 	if admin, err = client.NewWithWatch(cluster.Config, client.Options{Scheme: run.Scheme()}); err != nil {
 		return err
 	}
-	if bulkhead, err = cluster.User("bulkhead", desired.ControllerGroup); err != nil {
+	if bulkhead, err = cluster.Bulkhead(); err != nil {
 		return err
 	}
-	bulkhead.WarningHandler = rest.NoWarnings{}
-	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}}
-	for _, o := range run.RBAC() {
-		objects = append(objects, o)
-	}
+	objects := []client.Object{platform()}
 	for _, name := range []string{"pool-a", "pool-b"} {
 		objects = append(objects, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + name, Labels: map[string]string{"pool": name}}})
 	}
-	for _, o := range append(objects, platform()) {
-		if err := admin.Create(ctx, o); err != nil {
-			return fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
-		}
-	}
-	return nil
+	return testcluster.Install(ctx, admin, objects...)
 }
 
 func platform() *v1alpha1.Platform {

@@ -21,11 +21,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
@@ -52,35 +50,19 @@ func TestMain(m *testing.M) {
 	os.Exit(testMain(m))
 }
 
-func testMain(m *testing.M) (code int) {
-	ctrl.SetLogger(logr.Discard())
+func testMain(m *testing.M) int {
 	klog.SetLogger(logr.Discard()) // of watches that end
-	cluster, err := testcluster.Start()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer func() {
-		cancel()
-		if err := cluster.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
+	return testcluster.Main(m, nil, func(ctx context.Context, c *testcluster.Cluster) error {
+		bulkhead, err := c.Bulkhead()
+		if err != nil {
+			return err
 		}
-	}()
-	bulkhead, err := cluster.User("bulkhead", desired.ControllerGroup)
-	if err == nil {
-		err = cluster.StartControllerManager(ctx)
-	}
-	if err == nil {
-		shared, err = open(ctx, cluster.Config, bulkhead)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	shared.as = func(user string) (*rest.Config, error) { return cluster.User(user) }
-	return m.Run()
+		if shared, err = open(ctx, c.Config, bulkhead); err != nil {
+			return err
+		}
+		shared.as = func(user string) (*rest.Config, error) { return c.User(user) }
+		return nil
+	})
 }
 
 // open installs what Bulkhead's controllers need, and a Platform.
@@ -90,16 +72,7 @@ func open(ctx context.Context, admin, bulkhead *rest.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}, platform()}
-	for _, o := range run.RBAC() {
-		objects = append(objects, o)
-	}
-	for _, o := range objects {
-		if err := c.Create(ctx, o); err != nil {
-			return nil, fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
-		}
-	}
-	return &site{admin: c, config: admin, bulkhead: bulkhead}, nil
+	return &site{admin: c, config: admin, bulkhead: bulkhead}, testcluster.Install(ctx, c, platform())
 }
 
 func platform() *v1alpha1.Platform {

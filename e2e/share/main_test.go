@@ -4,23 +4,19 @@ package share_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
@@ -40,79 +36,27 @@ func TestMain(m *testing.M) {
 	if os.Getenv(floodVariable) != "" {
 		os.Exit(floodMain(os.Stdin, os.Stdout))
 	}
-	os.Exit(testMain(m))
+	os.Exit(testcluster.Main(m, seats, prepare))
 }
 
-func testMain(m *testing.M) (code int) {
-	ctx, cancel := context.WithCancel(context.Background())
-	ctrl.SetLogger(logr.Discard())
-	var err error
-	if cluster, err = testcluster.Start(seats...); err != nil {
-		cancel()
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	ended := make(chan error, 1)
-	if err = prepare(ctx, ended); err == nil {
-		code = m.Run()
-	}
-	cancel()
-	if ran := <-ended; err == nil {
-		err = ran
-	}
-	if err = errors.Join(err, cluster.Stop()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
-
-// prepare starts Kubernetes' controllers and Bulkhead's. What the latter end with is sent to ended.
-func prepare(ctx context.Context, ended chan<- error) error {
-	started := false
-	defer func() {
-		if !started {
-			ended <- nil
-		}
-	}()
-	if err := cluster.StartControllerManager(ctx); err != nil {
-		return err
-	}
-	cluster.Config.WarningHandler = rest.NoWarnings{}
-	var err error
+// prepare starts Bulkhead's controllers on a platform.
+func prepare(ctx context.Context, c *testcluster.Cluster) (err error) {
+	cluster = c
 	if admin, err = client.NewWithWatch(cluster.Config, client.Options{Scheme: run.Scheme()}); err != nil {
 		return err
 	}
-	bulkhead, err := cluster.User(desired.ControllerUser, desired.ControllerGroup)
-	if err != nil {
-		return err
-	}
-	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}}
-	for _, o := range run.RBAC() {
-		objects = append(objects, o)
-	}
-	objects = append(objects, &v1alpha1.Platform{
+	if err := testcluster.Install(ctx, admin, &v1alpha1.Platform{
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlatformName},
 		Spec: v1alpha1.PlatformSpec{
 			Environment: "Production", Registries: []string{"registry.example.com"},
 			ProofFreshness: metav1.Duration{Duration: time.Hour},
 			Network:        v1alpha1.PlatformNetwork{PodCIDRs: []string{"10.244.0.0/16"}, ServiceCIDRs: []string{"10.0.0.0/24"}},
 		},
-	})
-	for _, o := range objects {
-		if err := admin.Create(ctx, o); err != nil {
-			return fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
-		}
+	}); err != nil {
+		return err
 	}
-	started = true
-	go func() {
-		err := run.Run(ctx, &run.Options{Config: bulkhead, MetricsAddress: run.Off, HealthAddress: run.Off, PprofAddress: run.Off, Log: logr.Discard()})
-		if errors.Is(err, context.Canceled) {
-			err = nil
-		}
-		ended <- err
-	}()
-	return nil
+	_, err = cluster.StartBulkhead(ctx)
+	return err
 }
 
 // tenantWith makes a tenant with so many Spaces, owned by the user NAME-owner, and waits until all are ready.

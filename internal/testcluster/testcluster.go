@@ -4,6 +4,7 @@ package testcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,6 +30,8 @@ type Cluster struct {
 	env      *envtest.Environment
 	dir      string
 	managers []*exec.Cmd
+	// bulkheads tell what Bulkhead's controllers ended with, when they have.
+	bulkheads []func() error
 }
 
 // Start runs etcd and an API server with Bulkhead's CRDs installed. Use it once per test package, from TestMain:
@@ -106,14 +109,18 @@ func (c *Cluster) StartControllerManager(ctx context.Context) error {
 
 // Stop ends every process and removes the files.
 func (c *Cluster) Stop() error {
+	var faults []error
+	for _, ended := range c.bulkheads {
+		faults = append(faults, ended())
+	}
 	for _, cmd := range c.managers {
 		_ = cmd.Process.Kill() // already ended is fine
 		_ = cmd.Wait()         // killed is what we asked for
 	}
 	if err := c.env.Stop(); err != nil {
-		return fmt.Errorf("stop the test control plane: %w", err)
+		faults = append(faults, fmt.Errorf("stop the test control plane: %w", err))
 	}
-	return os.RemoveAll(c.dir)
+	return errors.Join(append(faults, os.RemoveAll(c.dir))...)
 }
 
 // root is the repository's folder, found from this file's place in it.
