@@ -287,7 +287,8 @@ func definitionProbe() Probe {
 // waiverProbe makes a record of an exception that never was. It is about no namespace.
 func waiverProbe() Probe {
 	waiver := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Waiver",
-		"metadata": map[string]any{"name": probeName}, "spec": map[string]any{"control": "images", "expires": "2000-01-01T00:00:00Z"}}}
+		"metadata": map[string]any{"name": probeName}, "spec": map[string]any{"control": "images", "tenant": "probe", "workload": "probe",
+			"reason": "an exception that never was", "approver": "nobody", "expires": "2000-01-01T00:00:00Z"}}}
 	return Probe{ID: "waiver-of-the-past", Control: "guardrail", Code: "BH4011", Severity: Low, Unfenced: true, Carriers: []string{"bulkhead-waivers"},
 		Does: "make a Waiver that is over already", Request: creation("bulkhead.dev", "v1alpha1", "Waiver", "waivers", waiver)}
 }

@@ -158,6 +158,9 @@ func write(ctx context.Context, r *isolation.Request) (string, error) {
 		if convertErr != nil {
 			return "", convertErr
 		}
+		if err := prioritize(old); err != nil {
+			return "", err
+		}
 		if there, err = of(own).Create(ctx, old, metav1.CreateOptions{}); err == nil {
 			defer func() { _ = of(own).Delete(context.WithoutCancel(ctx), q.Name, metav1.DeleteOptions{}) }() // the comparison with before finds what stays
 		}
@@ -182,6 +185,18 @@ func write(ctx context.Context, r *isolation.Request) (string, error) {
 		sub = []string{q.Subresource}
 	}
 	return words1(of(theirs).Update(ctx, there, metav1.UpdateOptions{DryRun: dry}, sub...))
+}
+
+// prioritize gives a pod that names no class one that is allowed: by mistake the cluster's default may be one that is not,
+// and then no pod can be made to try anything on.
+func prioritize(o *unstructured.Unstructured) error {
+	if o.GetKind() != "Pod" {
+		return nil
+	}
+	if _, named, err := unstructured.NestedString(o.Object, "spec", "priorityClassName"); named || err != nil {
+		return err
+	}
+	return unstructured.SetNestedField(o.Object, "business", "spec", "priorityClassName")
 }
 
 // roleSeen waits until the API server's RBAC knows a role: nobody binds what it does not know.
