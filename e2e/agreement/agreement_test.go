@@ -18,7 +18,7 @@ import (
 )
 
 // Promise: whatever mistakes are made on an enforced platform, what the prover says and what the attacker can do are the same, for
-// every control and pair of tenants. BULKHEAD_SEED=n looks at one seed.
+// every control and pair of tenants. BULKHEAD_SEED=n looks at one seed, and with BULKHEAD_SEEDS=m at m from there on.
 func TestProverAndAttackerAgree(t *testing.T) {
 	first, seeds := uint64(1), seedsInTheSuite
 	if text := os.Getenv("BULKHEAD_SEED"); text != "" {
@@ -70,6 +70,9 @@ func agree(t testing.TB, first uint64, seeds int) *tally {
 			t.Fatalf("seed %d: %v\n%s", seed, err, wordsOf(mistakes))
 		}
 		total.add(found)
+		if done := seed - first + 1; done%100 == 0 {
+			t.Logf("%d of %d seeds after %s", done, seeds, time.Since(start).Round(time.Second))
+		}
 		if len(found.disagreements) > 0 {
 			t.Errorf("seed %d (BULKHEAD_SEED=%d): %d disagreements\n%s", seed, seed, len(found.disagreements), wordsOf(mistakes))
 			for _, d := range found.disagreements {
