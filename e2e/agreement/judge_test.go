@@ -167,6 +167,13 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pai
 			t.explained[marked]++
 			return nil
 		}
+		// Whoever may change guardrails is let past all of them, and the prover says that and not what follows from it.
+		subject := isolation.Subject{User: r.Scene.Subject.User, Groups: r.Scene.Subject.Groups}
+		mayChange, steps := p.rbac.Allowed(subject, isolation.Attributes{Verb: "change", Group: v1alpha1.GroupVersion.Group, Resource: "guardrails"})
+		if mayChange && slices.ContainsFunc(findingsAbout(p, of.from, isolation.Exposed), func(f *isolation.Finding) bool { return f.Code == "BH1012" && blames(f, steps) }) {
+			t.explained[worse]++
+			return nil
+		}
 		unseen("")
 		return nil
 	}
