@@ -81,7 +81,7 @@ func systemFlowSchema() *flowcontrolv1.FlowSchema {
 		})
 }
 
-// everyVerb, and every path that is no resource.
+// everyVerb matches whatever is asked.
 func everyVerb() []string { return []string{flowcontrolv1.NameAll} }
 
 // longVerbs work on whole collections.

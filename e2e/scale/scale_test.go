@@ -11,13 +11,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
@@ -141,13 +138,7 @@ type stage struct {
 // prepare makes what a platform has before its first tenant. Bulkhead's policies come only with Bulkhead: the raw run
 // does not pay for them.
 func (s *stage) prepare() {
-	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}}
-	for _, o := range run.RBAC() {
-		objects = append(objects, o)
-	}
-	for _, o := range objects {
-		s.must(s.admin.Create(s.ctx, o), "create %T %s", o, o.GetName())
-	}
+	s.must(testcluster.Install(s.ctx, s.admin), "install what Bulkhead needs")
 	for _, o := range desired.Cluster(platform()) {
 		if o.GetName() == desired.PriorityLevelName || o.GetName() == desired.ListsLevelName { // without it every FlowSchema costs the API server another write
 			s.must(s.apply(o), "apply %T %s", o, o.GetName())
