@@ -23,6 +23,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -47,12 +48,12 @@ func prepare(ctx context.Context, c *testcluster.Cluster) error {
 		return err
 	}
 	ci := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}}
-	if err := testcluster.Install(ctx, admin, append([]client.Object{ci}, declared()...)...); err != nil {
+	if err := testbulkhead.Install(ctx, admin, append([]client.Object{ci}, declared()...)...); err != nil {
 		return err
 	}
 	enforcing, stop := context.WithCancel(ctx)
 	defer stop()
-	ended, err := cluster.StartBulkhead(enforcing)
+	ended, err := testbulkhead.Start(enforcing, cluster)
 	if err != nil {
 		return err
 	}

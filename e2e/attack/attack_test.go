@@ -27,6 +27,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/internal/cli"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -43,10 +44,10 @@ func prepare(ctx context.Context, c *testcluster.Cluster) (err error) {
 	if admin, err = client.New(cluster.Config, client.Options{Scheme: run.Scheme()}); err != nil {
 		return err
 	}
-	if err := testcluster.Install(ctx, admin, declared()...); err != nil {
+	if err := testbulkhead.Install(ctx, admin, declared()...); err != nil {
 		return err
 	}
-	if _, err := cluster.StartBulkhead(ctx); err != nil {
+	if _, err := testbulkhead.Start(ctx, cluster); err != nil {
 		return err
 	}
 	for _, tenant := range []string{"newsroom", "press", "archive"} {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -60,14 +61,14 @@ func prepare(ctx context.Context, c *testcluster.Cluster) (err error) {
 	if admin, err = client.NewWithWatch(cluster.Config, client.Options{Scheme: run.Scheme()}); err != nil {
 		return err
 	}
-	if bulkhead, err = cluster.Bulkhead(); err != nil {
+	if bulkhead, err = testbulkhead.Config(cluster); err != nil {
 		return err
 	}
 	objects := []client.Object{platform()}
 	for _, name := range []string{"pool-a", "pool-b"} {
 		objects = append(objects, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + name, Labels: map[string]string{"pool": name}}})
 	}
-	return testcluster.Install(ctx, admin, objects...)
+	return testbulkhead.Install(ctx, admin, objects...)
 }
 
 func platform() *v1alpha1.Platform {

@@ -26,6 +26,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -53,7 +54,7 @@ func TestMain(m *testing.M) {
 func testMain(m *testing.M) int {
 	klog.SetLogger(logr.Discard()) // of watches that end
 	return testcluster.Main(m, nil, func(ctx context.Context, c *testcluster.Cluster) error {
-		bulkhead, err := c.Bulkhead()
+		bulkhead, err := testbulkhead.Config(c)
 		if err != nil {
 			return err
 		}
@@ -72,7 +73,7 @@ func open(ctx context.Context, admin, bulkhead *rest.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &site{admin: c, config: admin, bulkhead: bulkhead}, testcluster.Install(ctx, c, platform())
+	return &site{admin: c, config: admin, bulkhead: bulkhead}, testbulkhead.Install(ctx, c, platform())
 }
 
 func platform() *v1alpha1.Platform {

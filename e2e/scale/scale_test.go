@@ -17,6 +17,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -138,7 +139,7 @@ type stage struct {
 // prepare makes what a platform has before its first tenant. Bulkhead's policies come only with Bulkhead: the raw run
 // does not pay for them.
 func (s *stage) prepare() {
-	s.must(testcluster.Install(s.ctx, s.admin), "install what Bulkhead needs")
+	s.must(testbulkhead.Install(s.ctx, s.admin), "install what Bulkhead needs")
 	for _, o := range desired.Cluster(platform()) {
 		if o.GetName() == desired.PriorityLevelName || o.GetName() == desired.ListsLevelName { // without it every FlowSchema costs the API server another write
 			s.must(s.apply(o), "apply %T %s", o, o.GetName())

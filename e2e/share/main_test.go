@@ -18,6 +18,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -45,7 +46,7 @@ func prepare(ctx context.Context, c *testcluster.Cluster) (err error) {
 	if admin, err = client.NewWithWatch(cluster.Config, client.Options{Scheme: run.Scheme()}); err != nil {
 		return err
 	}
-	if err := testcluster.Install(ctx, admin, &v1alpha1.Platform{
+	if err := testbulkhead.Install(ctx, admin, &v1alpha1.Platform{
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PlatformName},
 		Spec: v1alpha1.PlatformSpec{
 			Environment: "Production", Registries: []string{"registry.example.com"},
@@ -55,7 +56,7 @@ func prepare(ctx context.Context, c *testcluster.Cluster) (err error) {
 	}); err != nil {
 		return err
 	}
-	_, err = cluster.StartBulkhead(ctx)
+	_, err = testbulkhead.Start(ctx, cluster)
 	return err
 }
 

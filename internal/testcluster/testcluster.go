@@ -30,8 +30,8 @@ type Cluster struct {
 	env      *envtest.Environment
 	dir      string
 	managers []*exec.Cmd
-	// bulkheads tell what Bulkhead's controllers ended with, when they have.
-	bulkheads []func() error
+	// awaited tell what they ended with, when they have.
+	awaited []func() error
 }
 
 // Start runs etcd and an API server with Bulkhead's CRDs installed. Use it once per test package, from TestMain:
@@ -107,10 +107,13 @@ func (c *Cluster) StartControllerManager(ctx context.Context) error {
 	return nil
 }
 
+// Await has Stop wait for something that uses the cluster; what that ended with is an error of Stop's.
+func (c *Cluster) Await(ended func() error) { c.awaited = append(c.awaited, ended) }
+
 // Stop ends every process and removes the files.
 func (c *Cluster) Stop() error {
 	var faults []error
-	for _, ended := range c.bulkheads {
+	for _, ended := range c.awaited {
 		faults = append(faults, ended())
 	}
 	for _, cmd := range c.managers {
