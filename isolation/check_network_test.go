@@ -104,7 +104,7 @@ func TestTheExampleIsIsolatedAndWhatIsLoosenedIsNamed(t *testing.T) {
 		for _, e := range w.Expected {
 			o.Expected = append(o.Expected, isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object)})
 		}
-		return slices.DeleteFunc(isolation.Verify(s, o).Findings, func(f isolation.Finding) bool { return !strings.HasPrefix(f.Code, "BH3") })
+		return isolation.VerifyOnly(s, o, "network").Findings
 	}
 	for _, f := range findings(w.Snapshot) {
 		t.Errorf("as it is: %s %s: %s", f.Verdict, f.Code, f.What)
@@ -181,7 +181,7 @@ func TestFindingsAreAsManyAsMistakesAndNotAsPairs(t *testing.T) {
 		return c
 	}
 	findings := func(s *snapshot.Snapshot) []isolation.Finding { // of this check
-		return slices.DeleteFunc(isolation.Verify(s, isolation.Options{}).Findings, func(f isolation.Finding) bool { return !strings.HasPrefix(f.Code, "BH3") })
+		return isolation.VerifyOnly(s, isolation.Options{}, "network").Findings
 	}
 	if list := findings(generate(0).Snapshot); len(list) > 0 {
 		t.Errorf("a careful cluster: %d findings, such as %+v", len(list), list[0])

@@ -12,7 +12,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-var packets = flag.Int("packets", 20_000, "packets that the reach and the dumb evaluator must agree on; 1000000 for the full count")
+var packets = flag.Int("packets", 20_000/RaceDivisor, "packets that the reach and the dumb evaluator must agree on; 1000000 for the full count")
 
 const packetsPerWorld = 60
 
@@ -75,7 +75,7 @@ func describe(s *snapshot.Snapshot) string {
 }
 
 // worldsForLists is smaller than the packets' number: a list asks about every pair of pods.
-func worldsForLists() int { return max(100, *packets/1000) }
+func worldsForLists() int { return max(100/RaceDivisor, *packets/1000) }
 
 func TestConnectionsListWhatPacketsPass(t *testing.T) {
 	for i := range worldsForLists() {

@@ -36,7 +36,7 @@ func aboutRights(t *testing.T, s *snapshot.Snapshot, evaluated bool) []isolation
 		must(t, err)
 		options.Admission = evaluator
 	}
-	return rbacFindings(isolation.Verify(s, options))
+	return rbacFindings(isolation.VerifyOnly(s, options, "rbac"))
 }
 
 // What Bulkhead makes is isolated; which of its owners' rights admission closes is Unknown where nobody evaluates it.

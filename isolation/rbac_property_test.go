@@ -15,7 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-var rightsStates = flag.Int("rights-states", 1_500, "how many random states of rights to follow twice")
+var rightsStates = flag.Int("rights-states", 1_500/isolation.RaceDivisor, "how many random states of rights to follow twice")
 
 // attacker is the dumb way to find what a tenant reaches: it asks the authorizer whether it may do the next thing, does it to
 // the state, and begins again until nothing is new.
