@@ -263,7 +263,7 @@ func shareControls() []Control {
 				"PriorityLevelConfiguration bulkhead-tenants", "PriorityLevelConfiguration bulkhead-tenants-lists",
 				"FlowSchema bulkhead-system"},
 			Needs: "API Priority and Fairness on the API server (on by default), with no more seats (--max-requests-inflight, " +
-				"--max-mutating-requests-inflight) than its processors have work for: fairness divides seats, not processors",
+				"--max-mutating-requests-inflight) than its processors have work for: fairness divides seats, not processors (`bulkhead check`, BHC207)",
 			Fix: "Developer: watch instead of listing, and retry after what the answer says. Platform: look at the metrics " +
 				"apiserver_flowcontrol_* of the level.",
 			Mappings: []string{"K07"},

@@ -1,0 +1,49 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// Promise: more seats for tenants than the processors are known to have work for, and numbers that the API server does not
+// tell, are unknown and never fine.
+func TestSeatsAreJudgedByTheProcessors(t *testing.T) {
+	const short, lists, other = "bulkhead-tenants", "bulkhead-tenants-lists", "workload-low"
+	for _, test := range []struct {
+		seats      map[string]int
+		processors int
+		state      State
+		words      string
+	}{
+		{map[string]int{short: 3, lists: 1}, 2, OK, "4 seats for tenants, 2 processors"},
+		{map[string]int{short: 3, lists: 1, other: 200}, 2, OK, "4 seats for tenants"},
+		{map[string]int{short: 4, lists: 1}, 2, Unknown, "5 seats for tenants and 2 processors"},
+		{map[string]int{short: 163, lists: 41}, 16, Unknown, "204 seats for tenants and 16 processors"},
+		{map[string]int{other: 3}, 2, Unknown, "do not tell the seats"},
+		{map[string]int{short: 3}, 2, Unknown, "do not tell the seats"},
+		{map[string]int{short: 3, lists: 1}, 0, Unknown, "do not tell how many processors"},
+		{nil, 0, Unknown, "do not tell the seats"},
+	} {
+		var metrics strings.Builder
+		fmt.Fprintf(&metrics, "# TYPE %s gauge\n", metricSeats)
+		for level, n := range test.seats {
+			fmt.Fprintf(&metrics, "%s{priority_level=%q} %d\n", metricSeats, level, n)
+		}
+		if test.processors > 0 {
+			fmt.Fprintf(&metrics, "# TYPE %s gauge\n%[1]s %d\n", metricProcessors, test.processors)
+		}
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(strings.NewReader(metrics.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		findings, err := judgeSeats(families)
+		if err != nil || len(findings) != 1 || findings[0].State != test.state || !strings.Contains(findings[0].Detail, test.words) {
+			t.Errorf("%+v: %v %v", test, findings, err)
+		}
+	}
+}
