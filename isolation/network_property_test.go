@@ -77,6 +77,9 @@ func describe(s *snapshot.Snapshot) string {
 // worldsForLists is smaller than the packets' number: a list asks about every pair of pods.
 func worldsForLists() int { return max(100/RaceDivisor, *packets/1000) }
 
+// worldsForPairs are never so few that one of the verdicts is not among them.
+func worldsForPairs() int { return max(100, *packets/1000) }
+
 func TestConnectionsListWhatPacketsPass(t *testing.T) {
 	for i := range worldsForLists() {
 		s := newWorld(uint64(i)).snapshot(t)
@@ -164,7 +167,7 @@ func podPeer(p *snapshot.Pod) string {
 // TestTenantPairsSayExceedingExactlyWhenAPacketExceeds judges the bits, the details and the counts of every pair.
 func TestTenantPairsSayExceedingExactlyWhenAPacketExceeds(t *testing.T) {
 	seen := map[PairVerdict]int{}
-	for i := range worldsForLists() {
+	for i := range worldsForPairs() {
 		w := newWorld(uint64(i))
 		s := w.snapshot(t)
 		var flows []snapshot.Flow
