@@ -68,6 +68,14 @@ func homeQuota(t *v1alpha1.Tenant) *corev1.ResourceQuota {
 	return quotaObject(&meta, hard)
 }
 
+// SystemQuota keeps Spaces out of Bulkhead's own namespace. It is there before any tenant's quota is: its status tells
+// whether Kubernetes counts Spaces yet.
+func SystemQuota() *corev1.ResourceQuota {
+	meta := clusterMeta("bulkhead-spaces")
+	meta.Namespace = v1alpha1.SystemNamespace
+	return quotaObject(&meta, corev1.ResourceList{CountSpaces: *resource.NewQuantity(0, resource.DecimalSI)})
+}
+
 func homeNetwork(t *v1alpha1.Tenant) *networkingv1.NetworkPolicy {
 	meta := tenantMeta(v1alpha1.HomeNamespace(t.Name), NetworkDefaultName, t.Name)
 	return networkPolicy(&meta, nil, nil, nil)

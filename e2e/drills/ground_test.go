@@ -26,6 +26,12 @@ type ground struct {
 
 func newGround(t *testing.T) *ground {
 	t.Helper()
+	return newGroundAfter(t, func(client.Client) {})
+}
+
+// newGroundAfter does something first, while Kubernetes does not know Bulkhead's kinds.
+func newGroundAfter(t *testing.T, first func(admin client.Client)) *ground {
+	t.Helper()
 	kube, err := localcluster.FindKube(filepath.Join("..", "..", "bin", "kube"))
 	must(t, err)
 	g := &ground{dir: filepath.Join(t.TempDir(), "data"), kube: kube}
@@ -37,6 +43,7 @@ func newGround(t *testing.T) *ground {
 	must(t, err)
 	c, err := client.New(admin, client.Options{Scheme: run.Scheme()})
 	must(t, err)
+	first(c)
 	definitions, err := crds.All()
 	must(t, err)
 	for _, definition := range definitions {

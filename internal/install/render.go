@@ -98,6 +98,7 @@ func renderSystem() []desired.Object {
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 			ObjectMeta: inSystem(),
 		},
+		desired.SystemQuota(), // early, so that Kubernetes counts Spaces by the time the first tenant comes
 	}
 	return append(objects, run.RBAC()...)
 }

@@ -87,7 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) walk(ctx context.Context, p *pass) error {
 	p.reached = v1alpha1.ConditionEnforced
 	for _, step := range []func(context.Context, *pass) error{
-		r.enforce, r.removeObsolete, r.assignNodeGroups, r.markNodes, r.check, r.awaitPropagation,
+		r.enforce, r.removeObsolete, r.assignNodeGroups, r.markNodes, r.check, r.awaitCounting, r.awaitPropagation,
 	} {
 		if err := step(ctx, p); err != nil {
 			return err

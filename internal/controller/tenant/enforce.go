@@ -181,7 +181,9 @@ func (r *Reconciler) awaitHomeQuota(ctx context.Context, p *pass) error {
 	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: desired.QuotaName}, quota); client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	if len(quota.Spec.Hard) > 0 && equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
+	// Without a number of what is there already, admission refuses every Space.
+	_, counted := quota.Status.Used[desired.CountSpaces]
+	if counted && equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
 		return nil
 	}
 	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
