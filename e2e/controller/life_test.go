@@ -433,10 +433,18 @@ func TestVanishingRemovesNothing(t *testing.T) {
 	was := uid()
 
 	t.Run("finalizer of the Space taken off", func(t *testing.T) {
-		edit(t, space, func() { space.Finalizers = nil })
-		if err := admin.Delete(t.Context(), space); err != nil {
-			t.Fatal(err)
-		}
+		// The controller puts it back at once: what is deleted with it is off-boarded, as it should be.
+		eventually(t, patience, "deleted before the finalizer is back", func() string {
+			edit(t, space, func() { space.Finalizers = nil })
+			err := admin.Delete(t.Context(), space, client.Preconditions{ResourceVersion: &space.ResourceVersion})
+			if apierrors.IsConflict(err) {
+				return err.Error()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ""
+		})
 		eventually(t, patience, "the tenant tells of the orphan", func() string {
 			_ = admin.Get(t.Context(), client.ObjectKeyFromObject(tenant), tenant)
 			for _, c := range tenant.Status.Conditions {

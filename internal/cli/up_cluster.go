@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
@@ -35,6 +37,8 @@ func startCluster(ctx context.Context, dir, kube string, steps *steps) (*localcl
 		var err error
 		cluster, err = localcluster.Start(ctx, localcluster.Options{
 			Dir: dir, Kube: kube, Notice: steps.noticef, Step: steps.note,
+			// Otherwise Kubernetes may begin to count before it knows of Spaces, and look again only half a minute later.
+			Serving: func(ctx context.Context, admin *rest.Config) error { return install.ApplyDefinitions(ctx, admin, nil) },
 		})
 		if err != nil {
 			return err

@@ -145,8 +145,9 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition desired.Obje
 	return nil
 }
 
+// waitGone outlasts two of the API server's own attempts, which it gives a minute each to remove all objects of a kind.
 func (u *uninstaller) waitGone(ctx context.Context, definition desired.Object) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	why := ""
 	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
@@ -158,7 +159,9 @@ func (u *uninstaller) waitGone(ctx context.Context, definition desired.Object) e
 		if err == nil && live.Labels[v1alpha1.LabelManagedBy] != ManagedBy {
 			return true, nil // kept, and told
 		}
-		why = NotEstablished(live)
+		if err == nil {
+			why = NotEstablished(live)
+		}
 		return false, err
 	})
 	if err != nil {

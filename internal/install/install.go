@@ -85,22 +85,40 @@ func Apply(ctx context.Context, config *rest.Config, options Options, progress P
 	if err != nil {
 		return err
 	}
-	for _, phase := range phases {
-		for _, object := range phase.Objects {
-			action, err := applyObject(ctx, c, object)
-			if err != nil {
-				return fmt.Errorf("write %s: %w", Name(object), err)
-			}
-			progress.tell(phase.Name, action, Name(object), "")
-		}
-		if phase.Name != PhaseDefinitions {
-			continue
-		}
-		if err := waitEstablished(ctx, c, phase.Objects, progress); err != nil {
+	for i := range phases {
+		if err := applyPhase(ctx, c, &phases[i], progress); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ApplyDefinitions writes the first phase alone. What learns of kinds in rounds, as Kubernetes' quota controller does,
+// knows Bulkhead's from the start when they are there before it is.
+func ApplyDefinitions(ctx context.Context, config *rest.Config, progress Progress) error {
+	c, err := NewClient(config)
+	if err != nil {
+		return err
+	}
+	definitions, err := renderDefinitions()
+	if err != nil {
+		return err
+	}
+	return applyPhase(ctx, c, &Phase{PhaseDefinitions, definitions}, progress)
+}
+
+func applyPhase(ctx context.Context, c client.Client, phase *Phase, progress Progress) error {
+	for _, object := range phase.Objects {
+		action, err := applyObject(ctx, c, object)
+		if err != nil {
+			return fmt.Errorf("write %s: %w", Name(object), err)
+		}
+		progress.tell(phase.Name, action, Name(object), "")
+	}
+	if phase.Name != PhaseDefinitions {
+		return nil
+	}
+	return waitEstablished(ctx, c, phase.Objects, progress)
 }
 
 // FindPlatform returns the cluster's Platform, or nil where there is none, or no definition of it yet.

@@ -44,6 +44,8 @@ type Options struct {
 	Notice func(format string, args ...any)
 	// Step is told about the start of each program, in order; nil to hear nothing.
 	Step func(name string)
+	// Serving is called when the API server serves, before the controllers of Kubernetes start; nil to do nothing then.
+	Serving func(ctx context.Context, admin *rest.Config) error
 }
 
 func (o Options) withDefaults() Options {
@@ -52,6 +54,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}
+	}
+	if o.Serving == nil {
+		o.Serving = func(context.Context, *rest.Config) error { return nil }
 	}
 	return o
 }
@@ -92,14 +97,14 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 		return nil, err
 	}
 	c.spawner = newSpawner()
-	if err := c.boot(ctx, options.Step); err != nil {
+	if err := c.boot(ctx, &options); err != nil {
 		c.Stop()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *Cluster) boot(ctx context.Context, step func(string)) error {
+func (c *Cluster) boot(ctx context.Context, options *Options) error {
 	if err := c.folder.endStale(); err != nil {
 		return err
 	}
@@ -111,7 +116,7 @@ func (c *Cluster) boot(ctx context.Context, step func(string)) error {
 		return err
 	}
 	for _, program := range []*Program{c.etcd(), c.apiServer()} {
-		step(program.Name)
+		options.Step(program.Name)
 		if err := c.Run(ctx, program); err != nil {
 			return err
 		}
@@ -119,12 +124,19 @@ func (c *Cluster) boot(ctx context.Context, step func(string)) error {
 	if err := c.grantKwok(ctx); err != nil {
 		return err
 	}
+	config, err := c.Admin()
+	if err != nil {
+		return err
+	}
+	if err := options.Serving(ctx, config); err != nil {
+		return err
+	}
 	// These three do not wait for one another.
 	rest := []*Program{c.controllerManager(), c.scheduler(), c.kwok()}
 	results := make([]error, len(rest))
 	var group sync.WaitGroup
 	for i, program := range rest {
-		step(program.Name)
+		options.Step(program.Name)
 		group.Go(func() { results[i] = c.Run(ctx, program) })
 	}
 	group.Wait()
