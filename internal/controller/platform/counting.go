@@ -13,21 +13,19 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/report"
 )
 
-const (
-	// recount is when a quota that the quota controller did not understand is made again: it looks at such a one next
-	// only in its full round, every five minutes by default (--resource-quota-sync-period).
-	recount = 5 * time.Second
-	// countingPause is when to see whether it counts now: the Platform does not watch quotas.
-	countingPause = 500 * time.Millisecond
-)
+// recount is when a quota that the quota controller did not understand is made again: it looks at such a one next only in
+// its full round, every five minutes by default (--resource-quota-sync-period).
+const recount = 5 * time.Second
 
 // awaitCounting waits until Kubernetes counts Spaces. Its quota controller learns of new kinds every half minute; a
 // tenant's quota that is made before bounds Spaces of which no number is known, and admission refuses every one.
-func (r *Reconciler) awaitCounting(ctx context.Context, _ *pass) error {
+func (r *Reconciler) awaitCounting(ctx context.Context, p *pass) error {
 	want := desired.SystemQuota()
-	if _, err := r.Apply.Ensure(ctx, want); err != nil {
+	change, err := r.Apply.Ensure(ctx, want)
+	if err != nil {
 		return err
 	}
+	p.changes = append(p.changes, change)
 	quota := &corev1.ResourceQuota{}
 	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(want), quota); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("get %s: %w", client.ObjectKeyFromObject(want), err)
@@ -41,5 +39,5 @@ func (r *Reconciler) awaitCounting(ctx context.Context, _ *pass) error {
 		}
 	}
 	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for Kubernetes to count Spaces: its quota controller looks for new kinds every half minute").LookAgain(countingPause)
+		"waits for Kubernetes to count Spaces: its quota controller looks for new kinds every half minute").LookAgain(recount)
 }

@@ -43,7 +43,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Watches(&storagev1.StorageClass{}, one).
 		Watches(&nodev1.RuntimeClass{}, one)
 	for _, kind := range apply.Kinds() {
-		if _, isNamespace := kind.Object.(*corev1.Namespace); !kind.Namespaced && !isNamespace {
+		_, isNamespace := kind.Object.(*corev1.Namespace)
+		_, isQuota := kind.Object.(*corev1.ResourceQuota) // one is the system's
+		if !kind.Namespaced && !isNamespace || isQuota {
 			b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged))
 		}
 	}
