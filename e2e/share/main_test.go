@@ -33,9 +33,16 @@ var (
 // requests and one is for their lists: what the two processors on which tests run have work for.
 var seats = []string{"max-requests-inflight=4", "max-mutating-requests-inflight=2"}
 
+// serverGOGC is for what is started from here, the API server and etcd: lists of large objects are mostly garbage, and to
+// collect it takes processors from everybody (docs/performance.md). It costs memory, up to five times what is live.
+const serverGOGC = "400"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(floodVariable) != "" {
 		os.Exit(floodMain(os.Stdin, os.Stdout))
+	}
+	if err := os.Setenv("GOGC", serverGOGC); err != nil {
+		panic(err)
 	}
 	os.Exit(testcluster.Main(m, seats, prepare))
 }
