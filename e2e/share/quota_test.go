@@ -33,7 +33,7 @@ func TestQuotaRaceIsNeverWon(t *testing.T) {
 	tenant, list := tenantWith(t, "racer", spaces, quota)
 	owner := as(t, "racer-owner")
 	sum := follow(t, tenant)
-	refused, accepted := 0, 0
+	refused, accepted, contended := 0, 0, 0
 	for round := range *rounds {
 		r := rand.New(rand.NewPCG(uint64(round), 7)) // the same rounds every time
 		answers := make(chan error, racers)
@@ -51,6 +51,8 @@ func TestQuotaRaceIsNeverWon(t *testing.T) {
 				accepted++
 			case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 				refused++
+			case apierrors.IsConflict(err) && strings.Contains(err.Error(), `resourcequotas "bulkhead"`):
+				contended++ // the quota's admission gave up after its third attempt to write down what is used: nothing was made
 			default:
 				t.Errorf("round %d: neither accepted nor refused by the quota: %v", round, err)
 			}
@@ -60,8 +62,8 @@ func TestQuotaRaceIsNeverWon(t *testing.T) {
 		}
 	}
 	most := sum.stop(t)
-	t.Logf("%d rounds: %d pods accepted, %d refused; at most %s of %s CPUs and %d of 40 pods at any revision", *rounds, accepted, refused,
-		most.cpu.String(), "4", most.pods)
+	t.Logf("%d rounds: %d pods accepted, %d refused, %d given up; at most %s of %s CPUs and %d of 40 pods at any revision", *rounds, accepted, refused,
+		contended, most.cpu.String(), "4", most.pods)
 	if accepted == 0 || refused == 0 {
 		t.Errorf("%d accepted and %d refused: that was no race", accepted, refused)
 	}
