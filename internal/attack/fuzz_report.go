@@ -44,7 +44,7 @@ var fuzzItems = []Item{
 	{ID: "outside", Title: "Nothing is accepted beyond what an owner's role allows"},
 	{ID: "managed", Title: "Nothing is accepted upon what Bulkhead keeps in the tenant's namespaces"},
 	{ID: "unchanged", Title: "Everything outside of the tenant's own is as it was"},
-	{ID: "proof", Title: "The proof of the tenant is no worse than before"},
+	{ID: "proof", Title: "The proof of the platform is no worse than before"},
 }
 
 // FuzzItems are the lines of a fuzzed report.

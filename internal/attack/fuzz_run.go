@@ -21,13 +21,13 @@ type FuzzOptions struct {
 	// Seed of the sequence of attempts, and For how long they go on.
 	Seed uint64
 	For  time.Duration
-	// Before is called when nothing is fuzzed yet, and After while all that was accepted is still there: they prove the tenant, and
+	// Before is called when nothing is fuzzed yet, and After while all that was accepted is still there: they prove the platform, and
 	// After says what is worse.
 	Before func(context.Context) error
 	After  func(context.Context) (*Judgement, error)
 }
 
-// Judgement is what a proof of the tenant says that it did not say before.
+// Judgement is what a proof of the platform says that it did not say before.
 type Judgement struct {
 	// Verdict on what is new: Isolated where nothing is.
 	Verdict v1alpha1.Verdict `json:"verdict"`
@@ -82,7 +82,7 @@ func (r *Runner) Fuzz(ctx context.Context, target *Target, o *FuzzOptions) (*Rep
 		return nil, err
 	}
 	if err := o.Before(ctx); err != nil {
-		return nil, fmt.Errorf("prove the tenant before: %w", err)
+		return nil, fmt.Errorf("prove the platform before: %w", err)
 	}
 	z.fuzzer = fuzz.New(o.Seed, world)
 	started := time.Now()
@@ -150,7 +150,7 @@ func (z *fuzzing) compare(ctx context.Context, before *inventory, started time.T
 		return
 	}
 	if z.tally.Proof, z.tally.unproven = after(ctx); z.tally.unproven == nil && z.tally.Proof == nil {
-		z.tally.unproven = errors.New("nobody proved the tenant")
+		z.tally.unproven = errors.New("nobody proved the platform")
 	}
 	now := z.takeInventory(ctx)
 	z.tally.brokenOff = context.Cause(ctx)

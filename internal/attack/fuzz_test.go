@@ -108,7 +108,9 @@ func TestComparison(t *testing.T) {
 	// With a field to begin with: of an object that had none, the API server notes no writers later on.
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "lease"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: new("x")}}
 	own := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "own"}}
-	for _, o := range []client.Object{victim, secret, lease, own} {
+	told := &v1alpha1.IsolationReport{ObjectMeta: metav1.ObjectMeta{Name: "try-compare-rival", Labels: map[string]string{"a": "b"}}, Verdict: v1alpha1.Exposed,
+		Findings: []v1alpha1.IsolationFinding{{Code: "BH2001", Verdict: v1alpha1.Exposed, Severity: "High", What: "an object of an earlier run"}}}
+	for _, o := range []client.Object{victim, secret, lease, own, told} {
 		must(t, admin.Create(ctx, o))
 	}
 	eventually(ctx, t, "the neighbour's namespace has what each gets", func(ctx context.Context) (bool, error) {
@@ -151,6 +153,10 @@ func TestComparison(t *testing.T) {
 		{"a lease that the attacks renew", func(t *testing.T) {
 			must(t, admin.Patch(ctx, lease, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"holderIdentity":"me"}}`)), client.FieldOwner(fieldManager)))
 		}, v1alpha1.Exposed, "leases.coordination.k8s.io try-compare-rival--web/lease was written"},
+		{"a report of an earlier run's objects that is made anew", patch(told, `{"verdict":"Isolated","exposed":0,"findings":null,"time":"2026-01-01T00:00:00Z"}`), v1alpha1.Isolated, ""},
+		{"a report that the attacks write", func(t *testing.T) {
+			must(t, admin.Patch(ctx, told, client.RawPatch("application/merge-patch+json", []byte(`{"verdict":"Unknown"}`)), client.FieldOwner(fieldManager)))
+		}, v1alpha1.Exposed, "isolationreports.bulkhead.dev try-compare-rival was written"},
 		{"the tenant's own", patch(own, `{"data":{"a":"try-compare-run"}}`), v1alpha1.Isolated, ""},
 		{"gone", func(t *testing.T) { must(t, admin.Delete(ctx, victim)) }, v1alpha1.Unknown, "configmaps try-compare-rival--web/victim is gone"},
 	} {

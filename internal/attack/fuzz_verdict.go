@@ -155,7 +155,7 @@ func (z *fuzzing) judgeProof(report *ItemReport) {
 	case t.brokenOff != nil:
 		z.unknown(report, fmt.Sprintf("the run was broken off before the proof: %v", t.brokenOff))
 	case t.unproven != nil:
-		z.unknown(report, fmt.Sprintf("the tenant could not be proven afterwards: %v", t.unproven))
+		z.unknown(report, fmt.Sprintf("the platform could not be proven afterwards: %v", t.unproven))
 	default:
 		report.Tried, report.Verdict = 1, t.Proof.Verdict
 		for _, finding := range t.Proof.New {

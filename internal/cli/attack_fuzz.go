@@ -16,6 +16,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
+	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
 // fuzzFlags are those of --suite fuzz alone.
@@ -59,7 +60,7 @@ func (o *attackOptions) fuzzAll(ctx context.Context, config *rest.Config, runner
 				o.Progressf("%s: %d attempts, %d of them with an outcome of their own, %s", name, done, corpus, left)
 			}
 		}
-		judge := &fuzzJudge{options: o, config: config, tenant: name}
+		judge := &fuzzJudge{config: config}
 		one, err := runner.Fuzz(ctx, &targets[i], &attack.FuzzOptions{Seed: seed, For: o.fuzz.during, Before: judge.before, After: judge.after})
 		if err != nil {
 			failed = append(failed, fmt.Errorf("tenant %s: %w", name, err))
@@ -77,25 +78,18 @@ func (o *attackOptions) fuzzAll(ctx context.Context, config *rest.Config, runner
 	return report, errors.Join(failed...)
 }
 
-// fuzzJudge proves a tenant before and after.
+// fuzzJudge proves the whole platform before and after: what one tenant does may open another to a third.
 type fuzzJudge struct {
-	options *attackOptions
-	config  *rest.Config
-	tenant  string
-	first   *proven
+	config *rest.Config
+	first  *isolation.Report
 }
 
-func (j *fuzzJudge) prove(ctx context.Context) (*proven, error) {
+func (j *fuzzJudge) prove(ctx context.Context) (*isolation.Report, error) {
 	world, err := observe.Cluster(ctx, j.config, observe.ClusterOptions{Now: time.Now()})
 	if err != nil {
 		return nil, err
 	}
-	report, err := proof.Of(world, nil)
-	if err != nil {
-		return nil, err
-	}
-	p := &proven{world: world, report: report}
-	return p, p.only(j.tenant)
+	return proof.Of(world, nil)
 }
 
 func (j *fuzzJudge) before(ctx context.Context) (err error) {
@@ -108,7 +102,7 @@ func (j *fuzzJudge) after(ctx context.Context) (*attack.Judgement, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := differenceOf(j.first.report, now.report)
+	d := differenceOf(j.first, now)
 	judgement := &attack.Judgement{Verdict: v1alpha1.Verdict(d.Verdict), Before: v1alpha1.Verdict(d.Before), After: v1alpha1.Verdict(d.After)}
 	for i := range d.New {
 		f := &d.New[i]
