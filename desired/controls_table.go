@@ -256,12 +256,12 @@ func shareControls() []Control {
 		{
 			ID: "api-fairness", Title: "Nobody floods the API server",
 			Threat: "a tenant whose requests starve the others, such as a log enricher that asks for every line",
-			How: "All that acts for one tenant, people and pods, is one flow to a priority level of limited concurrency that " +
-				"only tenants use, and one flow of lists to a second such level, so that nobody's get waits for somebody's long " +
-				"list. The API server queues flows fairly and answers 429 to what is beyond.",
+			How: "All that acts for one tenant, people and pods, is one flow to one of eight priority levels of limited concurrency " +
+				"that only tenants use, so that a flood fills the seats of its own level, and one flow of lists to one more such " +
+				"level, so that nobody's get waits for somebody's long list. The API server queues the flows of a level fairly and " +
+				"answers 429 to what is beyond.",
 			Objects: []string{"FlowSchema bulkhead-tenant-NAME", "FlowSchema bulkhead-lists-NAME",
-				"PriorityLevelConfiguration bulkhead-tenants", "PriorityLevelConfiguration bulkhead-tenants-lists",
-				"FlowSchema bulkhead-system"},
+				"PriorityLevelConfiguration bulkhead-tenants-*", "FlowSchema bulkhead-system"},
 			Needs: "API Priority and Fairness on the API server (on by default), with no more seats (--max-requests-inflight, " +
 				"--max-mutating-requests-inflight) than its processors have work for: fairness divides seats, not processors (`bulkhead check`, BHC207)",
 			Fix: "Developer: watch instead of listing, and retry after what the answer says. Platform: look at the metrics " +

@@ -2,6 +2,8 @@ package desired
 
 import (
 	"cmp"
+	"fmt"
+	"hash/fnv"
 	"slices"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
@@ -12,10 +14,10 @@ import (
 )
 
 const (
-	// PriorityLevelName is the PriorityLevelConfiguration that all tenants share for what is done within milliseconds.
-	PriorityLevelName = "bulkhead-tenants"
-	// ListsLevelName is the one for their lists, watches and deletions of collections, which take as long as the
-	// collection is large.
+	// Compartments is how many priority levels there are for what is done within milliseconds. Each tenant is on one.
+	Compartments = 8
+	// ListsLevelName is the PriorityLevelConfiguration of all tenants' lists, watches and deletions of collections, which
+	// take as long as the collection is large.
 	ListsLevelName = "bulkhead-tenants-lists"
 	// FlowSchemaSystem is the FlowSchema of Bulkhead itself.
 	FlowSchemaSystem = "bulkhead-system"
@@ -29,6 +31,26 @@ const (
 	precedenceSystem = 7000
 )
 
+// PriorityLevelName is the PriorityLevelConfiguration of a tenant's compartment. It depends on nothing but the tenant's
+// name, so that nobody needs to remember it, and nobody moves when another comes or goes.
+func PriorityLevelName(tenant string) string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(tenant)) // never fails, by its documentation
+	return compartmentName(hash.Sum32() % Compartments)
+}
+
+// IsCompartment says whether a priority level is one of a compartment.
+func IsCompartment(level string) bool {
+	for n := range uint32(Compartments) {
+		if compartmentName(n) == level {
+			return true
+		}
+	}
+	return false
+}
+
+func compartmentName(n uint32) string { return fmt.Sprintf("bulkhead-tenants-%d", n) }
+
 // FlowSchemaName is the name of a tenant's FlowSchema.
 func FlowSchemaName(tenant string) string { return "bulkhead-tenant-" + tenant }
 
@@ -39,7 +61,10 @@ func ListsFlowSchemaName(tenant string) string { return "bulkhead-lists-" + tena
 // taken back, and a request that needs several holds up all that come after it until they are free: so what takes long
 // and is wide has seats of its own, and nobody's get waits for somebody's list of a hundred megabytes.
 //
-//   - Shares: 100 and 25 of the 370 that exist with the API server's own 245, so a third of all seats is there for
+//   - Compartments: a request waits until a seat of its level is free, however fair the queue before it is. One tenant's
+//     flood keeps all seats of its level taken, so there are eight of them, and seven of eight tenants have no part in it.
+//     Lists are on one level: each keeps a processor busy, and they have one bound together.
+//   - Shares: 8 times 13 and 25 of the 374 that exist with the API server's own 245, so a third of all seats is there for
 //     tenants whatever the rest does, and tenants cannot starve the rest. Half of them may be lent while idle, and none
 //     borrowed: seats are borrowed for seconds, in which a flood takes them all.
 //   - One tenant is one flow (its FlowSchemas have no distinguisher). Its requests wait in two of 1024 queues. The queues
@@ -48,7 +73,11 @@ func ListsFlowSchemaName(tenant string) string { return "bulkhead-lists-" + tena
 //     probability of 1 in 1,000; with one that floods, 1 in 500,000. Two queues of 100 hold 200 waiting requests of one
 //     tenant; what is beyond gets 429.
 func tenantLevels() []Object {
-	return []Object{tenantLevel(PriorityLevelName, 100), tenantLevel(ListsLevelName, 25)}
+	levels := []Object{tenantLevel(ListsLevelName, 25)}
+	for n := range uint32(Compartments) {
+		levels = append(levels, tenantLevel(compartmentName(n), 13))
+	}
+	return levels
 }
 
 func tenantLevel(name string, shares int32) *flowcontrolv1.PriorityLevelConfiguration {
@@ -93,7 +122,7 @@ func tenantFlowSchemas(t *v1alpha1.Tenant, namespaces []string) []Object {
 	list := flowSubjects(t, namespaces)
 	lists := flowSchema(tenantMeta("", ListsFlowSchemaName(t.Name), t.Name), ListsLevelName, precedenceLists, longVerbs(), list)
 	lists.Spec.Rules[0].NonResourceRules = nil // paths are not listed
-	return []Object{lists, flowSchema(tenantMeta("", FlowSchemaName(t.Name), t.Name), PriorityLevelName, precedenceTenant, everyVerb(), list)}
+	return []Object{lists, flowSchema(tenantMeta("", FlowSchemaName(t.Name), t.Name), PriorityLevelName(t.Name), precedenceTenant, everyVerb(), list)}
 }
 
 // flowSubjects are all who act for a tenant, sorted.

@@ -317,11 +317,38 @@ func TestFlowSchema(t *testing.T) {
 		}
 	}
 	all, lists := FlowSchemaName("shop"), ListsFlowSchemaName("shop")
-	if diff := cmp.Diff(map[string]string{all: PriorityLevelName, lists: ListsLevelName}, levels); diff != "" {
+	if diff := cmp.Diff(map[string]string{all: PriorityLevelName("shop"), lists: ListsLevelName}, levels); diff != "" {
 		t.Error(diff)
 	}
 	if precedence[lists] >= precedence[all] {
 		t.Errorf("the FlowSchema of lists is asked at %d, after the one of all at %d", precedence[lists], precedence[all])
+	}
+}
+
+// Promise: whatever a tenant is called, the level of its compartment is one that is rendered, and no compartment has more than
+// its share of tenants by much.
+func TestCompartments(t *testing.T) {
+	const tenants = 8000
+	in := map[string]int{}
+	for _, o := range Cluster(testPlatform()) {
+		if l, is := o.(*flowcontrolv1.PriorityLevelConfiguration); is && l.Name != ListsLevelName {
+			in[l.Name] = 0
+		}
+	}
+	if len(in) != Compartments {
+		t.Errorf("%d compartments are rendered: %v", len(in), in)
+	}
+	for i := range tenants {
+		level := PriorityLevelName(fmt.Sprintf("team-%d", i))
+		if _, rendered := in[level]; !rendered || !IsCompartment(level) {
+			t.Fatalf("priority level %s is not rendered", level)
+		}
+		in[level]++
+	}
+	for level, n := range in {
+		if n < tenants/Compartments*3/4 || n > tenants/Compartments*5/4 {
+			t.Errorf("%s has %d of %d tenants", level, n, tenants)
+		}
 	}
 }
 

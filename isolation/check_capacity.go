@@ -20,7 +20,7 @@ import (
 // Exposed is a tenant on a level without limits; on a level that nodes, controllers or the scheduler need; a tenant that
 // has a flow for each of its service accounts, or users, on a level that others use as well, since it multiplies its
 // share by making more; two tenants in one flow; a level that rejects instead of queueing, or has too few queues to keep
-// flows apart; and a level for tenants that takes more than half of all seats.
+// flows apart; and levels for tenants that together take more than half of all seats.
 //
 // Not looked at: what one request costs (lists of large collections take more seats), and other API servers in front.
 func capacityCheck() Check {
@@ -41,8 +41,8 @@ func capacityCheck() Check {
 				"Match everything that acts for the tenant by one FlowSchema without a distinguisher."),
 			code("BH5005", "A level does not keep its flows apart", Medium, "Without enough queues, or with none, a flood of one tenant is everybody's.",
 				"Let the level queue, with many more queues than a hand has, and leave more than half of the seats to others."),
-			code("BH5007", "A tenant waits among everybody", Medium, "On a level that is not the tenants', a flood delays whoever else is there, and theirs the tenant.",
-				"Send the tenant's FlowSchema to the tenants' priority level, and before those that take everybody's requests."),
+			code("BH5007", "A tenant waits among everybody", Medium, "On a level that is not the tenant's, a flood delays whoever else is there, and theirs the tenant.",
+				"Send the tenant's FlowSchema to the priority level of its compartment, and before those that take everybody's requests."),
 			code("BH5006", "An object that keeps the API server fair is not there", Medium, "What it kept apart falls together with the rest.",
 				"Put it back as the platform renders it."),
 		},
@@ -59,24 +59,6 @@ type capacity struct {
 	bySubject map[string][]int
 	system    map[string]string // level to whom of the system it serves
 	expected  map[Object]bool
-}
-
-// landing is where a request lands.
-type landing struct {
-	schema *flowcontrolv1.FlowSchema
-	level  *flowcontrolv1.PriorityLevelConfiguration
-	// flow tells flows of one schema apart; byWhat is its distinguisher.
-	flow, byWhat string
-	// long requests go through whole collections.
-	long bool
-}
-
-// meant are the FlowSchema and the priority level that Bulkhead has for such a request of a tenant, with what it is called.
-func (l *landing) meant(tenant string) (schema, level Object, called string) {
-	if l.long {
-		return Object{Kind: "FlowSchema", Name: "bulkhead-lists-" + tenant}, Object{Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants-lists"}, "lists"
-	}
-	return Object{Kind: "FlowSchema", Name: "bulkhead-tenant-" + tenant}, Object{Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants"}, "requests"
 }
 
 func newCapacity(p *proof) *capacity {
@@ -123,21 +105,6 @@ func newCapacity(p *proof) *capacity {
 	return c
 }
 
-// flowSubject is the key of a subject of a FlowSchema; * stands for all.
-func flowSubject(s *flowcontrolv1.Subject) string {
-	switch {
-	case s.User != nil:
-		return "user " + s.User.Name
-	case s.Group != nil:
-		return "group " + s.Group.Name
-	case s.ServiceAccount != nil && s.ServiceAccount.Name == flowcontrolv1.NameAll:
-		return "accounts " + s.ServiceAccount.Namespace
-	case s.ServiceAccount != nil:
-		return "user " + userServiceAccount + s.ServiceAccount.Namespace + ":" + s.ServiceAccount.Name
-	}
-	return "nobody"
-}
-
 // systemSubjects are those without whom no cluster lives.
 func systemSubjects() []Subject {
 	return []Subject{
@@ -159,66 +126,6 @@ func requestsOf(namespace string) []Attributes {
 		{Verb: "list", Resource: "pods"},
 		{Verb: "get", Path: "/metrics"},
 	}
-}
-
-// land finds the FlowSchema that takes a request; nil where none does.
-func (c *capacity) land(s Subject, a *Attributes) *landing {
-	keys := []string{"user " + s.User, "user *", "group *"}
-	for _, g := range s.Groups {
-		keys = append(keys, "group "+g)
-	}
-	if rest, is := strings.CutPrefix(s.User, userServiceAccount); is {
-		namespace, _, _ := strings.Cut(rest, ":")
-		keys = append(keys, "accounts "+namespace)
-	}
-	best := -1
-	for _, key := range keys {
-		for _, i := range c.bySubject[key] {
-			if best >= 0 && i >= best {
-				break
-			}
-			if flowMatches(c.schemas[i], keys, a) {
-				best = i
-				break
-			}
-		}
-	}
-	if best < 0 {
-		return nil
-	}
-	schema := c.schemas[best]
-	at := &landing{schema: schema, level: c.levels[schema.Spec.PriorityLevelConfiguration.Name],
-		long: a.Verb == "list" || a.Verb == "watch" || a.Verb == "deletecollection"}
-	if d := schema.Spec.DistinguisherMethod; d != nil {
-		at.byWhat = string(d.Type)
-		if d.Type == flowcontrolv1.FlowDistinguisherMethodByUserType {
-			at.flow = s.User
-		} else {
-			at.flow = a.Namespace
-		}
-	}
-	return at
-}
-
-// flowMatches says whether one rule names both a subject of keys and the request.
-func flowMatches(s *flowcontrolv1.FlowSchema, keys []string, a *Attributes) bool {
-	return slices.ContainsFunc(s.Spec.Rules, func(r flowcontrolv1.PolicyRulesWithSubjects) bool {
-		if !slices.ContainsFunc(r.Subjects, func(s flowcontrolv1.Subject) bool { return slices.Contains(keys, flowSubject(&s)) }) {
-			return false
-		}
-		if a.Path != "" {
-			return slices.ContainsFunc(r.NonResourceRules, func(n flowcontrolv1.NonResourcePolicyRule) bool {
-				return anyOr(n.Verbs, a.Verb) && slices.ContainsFunc(n.NonResourceURLs, func(pattern string) bool { return pathMatches(pattern, a.Path) })
-			})
-		}
-		return slices.ContainsFunc(r.ResourceRules, func(n flowcontrolv1.ResourcePolicyRule) bool {
-			where := n.ClusterScope
-			if a.Namespace != "" {
-				where = anyOr(n.Namespaces, a.Namespace)
-			}
-			return where && anyOr(n.Verbs, a.Verb) && anyOr(n.APIGroups, a.Group) && anyOr(n.Resources, a.Resource)
-		})
-	})
 }
 
 // flowKey is one flow of one schema.
@@ -295,7 +202,7 @@ func (c *capacity) judge(t *snapshot.Tenant, s Subject, at *landing) []Finding {
 		return []Finding{c.finding("BH5004", t.Name, EveryTenant, at, fmt.Sprintf("requests of %s are a flow of their own (%s) on priority level %s: the tenant gets a share for each", s.User, at.byWhat, level))}
 	}
 	if _, meant, called := at.meant(t.Name); c.expected[meant] && level != meant.Name {
-		return []Finding{c.finding("BH5007", t.Name, EveryTenant, at, fmt.Sprintf("%s of %s are on priority level %s, not on %s, the tenants' own", called, s.User, level, meant.Name))}
+		return []Finding{c.finding("BH5007", t.Name, EveryTenant, at, fmt.Sprintf("%s of %s are on priority level %s, not on %s, the tenant's own", called, s.User, level, meant.Name))}
 	}
 	return nil
 }
@@ -339,10 +246,13 @@ func (c *capacity) together(list []Finding) []Finding {
 
 // weakLevels are levels of tenants that do not keep flows apart, or leave the others too little.
 func (c *capacity) weakLevels(used map[string]bool) []Finding {
-	var total int32
-	for _, l := range c.levels {
+	var total, tenants int64 // shares are 32 bits each
+	for name, l := range c.levels {
 		if l.Spec.Limited != nil && l.Spec.Limited.NominalConcurrencyShares != nil {
-			total += *l.Spec.Limited.NominalConcurrencyShares
+			total += int64(*l.Spec.Limited.NominalConcurrencyShares)
+			if used[name] {
+				tenants += int64(*l.Spec.Limited.NominalConcurrencyShares)
+			}
 		}
 	}
 	var findings []Finding
@@ -359,8 +269,8 @@ func (c *capacity) weakLevels(used map[string]bool) []Finding {
 		case queuing.Queues < 8*queuing.HandSize:
 			faults = append(faults, fmt.Sprintf("has %d queues for hands of %d: a few floods fill them all", queuing.Queues, queuing.HandSize))
 		}
-		if n := limited.NominalConcurrencyShares; n != nil && 2**n > total {
-			faults = append(faults, fmt.Sprintf("has %d of %d seats' shares, more than all others together", *n, total))
+		if n := limited.NominalConcurrencyShares; n != nil && 2*tenants > total && int64(*n)*int64(len(used)) >= tenants { // those above the mean
+			faults = append(faults, fmt.Sprintf("has %d of %d seats' shares, and tenants' levels together %d, more than all others", *n, total, tenants))
 		}
 		if n := limited.NominalConcurrencyShares; n != nil && *n == 0 {
 			faults = append(faults, "has no seats of its own")

@@ -279,7 +279,7 @@ func (p *replay) bounds(namespace string) corev1.ResourceList {
 
 // flow demands that all who act in a namespace count as the tenant when they call the API server.
 func (p *replay) flow(at int64, tenant, namespace string) {
-	p.flowTo(at, desired.FlowSchemaName(tenant), desired.PriorityLevelName, namespace)
+	p.flowTo(at, desired.FlowSchemaName(tenant), desired.PriorityLevelName(tenant), namespace)
 	p.flowTo(at, desired.ListsFlowSchemaName(tenant), desired.ListsLevelName, namespace)
 }
 

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/bulkhead-dev/bulkhead/desired"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -138,7 +139,7 @@ func compareStrings(a, b string) int {
 }
 
 func fairnessMutants() []mutant {
-	return append(flowMutants("bulkhead-tenant-newsroom", "bulkhead-tenants"), append(flowMutants("bulkhead-lists-newsroom", "bulkhead-tenants-lists"), []mutant{
+	return append(flowMutants("bulkhead-tenant-newsroom", desired.PriorityLevelName("newsroom")), append(flowMutants("bulkhead-lists-newsroom", "bulkhead-tenants-lists"), []mutant{
 		{control: "api-fairness", name: "removed", object: named("FlowSchema", "bulkhead-system"), mutate: func(s *snapshot.Snapshot) { s.FlowSchemas = without(s.FlowSchemas, "", "bulkhead-system") }},
 		{control: "api-fairness", name: "no paths", object: named("FlowSchema", "bulkhead-tenant-newsroom"), mutate: func(s *snapshot.Snapshot) {
 			s.FlowSchemas = change(s.FlowSchemas, "", "bulkhead-tenant-newsroom", func(f *flowcontrolv1.FlowSchema) { f.Spec.Rules[0].NonResourceRules = nil })
@@ -192,6 +193,9 @@ func flowMutants(schema, level string) []mutant {
 		ofLevel("one queue", func(l *flowcontrolv1.PriorityLevelConfiguration) { l.Spec.Limited.LimitResponse.Queuing.Queues = 1 }),
 		ofLevel("nearly all seats", func(l *flowcontrolv1.PriorityLevelConfiguration) {
 			l.Spec.Limited.NominalConcurrencyShares = new(int32(5000))
+		}),
+		ofLevel("more than half of all seats", func(l *flowcontrolv1.PriorityLevelConfiguration) {
+			l.Spec.Limited.NominalConcurrencyShares = new(int32(400))
 		}),
 		ofLevel("borrows without bound", func(l *flowcontrolv1.PriorityLevelConfiguration) { l.Spec.Limited.BorrowingLimitPercent = nil }),
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -141,7 +142,7 @@ type stage struct {
 func (s *stage) prepare() {
 	s.must(testbulkhead.Install(s.ctx, s.admin), "install what Bulkhead needs")
 	for _, o := range desired.Cluster(platform()) {
-		if o.GetName() == desired.PriorityLevelName || o.GetName() == desired.ListsLevelName { // without it every FlowSchema costs the API server another write
+		if _, is := o.(*flowcontrolv1.PriorityLevelConfiguration); is { // without it every FlowSchema costs the API server another write
 			s.must(s.apply(o), "apply %T %s", o, o.GetName())
 		}
 	}

@@ -29,20 +29,24 @@ var (
 )
 
 // seats of the API server: what it works on at the same time. Priority and fairness divides seats, so their number must
-// fit the processors, or a flood has its fill of those before seats run out. Of these, two are for tenants' short
-// requests and one is for their lists: what the two processors on which tests run have work for.
-var seats = []string{"max-requests-inflight=4", "max-mutating-requests-inflight=2"}
+// fit the processors, or a flood has its fill of those before seats run out. These are what `bulkhead check` asks for the
+// two processors on which tests run: one seat for the short requests of a tenant's compartment, and one for lists.
+var seats = []string{"max-requests-inflight=6", "max-mutating-requests-inflight=4"}
 
-// serverGOGC is for what is started from here, the API server and etcd: lists of large objects are mostly garbage, and to
-// collect it takes processors from everybody (docs/performance.md). It costs memory, up to five times what is live.
-const serverGOGC = "400"
+// serverSettings are for what is started from here, the API server and etcd (docs/performance.md). Lists of large objects
+// are mostly garbage, and to collect it takes processors from everybody; to do it less often costs memory, up to five
+// times what is live. With more threads than processors it is the kernel that divides those, and it takes one from a long
+// list sooner than Go does.
+var serverSettings = map[string]string{"GOGC": "400", "GOMAXPROCS": "8"}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(floodVariable) != "" {
 		os.Exit(floodMain(os.Stdin, os.Stdout))
 	}
-	if err := os.Setenv("GOGC", serverGOGC); err != nil {
-		panic(err)
+	for name, value := range serverSettings {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(testcluster.Main(m, seats, prepare))
 }

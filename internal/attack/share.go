@@ -145,7 +145,7 @@ const headerFlow = "X-Kubernetes-Pf-Flowschema-Uid"
 
 // fairness asks which queue takes the tenant's requests: were it the one of everybody, a flood would be everybody's.
 func fairness() Attack {
-	return flowAttack("own-flow", "stands in the same queue of the API server as everybody else", "the level of tenants",
+	return flowAttack("own-flow", "stands in the same queue of the API server as everybody else", "the level of the tenant's compartment",
 		func(s *Sights) map[string]string { return s.Flows },
 		func(Scene) Request { return Request{Verb: "get", Path: "/version"} })
 }

@@ -41,7 +41,7 @@ func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant, before *S
 		seen.Flows, seen.Lists = map[string]string{}, map[string]string{}
 		for i := range flows.Items {
 			switch f := &flows.Items[i]; f.Spec.PriorityLevelConfiguration.Name {
-			case desired.PriorityLevelName:
+			case desired.PriorityLevelName(tenant.Name):
 				seen.Flows[string(f.UID)] = f.Name
 			case desired.ListsLevelName:
 				seen.Lists[string(f.UID)] = f.Name

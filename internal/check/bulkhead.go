@@ -59,7 +59,7 @@ func bulkheadChecks() []Check {
 			Controls: []string{"api-fairness"},
 			Why: "Fairness divides the API server's seats among tenants, and not its processors. Where it has many more seats than its processors have work for, as by default, one tenant's flood " +
 				"makes everybody slow before seats run out.",
-			Fix: "Start the API server with --max-requests-inflight and --max-mutating-requests-inflight of together five for each of its processors, of which tenants get a third: " +
+			Fix: "Start the API server with --max-requests-inflight and --max-mutating-requests-inflight of together five for each of its processors, of which tenants get a third, and one of them a tenth: " +
 				"with many more a flood has all processors, with three everything waits for seats. " +
 				"Or measure how one tenant fares while another floods, and run check with --accept BHC207.",
 		},

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// seatsPerProcessor is how many requests of tenants a processor is known to have work for at the same time. On two
-	// processors with three or four such seats, a flood by lists, watches and creates in turn left another tenant's p99
+	// seatsPerProcessor is how many requests of one tenant a processor is known to have work for at the same time. On two
+	// processors with two to four such seats, a flood by lists, watches and creates in turn left another tenant's p99
 	// within about twice the quiet one; with 21 seats it was 50 to 70 times that (BenchmarkFlood in e2e/share).
 	seatsPerProcessor = 2
 
@@ -26,7 +26,7 @@ const (
 	metricsLimit = 256 << 20
 )
 
-// checkSeats compares how many requests of tenants the API server works on at once with how many processors it has. It
+// checkSeats compares how many requests of one tenant the API server works on at once with how many processors it has. It
 // asks the one API server that answers; others are taken to be alike.
 func checkSeats(ctx context.Context, s *session) ([]Finding, error) {
 	families, err := s.metrics(ctx)
@@ -37,28 +37,34 @@ func checkSeats(ctx context.Context, s *session) ([]Finding, error) {
 }
 
 func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
-	var seats, processors float64
+	var short, lists, processors float64 // seats of the largest compartment, and those of lists
 	levels := 0
 	for _, m := range families[metricSeats].GetMetric() {
 		for _, label := range m.GetLabel() {
-			if label.GetName() == "priority_level" && (label.GetValue() == desired.PriorityLevelName || label.GetValue() == desired.ListsLevelName) {
-				seats += m.GetGauge().GetValue()
+			switch {
+			case label.GetName() != "priority_level":
+			case label.GetValue() == desired.ListsLevelName:
+				lists = m.GetGauge().GetValue()
+				levels++
+			case desired.IsCompartment(label.GetValue()):
+				short = max(short, m.GetGauge().GetValue())
 				levels++
 			}
 		}
 	}
+	seats := short + lists
 	for _, m := range families[metricProcessors].GetMetric() {
 		processors = m.GetGauge().GetValue()
 	}
 	switch {
-	case levels < 2:
-		return one(Unknown, "the API server's metrics do not tell the seats of %s and %s", desired.PriorityLevelName, desired.ListsLevelName)
+	case levels <= desired.Compartments:
+		return one(Unknown, "the API server's metrics do not tell the seats of all %d priority levels of tenants: they tell those of %d", desired.Compartments+1, levels)
 	case processors < 1:
 		return one(Unknown, "the API server's metrics do not tell how many processors it has (%s)", metricProcessors)
 	case seats > seatsPerProcessor*processors:
-		return one(Unknown, "%.0f seats for tenants and %.0f processors: a flood that fills them may keep every processor busy", seats, processors)
+		return one(Unknown, "%.0f seats that one tenant may fill and %.0f processors: its flood may keep every processor busy", seats, processors)
 	}
-	return one(OK, "%.0f seats for tenants, %.0f processors", seats, processors)
+	return one(OK, "%.0f seats that one tenant may fill, %.0f processors", seats, processors)
 }
 
 // metrics are what the API server says about itself.

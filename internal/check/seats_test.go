@@ -12,24 +12,28 @@ import (
 // Promise: more seats for tenants than the processors are known to have work for, and numbers that the API server does not
 // tell, are unknown and never fine.
 func TestSeatsAreJudgedByTheProcessors(t *testing.T) {
-	const short, lists, other = "bulkhead-tenants", "bulkhead-tenants-lists", "workload-low"
+	const last, lists, other = "bulkhead-tenants-7", "bulkhead-tenants-lists", "workload-low"
 	for _, test := range []struct {
 		seats      map[string]int
 		processors int
 		state      State
 		words      string
 	}{
-		{map[string]int{short: 3, lists: 1}, 2, OK, "4 seats for tenants, 2 processors"},
-		{map[string]int{short: 3, lists: 1, other: 200}, 2, OK, "4 seats for tenants"},
-		{map[string]int{short: 4, lists: 1}, 2, Unknown, "5 seats for tenants and 2 processors"},
-		{map[string]int{short: 163, lists: 41}, 16, Unknown, "204 seats for tenants and 16 processors"},
+		{map[string]int{last: 3, lists: 1}, 2, OK, "4 seats that one tenant may fill, 2 processors"},
+		{map[string]int{last: 3, lists: 1, other: 200}, 2, OK, "4 seats that one tenant may fill"},
+		{map[string]int{last: 4, lists: 1}, 2, Unknown, "5 seats that one tenant may fill and 2 processors"},
+		{map[string]int{last: 21, lists: 41}, 16, Unknown, "62 seats that one tenant may fill and 16 processors"},
 		{map[string]int{other: 3}, 2, Unknown, "do not tell the seats"},
-		{map[string]int{short: 3}, 2, Unknown, "do not tell the seats"},
-		{map[string]int{short: 3, lists: 1}, 0, Unknown, "do not tell how many processors"},
+		{map[string]int{last: 3}, 2, Unknown, "do not tell the seats"},
+		{map[string]int{lists: 1}, 2, Unknown, "do not tell the seats"},
+		{map[string]int{last: 3, lists: 1}, 0, Unknown, "do not tell how many processors"},
 		{nil, 0, Unknown, "do not tell the seats"},
 	} {
 		var metrics strings.Builder
 		fmt.Fprintf(&metrics, "# TYPE %s gauge\n", metricSeats)
+		for n := range 7 * min(1, test.seats[last]) {
+			fmt.Fprintf(&metrics, "%s{priority_level=\"bulkhead-tenants-%d\"} 1\n", metricSeats, n)
+		}
 		for level, n := range test.seats {
 			fmt.Fprintf(&metrics, "%s{priority_level=%q} %d\n", metricSeats, level, n)
 		}
