@@ -108,7 +108,7 @@ func TestComparison(t *testing.T) {
 	// With a field to begin with: of an object that had none, the API server notes no writers later on.
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "lease"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: new("x")}}
 	own := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "own"}}
-	told := &v1alpha1.IsolationReport{ObjectMeta: metav1.ObjectMeta{Name: "try-compare-rival", Labels: map[string]string{"a": "b"}}, Verdict: v1alpha1.Exposed,
+	told := &v1alpha1.IsolationReport{ObjectMeta: metav1.ObjectMeta{Name: "try-compare-rival", Labels: map[string]string{"a": "b"}}, Time: metav1.Now(), Verdict: v1alpha1.Exposed,
 		Findings: []v1alpha1.IsolationFinding{{Code: "BH2001", Verdict: v1alpha1.Exposed, Severity: "High", What: "an object of an earlier run"}}}
 	for _, o := range []client.Object{victim, secret, lease, own, told} {
 		must(t, admin.Create(ctx, o))
