@@ -39,9 +39,9 @@ var byItself = []selfChange{
 	{"bulkhead.dev", "tenants", [][]string{{"status", "proof"}, {"status", "conditions"}}, "Bulkhead writes when it last proved what"},
 	{"bulkhead.dev", "spaces", [][]string{{"status", "conditions"}}, "Bulkhead writes when it last proved what"},
 	// A report may be of a time when another run's objects were there. That the attacks write one is told: the writer is known.
-	{"bulkhead.dev", "isolationreports", [][]string{{"time"}, {"revision"}, {"checks"}, {"verdict"}, {"findings"}, {"exposed"}, {"unknown"}, {"waived"}},
+	{"bulkhead.dev", "isolationreports", [][]string{{"metadata", "generation"}, {"time"}, {"revision"}, {"checks"}, {"verdict"}, {"findings"}, {"exposed"}, {"unknown"}, {"waived"}},
 		"Bulkhead writes what it last proved; the run proves the whole platform itself, before and after"},
-	{"openreports.io", "clusterreports", [][]string{{"results"}, {"summary"}}, "as isolationreports, in another form"},
+	{"openreports.io", "clusterreports", [][]string{{"metadata", "generation"}, {"results"}, {"summary"}}, "as isolationreports, in another form"},
 }
 
 func (r *selfChange) is(s *Served) bool { return r.group == s.Group && r.resource == s.Resource }
