@@ -58,7 +58,7 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: o.completeTenant,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.fuzz.seeded = cmd.Flags().Changed("seed")
+			o.fuzz.seeded, o.fuzz.timed = cmd.Flags().Changed("seed"), cmd.Flags().Changed("for")
 			return o.Run(cmd.Context(), strings.Join(args, ""))
 		},
 	}

@@ -24,6 +24,7 @@ type fuzzFlags struct {
 	seed   uint64
 	seeded bool
 	during time.Duration
+	timed  bool
 }
 
 // wrongFuzz says what is wrong with the flags; nil when nothing is.
@@ -32,6 +33,8 @@ func (o *attackOptions) wrongFuzz() error {
 	switch {
 	case o.fuzz.during <= 0:
 		return fmt.Errorf("--for %s: give a time above 0", o.fuzz.during)
+	case !isFuzz && o.fuzz.timed:
+		return fmt.Errorf("--for is for --suite %s, and other suites end by themselves: leave it out", attack.FuzzSuite)
 	case !isFuzz && o.fuzz.seeded:
 		return fmt.Errorf("--seed is for --suite %s: leave it out", attack.FuzzSuite)
 	case isFuzz && o.bare:
