@@ -3,7 +3,6 @@ package drills_test
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,7 +34,6 @@ type recorder struct {
 	mu     sync.Mutex
 	seen   []revision
 	latest map[key]revision
-	faults []error
 }
 
 type key struct{ kind, namespace, name string }
@@ -62,21 +60,29 @@ func (s *site) record(t *testing.T) *recorder {
 	ctx, cancel := context.WithCancel(context.Background())
 	var watches sync.WaitGroup
 	t.Cleanup(func() { cancel(); watches.Wait() })
-	for _, prototype := range recorded() {
-		list := prototype.DeepCopyObject().(client.ObjectList)
-		must(t, r.list(t.Context(), list))
+	for _, list := range r.begin(t) {
 		watches.Go(func() { r.follow(ctx, list) })
 	}
-	last := &corev1.NamespaceList{}
-	must(t, s.admin.List(t.Context(), last))
-	r.began = versionOf(last)
 	return r
+}
+
+// begin notes what there is, and returns it.
+func (r *recorder) begin(t *testing.T) []client.ObjectList {
+	t.Helper()
+	lists := recorded()
+	for _, list := range lists {
+		must(t, r.list(t.Context(), list))
+	}
+	last := &corev1.NamespaceList{}
+	must(t, r.admin.List(t.Context(), last))
+	r.began = versionOf(last)
+	return lists
 }
 
 func recorded() []client.ObjectList {
 	lists := []client.ObjectList{&v1alpha1.PlatformList{}, &v1alpha1.TenantList{}, &v1alpha1.SpaceList{}, &v1alpha1.WaiverList{}}
 	for _, kind := range apply.Kinds() {
-		lists = append(lists, kind.List)
+		lists = append(lists, kind.List.DeepCopyObject().(client.ObjectList))
 	}
 	return lists
 }
@@ -94,7 +100,7 @@ func (r *recorder) list(ctx context.Context, list client.ObjectList) error {
 
 // follow notes every event, and takes up a watch that ended where it ended. Where an API server that was started anew
 // does not remember so far back, it looks at what there is now: an object that has the version that was seen last was
-// never anything else in between, and one that is another object or none was missing, which nobody saw.
+// never anything else in between, and one that is another object or none was missing at least at the last moment.
 func (r *recorder) follow(ctx context.Context, list client.ObjectList) {
 	const moment = 20 * time.Millisecond
 	from := list.GetResourceVersion()
@@ -131,7 +137,7 @@ func (r *recorder) drain(w watch.Interface, from string) (string, error) {
 	return from, nil
 }
 
-// resume notes what there is after a gap.
+// resume notes what there is after a gap, and as gone until then what there was and is no more, or is another object.
 func (r *recorder) resume(list client.ObjectList) {
 	now := map[key]client.Object{}
 	_ = meta.EachListItem(list, func(item runtime.Object) error {
@@ -140,18 +146,19 @@ func (r *recorder) resume(list client.ObjectList) {
 		return nil
 	})
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for k, was := range r.latest {
-		if o := now[k]; k.kind == kindIn(list) && !was.gone && (o == nil || o.GetUID() != was.object.GetUID()) {
-			r.faults = append(r.faults, fmt.Errorf("%v went while nobody could watch", k))
+		switch o := now[k]; {
+		case k.kind != kindIn(list) || was.gone:
+		case o == nil:
+			r.add(revision{k, versionOf(list), was.object, true})
+		case o.GetUID() != was.object.GetUID():
+			r.add(revision{k, versionOf(o), was.object, true})
 		}
 	}
-	r.mu.Unlock()
 	for k, o := range now {
-		r.mu.Lock()
-		was := r.latest[k]
-		r.mu.Unlock()
-		if was.object == nil || was.object.GetResourceVersion() != o.GetResourceVersion() {
-			r.note(o, false)
+		if was := r.latest[k]; was.object == nil || was.gone || was.object.GetResourceVersion() != o.GetResourceVersion() {
+			r.add(revision{k, versionOf(o), o, false})
 		}
 	}
 }
@@ -162,9 +169,13 @@ func kindIn(list client.ObjectList) string {
 }
 
 func (r *recorder) note(o client.Object, gone bool) {
-	now := revision{key: keyOf(o), at: versionOf(o), object: o.DeepCopyObject().(client.Object), gone: gone}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.add(revision{keyOf(o), versionOf(o), o.DeepCopyObject().(client.Object), gone})
+}
+
+// add is note for who holds the lock.
+func (r *recorder) add(now revision) {
 	r.seen = append(r.seen, now)
 	r.latest[now.key] = now
 }
@@ -172,8 +183,7 @@ func (r *recorder) note(o client.Object, gone bool) {
 // revisions are all up to now, in their order.
 func (r *recorder) revisions(t *testing.T) []revision {
 	t.Helper()
-	for _, prototype := range recorded() {
-		list := prototype.DeepCopyObject().(client.ObjectList)
+	for _, list := range recorded() {
 		eventually(t, fmt.Sprintf("the recorder has seen all of %T", list), func() string {
 			if err := r.admin.List(t.Context(), list); err != nil {
 				return err.Error()
@@ -181,11 +191,13 @@ func (r *recorder) revisions(t *testing.T) []revision {
 			return r.lacks(list)
 		})
 	}
+	return r.noted()
+}
+
+// noted are all revisions that were noted so far, in their order.
+func (r *recorder) noted() []revision {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := errors.Join(r.faults...); err != nil {
-		t.Fatal(err)
-	}
 	all := slices.Clone(r.seen)
 	slices.SortStableFunc(all, func(a, b revision) int { return cmp.Compare(a.at, b.at) })
 	return all

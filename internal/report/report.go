@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -237,11 +238,15 @@ type Trail interface {
 // Changes writes an Event for every change that undid somebody's tampering: who, and what. The object that was put
 // right is the Event's related one, with the version that was found: Events that agree in everything but their note are
 // counted as one, and two people's tampering must not be. With an audit log the Event waits until that tells who it was;
-// the repair and the reconciler do not.
+// the repair and the reconciler do not, so it is about a copy of the object, which the reconciler goes on to change.
 func (r *Reporter) Changes(tenant string, obj client.Object, changes []apply.Change) {
+	var about runtime.Object
 	for i := range changes {
 		if !changes[i].Tampered() {
 			continue
+		}
+		if about == nil {
+			about = obj.DeepCopyObject()
 		}
 		c := changes[i]
 		tell := func(by string) {
@@ -249,7 +254,7 @@ func (r *Reporter) Changes(tenant string, obj client.Object, changes []apply.Cha
 			related := &corev1.ObjectReference{
 				APIVersion: c.APIVersion, Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, ResourceVersion: c.Version,
 			}
-			r.Events.Eventf(obj, related, corev1.EventTypeWarning, string(c.Action), "Repair", "%s", note(tenant, c.String()))
+			r.Events.Eventf(about, related, corev1.EventTypeWarning, string(c.Action), "Repair", "%s", note(tenant, c.String()))
 		}
 		if r.Trail == nil {
 			tell(suspect(&c, "no audit log"))

@@ -8,9 +8,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
 var tenantChecklist = Checklist{
@@ -120,5 +123,35 @@ func TestBrief(t *testing.T) {
 		if got := r.brief(enforcing, "uid", nil); !errors.Is(c.err, enforcing) && !got {
 			t.Errorf("%s: the wait after it is counted from before it", c.name)
 		}
+	}
+}
+
+// slowTrail answers when it is asked to.
+type slowTrail struct{ answers []func(*observe.Deed) }
+
+func (t *slowTrail) Ask(_ observe.Question, answer func(*observe.Deed)) {
+	t.answers = append(t.answers, answer)
+}
+
+// lastEvent keeps what the last Event is about.
+type lastEvent struct{ about runtime.Object }
+
+func (e *lastEvent) Eventf(about, _ runtime.Object, _, _, _, _ string, _ ...any) { e.about = about }
+
+// Promise: an Event that waits for the audit log is about the object as it was when the change was found, whatever the
+// reconciler makes of that object meanwhile.
+func TestLateEventsShareNothingWithTheReconciler(t *testing.T) {
+	trail, told := &slowTrail{}, &lastEvent{}
+	r := &Reporter{Trail: trail, Events: told}
+	tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t", ResourceVersion: "1"}}
+	r.Changes("t", tenant, []apply.Change{{Action: apply.Created}, {Action: apply.Repaired, Kind: "Namespace", APIVersion: "v1"}})
+	tenant.ResourceVersion = "2"
+	if len(trail.answers) != 1 {
+		t.Fatalf("the trail was asked %d times, want once", len(trail.answers))
+	}
+	trail.answers[0](nil)
+	about, is := told.about.(*v1alpha1.Tenant)
+	if !is || about == tenant || about.ResourceVersion != "1" {
+		t.Errorf("the Event is about %v, want the Tenant of version 1", told.about)
 	}
 }
