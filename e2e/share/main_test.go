@@ -28,10 +28,11 @@ var (
 	admin   client.WithWatch
 )
 
-// seats of the API server: what it works on at the same time. Priority and fairness divides seats, so their number must
+// serverFlags: the API server's seats are what it works on at the same time. Priority and fairness divides seats, so their number must
 // fit the processors, or a flood has its fill of those before seats run out. These are what `bulkhead check` asks for the
 // two processors on which tests run: one seat for the short requests of a tenant's compartment, and one for lists.
-var seats = []string{"max-requests-inflight=6", "max-mutating-requests-inflight=4"}
+// Nothing is compressed, as it asks for too (BHC208): that is work, and on behalf of whoever asks for most.
+var serverFlags = []string{"max-requests-inflight=6", "max-mutating-requests-inflight=4", "feature-gates=APIResponseCompression=false"}
 
 // serverSettings are for what is started from here, the API server and etcd (docs/performance.md). Lists of large objects
 // are mostly garbage, and to collect it takes processors from everybody; to do it less often costs memory, up to five
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(testcluster.Main(m, seats, prepare))
+	os.Exit(testcluster.Main(m, serverFlags, prepare))
 }
 
 // prepare starts Bulkhead's controllers on a platform.

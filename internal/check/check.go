@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
@@ -122,6 +123,8 @@ type session struct {
 	now time.Time
 	// freshness is how old a proof may be.
 	freshness time.Duration
+	// families are the API server's metrics; nil until they are read.
+	families map[string]*dto.MetricFamily
 }
 
 // Preflight runs the checks that must come before an installation: can this cluster enforce, and can it be done.

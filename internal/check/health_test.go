@@ -35,6 +35,7 @@ func TestInstalledObjectsAreComparedWithTheirRendering(t *testing.T) {
 	expect(t, findings, "BHC202", "Guardrails", check.OK, "in place and equal")
 	expect(t, findings, "BHC203", "Bulkhead's own objects", check.OK, "11 objects in place")
 	expect(t, findings, "BHC204", "Controller's pods", check.Problem, "its latest change has not been looked at")
+	expect(t, findings, "BHC208", "Compressed answers", check.Note, "compresses long lists")
 
 	ctx := context.Background()
 	policy := &admissionv1.ValidatingAdmissionPolicy{}

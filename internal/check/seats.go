@@ -22,6 +22,7 @@ const (
 
 	metricSeats      = "apiserver_flowcontrol_nominal_limit_seats"
 	metricProcessors = "go_sched_gomaxprocs_threads"
+	metricFeatures   = "kubernetes_feature_enabled"
 	// metricsLimit is far beyond what an API server says about itself, and keeps a broken one from filling the memory.
 	metricsLimit = 256 << 20
 )
@@ -67,8 +68,37 @@ func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
 	return one(OK, "%.0f seats that one tenant may fill, %.0f processors", seats, processors)
 }
 
-// metrics are what the API server says about itself.
+// checkCompression tells whether the API server compresses what it answers. No tenant gets at anything by that, so it is no
+// more than worth knowing.
+func checkCompression(ctx context.Context, s *session) ([]Finding, error) {
+	families, err := s.metrics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return judgeCompression(families)
+}
+
+func judgeCompression(families map[string]*dto.MetricFamily) ([]Finding, error) {
+	for _, m := range families[metricFeatures].GetMetric() {
+		for _, label := range m.GetLabel() {
+			switch {
+			case label.GetName() != "name" || label.GetValue() != "APIResponseCompression":
+			case m.GetGauge().GetValue() == 0:
+				return one(OK, "the API server compresses nothing")
+			default:
+				return one(Note, "the API server compresses long lists for whoever asks for it, which costs more than to answer: "+
+					"where clients are near, do without (--feature-gates=APIResponseCompression=false)")
+			}
+		}
+	}
+	return one(Unknown, "the API server's metrics do not tell whether it compresses long lists (%s)", metricFeatures)
+}
+
+// metrics are what the API server says about itself, read once.
 func (s *session) metrics(ctx context.Context) (map[string]*dto.MetricFamily, error) {
+	if s.families != nil {
+		return s.families, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url.JoinPath("..", "metrics").String(), nil)
@@ -84,9 +114,9 @@ func (s *session) metrics(ctx context.Context) (map[string]*dto.MetricFamily, er
 		return nil, fmt.Errorf("read the API server's /metrics: %s", response.Status)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(io.LimitReader(response.Body, metricsLimit))
-	if err != nil {
+	if s.families, err = parser.TextToMetricFamilies(io.LimitReader(response.Body, metricsLimit)); err != nil {
+		s.families = nil
 		return nil, fmt.Errorf("understand the API server's /metrics: %w", err)
 	}
-	return families, nil
+	return s.families, nil
 }

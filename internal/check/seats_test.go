@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -40,14 +41,35 @@ func TestSeatsAreJudgedByTheProcessors(t *testing.T) {
 		if test.processors > 0 {
 			fmt.Fprintf(&metrics, "# TYPE %s gauge\n%[1]s %d\n", metricProcessors, test.processors)
 		}
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		families, err := parser.TextToMetricFamilies(strings.NewReader(metrics.String()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		findings, err := judgeSeats(families)
+		findings, err := judgeSeats(familiesOf(t, metrics.String()))
 		if err != nil || len(findings) != 1 || findings[0].State != test.state || !strings.Contains(findings[0].Detail, test.words) {
 			t.Errorf("%+v: %v %v", test, findings, err)
 		}
 	}
+}
+
+// Promise: an API server that compresses is noted, one that does not is fine, and one that does not tell is unknown.
+func TestCompressionIsNoted(t *testing.T) {
+	const says = "# TYPE kubernetes_feature_enabled gauge\nkubernetes_feature_enabled{name=\"Other\",stage=\"\"} 1\n"
+	for metrics, state := range map[string]State{
+		"":   Unknown,
+		says: Unknown,
+		says + "kubernetes_feature_enabled{name=\"APIResponseCompression\",stage=\"BETA\"} 1\n": Note,
+		says + "kubernetes_feature_enabled{name=\"APIResponseCompression\",stage=\"BETA\"} 0\n": OK,
+	} {
+		findings, err := judgeCompression(familiesOf(t, metrics))
+		if err != nil || len(findings) != 1 || findings[0].State != state {
+			t.Errorf("%q: %v %v, want %s", metrics, findings, err, state)
+		}
+	}
+}
+
+func familiesOf(t *testing.T, metrics string) map[string]*dto.MetricFamily {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(metrics))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
 }

@@ -91,6 +91,8 @@ func (c *Cluster) apiServer() *Program {
 			"--audit-log-path=" + c.folder.log("audit"), "--audit-log-maxsize=50", "--audit-log-maxbackup=2",
 			"--max-requests-inflight=" + strconv.Itoa(requestsPerProcessor*runtime.NumCPU()),
 			"--max-mutating-requests-inflight=" + strconv.Itoa(changesPerProcessor*runtime.NumCPU()),
+			// Everybody is on this machine: to compress what nobody sends far is work for nothing (bulkhead check, BHC208).
+			"--feature-gates=APIResponseCompression=false",
 			"--profiling=false",
 		},
 		Ready: healthy(c.server()+"/readyz", c.adminTLS),
