@@ -77,9 +77,15 @@ type Answer struct {
 	Note string
 	// Problem is why the answer is neither of both.
 	Problem string
+	// Unanswered says that the problem is that nobody answered at all.
+	Unanswered bool
 }
 
 func problem(format string, args ...any) Answer { return Answer{Problem: fmt.Sprintf(format, args...)} }
+
+func unanswered(format string, args ...any) Answer {
+	return Answer{Problem: fmt.Sprintf(format, args...), Unanswered: true}
+}
 
 // String is the answer in words.
 func (a Answer) String() string {
@@ -148,11 +154,11 @@ func answered(err error, subject Subject) Answer {
 		return Answer{Allowed: true}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return problem("no answer in time: %v", err)
+		return unanswered("no answer in time: %v", err)
 	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		return problem("no answer: %v", err)
+		return unanswered("no answer: %v", err)
 	}
 	reason, message := status.Status().Reason, status.Status().Message
 	if reason != metav1.StatusReasonForbidden && reason != metav1.StatusReasonInvalid {
@@ -194,7 +200,9 @@ func rightOnly(err error, subject Subject) Answer {
 // and else it is the refusal that all share.
 func worst(names []string, answers []Answer) Answer {
 	var allowed, unclear []string
+	silent := false
 	for i, answer := range answers {
+		silent = silent || answer.Unanswered
 		switch {
 		case answer.Allowed:
 			allowed = append(allowed, names[i])
@@ -208,7 +216,7 @@ func worst(names []string, answers []Answer) Answer {
 	case len(allowed) > 0:
 		return Answer{Allowed: true, Note: few(allowed)}
 	case len(unclear) > 0:
-		return problem("%s", few(unclear))
+		return Answer{Problem: few(unclear), Unanswered: silent}
 	case len(answers) == 0:
 		return problem("there was nothing to ask")
 	}

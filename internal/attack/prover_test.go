@@ -175,15 +175,14 @@ func TestEveryRemovedControlIsNamed(t *testing.T) {
 				restore()
 				await(t, p, f, isolated)
 			}()
-			proof := await(t, p, f, func(proof *v1alpha1.Proof) bool { return proof.Verdict == v1alpha1.Exposed })
+			named := func(finding string) bool { return strings.HasPrefix(finding, m.control+": ") }
+			// The API server may learn of it between two questions: then the first proof names only what was asked after.
+			proof := await(t, p, f, func(proof *v1alpha1.Proof) bool { return slices.ContainsFunc(exposures(proof), named) })
 			for _, finding := range exposures(&proof) {
 				// A right to change guardrails is an exemption from every policy that asks for it.
 				if control, _, _ := strings.Cut(finding, ":"); control != m.control && control != m.also && name != "owner is exempt" {
 					t.Errorf("another control is blamed: %s", finding)
 				}
-			}
-			if !slices.ContainsFunc(exposures(&proof), func(finding string) bool { return strings.HasPrefix(finding, m.control+": ") }) {
-				t.Errorf("%s is not named: %q", m.control, proof.Findings)
 			}
 			killed[m.control] = true
 		})

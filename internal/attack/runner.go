@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -97,6 +98,11 @@ func (t *Trial) Try(ctx context.Context, attacks []Attack, wanted func(*Attack, 
 func (t *Trial) End(ctx context.Context) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanWithin)
 	defer cancel()
+	if t.gone != nil {
+		if err := t.runner.server.answers(clean); err != nil {
+			return fmt.Errorf("clean up after run %s: %w: what it made, by its label %s, is still there; the next run removes it", t.runner.Run, err, labelAttack)
+		}
+	}
 	if err := t.runner.sweep(clean, t.sweepers); err != nil {
 		return fmt.Errorf("clean up after run %s: %w", t.runner.Run, err)
 	}
@@ -136,6 +142,8 @@ type Trial struct {
 	// twins are the answers to positive controls, and targets the objects that steps act on, each by subject and place.
 	twins   map[string]Answer
 	targets map[string]map[string]any
+	// gone is why the API server answers no more.
+	gone error
 }
 
 func (t *Trial) all(ctx context.Context, tasks []task) []Result {
@@ -152,17 +160,21 @@ func (t *Trial) all(ctx context.Context, tasks []task) []Result {
 
 func (t *Trial) one(ctx context.Context, k *task) Result {
 	result := Result{Attack: k.attack, Scene: k.scene}
-	if ctx.Err() != nil {
-		result.Verdict, result.Detail = v1alpha1.Unknown, fmt.Sprintf("attack %s was not tried: %v", k.attack.ID, context.Cause(ctx))
+	if why := cmp.Or(t.gone, context.Cause(ctx)); why != nil {
+		result.Verdict, result.Detail = v1alpha1.Unknown, fmt.Sprintf("not tried: %v", why)
 		return result
 	}
 	key := strings.Join([]string{k.scene.Subject.String(), k.scene.Namespace(), k.attack.PositiveControl.Title}, "\x00")
 	twin, known := t.twins[key]
 	if !known {
-		twin = t.step(ctx, k.scene, &k.attack.PositiveControl)
-		t.twins[key] = twin
+		if twin = t.step(ctx, k.scene, &k.attack.PositiveControl); !twin.Unanswered {
+			t.twins[key] = twin
+		}
 	}
 	attempt := t.step(ctx, k.scene, &k.attack.Attempt)
+	if twin.Unanswered || attempt.Unanswered {
+		t.gone = t.runner.server.silence(ctx)
+	}
 	result.Verdict, result.Detail = judge(&k.attack, twin, attempt)
 	result.Refused = attempt.Refusal
 	return result
@@ -172,9 +184,9 @@ func (t *Trial) step(ctx context.Context, scene Scene, step *Step) Answer {
 	t.runner.made++
 	scene.Case = fmt.Sprintf("%s-%d", t.runner.Run, t.runner.made)
 	if step.On != "" {
-		target, err := t.targetOf(ctx, scene, step.On)
-		if err != nil {
-			return problem("cannot %s: %v", step.Title, err)
+		target, made := t.targetOf(ctx, scene, step.On)
+		if !made.Allowed {
+			return Answer{Problem: fmt.Sprintf("cannot %s: make one of %s to try it on: %s", step.Title, step.On, made), Unanswered: made.Unanswered}
 		}
 		scene.Target = target
 	}
@@ -209,20 +221,20 @@ func (t *Trial) answer(ctx context.Context, scene *Scene, question *Ask) Answer 
 	return carriedOut
 }
 
-// targetOf is the harmless object of a kind that the identity makes for steps to act on, once in each place.
-func (t *Trial) targetOf(ctx context.Context, scene Scene, resource string) (map[string]any, error) {
+// targetOf is the harmless object of a kind that the identity makes for steps to act on, once in each place, or the answer
+// of who did not allow that.
+func (t *Trial) targetOf(ctx context.Context, scene Scene, resource string) (map[string]any, Answer) {
 	key := strings.Join([]string{scene.Subject.String(), scene.Namespace(), resource}, "\x00")
 	if there, known := t.targets[key]; known {
-		return there, nil
+		return there, Answer{Allowed: true}
 	}
 	request, err := harmlessTarget(scene, resource)
 	if err != nil {
-		return nil, err
+		return nil, problem("%v", err)
 	}
 	answer, object := t.runner.server.send(ctx, &scene.Subject, request, false)
-	if !answer.Allowed {
-		return nil, fmt.Errorf("make one of %s to try it on: %s", resource, answer)
+	if answer.Allowed {
+		t.targets[key] = object
 	}
-	t.targets[key] = object
-	return object, nil
+	return object, answer
 }

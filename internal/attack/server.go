@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
@@ -23,9 +24,16 @@ import (
 // answerWithin bounds one request: an API server that takes longer to judge a small object has not answered.
 const answerWithin = 10 * time.Second
 
+// backWithin is how long a run waits for an API server that stopped to answer: to replace one of several takes less.
+const backWithin = 30 * time.Second
+
 // apiServer asks the API server, as itself or as a tenant's identity, over one shared transport: a thousand tenants open no
 // connection of their own.
-type apiServer struct{ rest *rest.RESTClient }
+type apiServer struct {
+	rest *rest.RESTClient
+	// backWithin bounds the wait for an API server that stopped to answer.
+	backWithin time.Duration
+}
 
 // newAPIServer acts as tenants by dry-run only, unless it is to carry out what they ask.
 func newAPIServer(config *rest.Config, carryOut bool) (*apiServer, error) {
@@ -43,7 +51,7 @@ func newAPIServer(config *rest.Config, carryOut bool) (*apiServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the client that acts as tenants: %w", err)
 	}
-	return &apiServer{rc}, nil
+	return &apiServer{rc, backWithin}, nil
 }
 
 // platform reads the one Platform.
@@ -87,8 +95,12 @@ func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *au
 		return problem("encode the review: %v", err)
 	}
 	raw, err := rawOf(s.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").Body(body).Do(ctx))
-	if err != nil {
+	var status apierrors.APIStatus
+	switch {
+	case errors.As(err, &status):
 		return problem("the review was not answered: %v", err)
+	case err != nil:
+		return unanswered("the review was not answered: %v", err)
 	}
 	var answer authorizationv1.SubjectAccessReview
 	if err := json.Unmarshal(raw, &answer); err != nil {
@@ -146,6 +158,32 @@ func (s *apiServer) exchange(ctx context.Context, subject *Subject, r *Request, 
 			return raw, acting.header, err
 		}
 	}
+}
+
+// silence waits for an API server that did not answer, and says why that is so when it does not come back. Nobody waits
+// when ctx ends.
+func (s *apiServer) silence(ctx context.Context) error {
+	var last error
+	_ = wait.PollUntilContextTimeout(ctx, time.Second, s.backWithin, true, func(ctx context.Context) (bool, error) {
+		last = s.answers(ctx)
+		return last == nil, nil
+	})
+	if last != nil && ctx.Err() == nil {
+		return fmt.Errorf("the API server has not answered for %s: %w", s.backWithin, last)
+	}
+	return nil
+}
+
+// answers is nil when the API server says anything at all.
+func (s *apiServer) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	err := s.rest.Get().AbsPath("/version").Do(ctx).Error()
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return nil
+	}
+	return err
 }
 
 // deleteOwn removes, as the runner itself, one object that an attack made.

@@ -166,16 +166,9 @@ func (o *attackOptions) writeProblems(p paint, r *attack.Report) error {
 	var b strings.Builder
 	for i := range r.Items {
 		item := &r.Items[i]
-		headed := false
-		for _, a := range item.Attempts {
-			if a.Verdict == v1alpha1.Isolated && !o.Verbose() {
-				continue
-			}
-			if !headed {
-				headed = true
-				fmt.Fprintf(&b, "\n%s  %s\n", p.bold(item.ID), item.Title)
-			}
-			writeAttempt(&b, p, &a)
+		if o.Verbose() && len(item.Attempts) > 0 || item.Verdict == v1alpha1.Exposed || item.Verdict == v1alpha1.Unknown {
+			fmt.Fprintf(&b, "\n%s  %s\n", p.bold(item.ID), item.Title)
+			writeAttempts(&b, p, item.Attempts, o.Verbose())
 		}
 		if item.Story != "" && o.Verbose() {
 			fmt.Fprintf(&b, "    %s\n", p.faint(wrapped(item.Story, 4)))
@@ -193,6 +186,32 @@ func (o *attackOptions) writeProblems(p paint, r *attack.Report) error {
 	}
 	_, err := fmt.Fprint(o.Out, b.String())
 	return err
+}
+
+// writeAttempts tells of those that did not end as they must; of several of which nothing is known for the same reason, of
+// one. Verbose tells of all.
+func writeAttempts(b *strings.Builder, p paint, attempts []attack.Attempt, verbose bool) {
+	alike := 0
+	for i := range attempts {
+		a := &attempts[i]
+		last := i+1 == len(attempts)
+		switch {
+		case verbose:
+			writeAttempt(b, p, a)
+			continue
+		case a.Verdict == v1alpha1.Isolated:
+			continue
+		case alike == 0:
+			writeAttempt(b, p, a)
+		}
+		if alike++; a.Verdict == v1alpha1.Unknown && !last && attempts[i+1].Detail == a.Detail {
+			continue
+		}
+		if alike > 1 {
+			fmt.Fprintf(b, "      %s\n", p.faint(fmt.Sprintf("and %d more likewise (-v lists them)", alike-1)))
+		}
+		alike = 0
+	}
 }
 
 func writeAttempt(b *strings.Builder, p paint, a *attack.Attempt) {
