@@ -60,7 +60,7 @@ func (t *Trial) real(ctx context.Context, scene *Scene, r *Real) Answer {
 // pods waits for the first pod of a workload, or for its controller's word on why there is none.
 func (t *Trial) pods(ctx context.Context, made *Scene) Answer {
 	answer := problem("within %s, neither a pod came nor a word on why there is none: are the controllers of workloads running?", podsWithin)
-	_ = wait.PollUntilContextTimeout(ctx, podsEvery, podsWithin, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, podsEvery, podsWithin, true, func(ctx context.Context) (bool, error) {
 		var pods corev1.PodList
 		if problem := t.read(ctx, made, "pods", &pods); problem != "" && ctx.Err() == nil {
 			answer = Answer{Problem: problem}
@@ -86,6 +86,9 @@ func (t *Trial) pods(ctx context.Context, made *Scene) Answer {
 		}
 		return false, nil
 	})
+	if err != nil && ctx.Err() != nil {
+		return problem("broken off before a pod came, or a word on why there is none: %v", context.Cause(ctx))
+	}
 	return answer
 }
 

@@ -164,8 +164,8 @@ func (s *apiServer) exchange(ctx context.Context, subject *Subject, r *Request, 
 // when ctx ends.
 func (s *apiServer) silence(ctx context.Context) error {
 	var last error
-	_ = wait.PollUntilContextTimeout(ctx, time.Second, s.backWithin, true, func(ctx context.Context) (bool, error) {
-		last = s.answers(ctx)
+	_ = wait.PollUntilContextTimeout(ctx, time.Second, s.backWithin, true, func(context.Context) (bool, error) {
+		last = s.answers(ctx) // a question that the end of our patience cuts off would tell of that
 		return last == nil, nil
 	})
 	if last != nil && ctx.Err() == nil {
