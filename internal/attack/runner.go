@@ -81,7 +81,7 @@ func (t *Trial) Look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.seen, t.twins = seen, map[string]Answer{}
+	t.seen, t.twins, t.gone = seen, map[string]Answer{}, nil
 	return nil
 }
 

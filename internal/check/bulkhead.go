@@ -66,8 +66,8 @@ func bulkheadChecks() []Check {
 		{
 			Code: "BHC208", Group: GroupBulkhead, Title: "Compressed answers", run: checkCompression,
 			Controls: []string{"api-fairness"},
-			Why: "An API server compresses lists of more than 128 KiB for every client that asks for it, as Go's do by default. That is most of what a long list costs it, " +
-				"and a tenant that asks for long lists without end has one processor compress for it.",
+			Why: "An API server compresses lists of more than 128 KiB for every client that asks for it, as Go's do by default. That takes processor time, " +
+				"and a tenant that asks for long lists without end has it compress without end.",
 			Fix: "Where clients are near, start the API server with --feature-gates=APIResponseCompression=false; where they are far and lists are long, leave it: bandwidth then is worth more.",
 		},
 	}
