@@ -2,20 +2,14 @@ package drills_test
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -77,36 +71,10 @@ func (g *ground) back(t *testing.T) {
 // compact has etcd forget all revisions before its newest.
 func (g *ground) compact(t *testing.T) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(g.dir, "ports.json"))
+	now, err := g.store.Get(t.Context(), registry, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	must(t, err)
-	var ports struct{ Etcd int }
-	must(t, json.Unmarshal(text, &ports))
-	pki := func(name string) string { return filepath.Join(g.dir, "pki", name) }
-	own, err := tls.LoadX509KeyPair(pki("etcd.crt"), pki("etcd.key"))
+	_, err = g.store.Compact(t.Context(), now.Header.GetRevision(), clientv3.WithCompactPhysical())
 	must(t, err)
-	authority, err := os.ReadFile(pki("etcd-ca.crt"))
-	must(t, err)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority)
-	etcd := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS13}}}
-	ask := func(path, body string) []byte {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("https://127.0.0.1:%d/v3/%s", ports.Etcd, path), strings.NewReader(body))
-		must(t, err)
-		response, err := etcd.Do(request)
-		must(t, err)
-		defer response.Body.Close()
-		said, err := io.ReadAll(response.Body)
-		must(t, err)
-		if response.StatusCode != http.StatusOK {
-			t.Fatalf("etcd answers to %s with %s: %s", path, response.Status, said)
-		}
-		return said
-	}
-	var status struct {
-		Header struct{ Revision string }
-	}
-	must(t, json.Unmarshal(ask("maintenance/status", "{}"), &status))
-	ask("kv/compaction", `{"revision":"`+status.Header.Revision+`","physical":true}`)
 }
 
 // cutOff is a transport that lets nothing through while it is off, and otherwise hears who is told that it comes too late.

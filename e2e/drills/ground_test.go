@@ -1,11 +1,16 @@
 package drills_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -56,9 +61,29 @@ func newGroundAfter(t *testing.T, first func(admin client.Client)) *ground {
 		}
 		return complaint(errors.Join(faults...))
 	})
-	g.site, err = open(t.Context(), admin, rest.CopyConfig(bulkhead))
+	g.site, err = open(t.Context(), admin, rest.CopyConfig(bulkhead), g.etcd(t))
 	must(t, err)
 	return g
+}
+
+// etcd is how its etcd is reached: with the certificate that etcd itself has.
+func (g *ground) etcd(t *testing.T) clientv3.Config {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(g.dir, "ports.json"))
+	must(t, err)
+	var ports struct{ Etcd int }
+	must(t, json.Unmarshal(text, &ports))
+	pki := func(name string) string { return filepath.Join(g.dir, "pki", name) }
+	own, err := tls.LoadX509KeyPair(pki("etcd.crt"), pki("etcd.key"))
+	must(t, err)
+	authority, err := os.ReadFile(pki("etcd-ca.crt"))
+	must(t, err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	return clientv3.Config{
+		Endpoints: []string{fmt.Sprintf("127.0.0.1:%d", ports.Etcd)},
+		TLS:       &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS13},
+	}
 }
 
 // run starts the cluster, or starts it again with what is in its folder.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -35,6 +36,8 @@ type site struct {
 	admin    client.WithWatch
 	config   *rest.Config // the administrator's
 	bulkhead *rest.Config
+	// store is its etcd.
+	store *clientv3.Client
 	// as is the configuration of a user without any right but what RBAC gives.
 	as func(user string) (*rest.Config, error)
 }
@@ -58,7 +61,7 @@ func testMain(m *testing.M) int {
 		if err != nil {
 			return err
 		}
-		if shared, err = open(ctx, c.Config, bulkhead); err != nil {
+		if shared, err = open(ctx, c.Config, bulkhead, clientv3.Config{Endpoints: []string{c.Etcd()}}); err != nil {
 			return err
 		}
 		shared.as = func(user string) (*rest.Config, error) { return c.User(user) }
@@ -67,13 +70,17 @@ func testMain(m *testing.M) int {
 }
 
 // open installs what Bulkhead's controllers need, and a Platform.
-func open(ctx context.Context, admin, bulkhead *rest.Config) (*site, error) {
+func open(ctx context.Context, admin, bulkhead *rest.Config, etcd clientv3.Config) (*site, error) {
 	admin.WarningHandler, bulkhead.WarningHandler = rest.NoWarnings{}, rest.NoWarnings{}
 	c, err := client.NewWithWatch(admin, client.Options{Scheme: run.Scheme()})
 	if err != nil {
 		return nil, err
 	}
-	return &site{admin: c, config: admin, bulkhead: bulkhead}, testbulkhead.Install(ctx, c, platform())
+	store, err := clientv3.New(etcd)
+	if err != nil {
+		return nil, err
+	}
+	return &site{admin: c, config: admin, bulkhead: bulkhead, store: store}, testbulkhead.Install(ctx, c, platform())
 }
 
 func platform() *v1alpha1.Platform {

@@ -1,39 +1,45 @@
 package drills_test
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
 
-// recorder writes down every revision of every object of the kinds that fence tenants in, and of what is declared, by
-// watches of its own: not only of what carries Bulkhead's label, since a label can be taken off. Revisions of all kinds
-// are numbered by one counter, that of etcd, so that together they are all states in which the cluster ever was.
+// registry is the prefix under which the API server keeps its objects in etcd.
+const registry = "/registry/"
+
+// recorder writes down every revision of every object of the kinds that fence tenants in, and of what is declared: not
+// only of what carries Bulkhead's label, since a label can be taken off. It watches etcd itself, which leaves nothing out,
+// also while the API server is down or begins anew. Revisions of all kinds are numbered by one counter, that of etcd, so
+// that together they are all states in which the cluster ever was.
 type recorder struct {
-	admin client.WithWatch
+	store  *clientv3.Client
+	decode runtime.Decoder
+	// kinds are those that are recorded, as in key.
+	kinds map[string]bool
 	// began is the revision from which on nothing is missing. What there was then is noted as of its last revision.
 	began int64
 
-	mu     sync.Mutex
-	seen   []revision
-	latest map[key]revision
+	mu   sync.Mutex
+	seen []revision
+	// until is the revision up to which all was seen.
+	until int64
+	// err is why it sees no more, or cannot read what it sees.
+	err error
 }
 
 type key struct{ kind, namespace, name string }
@@ -48,185 +54,94 @@ type revision struct {
 	gone bool
 }
 
-func keyOf(o client.Object) key {
-	name := fmt.Sprintf("%T", o)
-	return key{name[1:], o.GetNamespace(), o.GetName()}
-}
+func keyOf(o client.Object) key { return key{kindOf(o), o.GetNamespace(), o.GetName()} }
+
+func kindOf(o runtime.Object) string { return fmt.Sprintf("%T", o)[1:] }
 
 // record starts a recorder that runs until the test ends.
 func (s *site) record(t *testing.T) *recorder {
 	t.Helper()
-	r := &recorder{admin: s.admin, latest: map[key]revision{}}
-	ctx, cancel := context.WithCancel(context.Background())
-	var watches sync.WaitGroup
-	t.Cleanup(func() { cancel(); watches.Wait() })
-	for _, list := range r.begin(t) {
-		watches.Go(func() { r.follow(ctx, list) })
+	r := &recorder{store: s.store, decode: serializer.NewCodecFactory(run.Scheme()).UniversalDeserializer(), kinds: map[string]bool{}}
+	for _, o := range []client.Object{&v1alpha1.Platform{}, &v1alpha1.Tenant{}, &v1alpha1.Space{}, &v1alpha1.Waiver{}} {
+		r.kinds[kindOf(o)] = true
 	}
+	for _, kind := range apply.Kinds() {
+		r.kinds[kindOf(kind.Object)] = true
+	}
+	first, err := r.store.Get(t.Context(), registry, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortAscend))
+	must(t, err)
+	r.began, r.until = first.Header.GetRevision(), first.Header.GetRevision()
+	for _, there := range first.Kvs {
+		r.note(there.GetKey(), there.GetValue(), there.GetModRevision(), false)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	changes := r.store.Watch(ctx, registry, clientv3.WithPrefix(), clientv3.WithRev(r.began+1), clientv3.WithPrevKV())
+	var watching sync.WaitGroup
+	t.Cleanup(func() { cancel(); watching.Wait() })
+	watching.Go(func() {
+		for change := range changes {
+			r.take(&change)
+		}
+	})
 	return r
 }
 
-// begin notes what there is, and returns it.
-func (r *recorder) begin(t *testing.T) []client.ObjectList {
-	t.Helper()
-	lists := recorded()
-	for _, list := range lists {
-		must(t, r.list(t.Context(), list))
-	}
-	last := &corev1.NamespaceList{}
-	must(t, r.admin.List(t.Context(), last))
-	r.began = versionOf(last)
-	return lists
-}
-
-func recorded() []client.ObjectList {
-	lists := []client.ObjectList{&v1alpha1.PlatformList{}, &v1alpha1.TenantList{}, &v1alpha1.SpaceList{}, &v1alpha1.WaiverList{}}
-	for _, kind := range apply.Kinds() {
-		lists = append(lists, kind.List.DeepCopyObject().(client.ObjectList))
-	}
-	return lists
-}
-
-// list notes what there is of a kind.
-func (r *recorder) list(ctx context.Context, list client.ObjectList) error {
-	if err := r.admin.List(ctx, list); err != nil {
-		return err
-	}
-	return meta.EachListItem(list, func(item runtime.Object) error {
-		r.note(item.(client.Object), false)
-		return nil
-	})
-}
-
-// follow notes every event, and takes up a watch that ended where it ended. Where an API server that was started anew
-// does not remember so far back, it looks at what there is now: an object that has the version that was seen last was
-// never anything else in between, and one that is another object or none was missing at least at the last moment.
-func (r *recorder) follow(ctx context.Context, list client.ObjectList) {
-	const moment = 20 * time.Millisecond
-	from := list.GetResourceVersion()
-	for ctx.Err() == nil {
-		w, err := r.admin.Watch(ctx, list, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: from, AllowWatchBookmarks: true}})
-		if err == nil {
-			from, err = r.drain(w, from)
-		}
-		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-			if err = r.admin.List(ctx, list); err == nil {
-				from = list.GetResourceVersion()
-				r.resume(list)
-			}
-		}
-		if err != nil {
-			<-time.After(moment) // the API server is away
-		}
-	}
-}
-
-// drain notes the events of one watch. It returns the version up to which it has seen all.
-func (r *recorder) drain(w watch.Interface, from string) (string, error) {
-	defer w.Stop()
-	for e := range w.ResultChan() {
-		o, ok := e.Object.(client.Object)
-		if !ok {
-			return from, apierrors.FromObject(e.Object)
-		}
-		from = o.GetResourceVersion()
-		if e.Type != watch.Bookmark {
-			r.note(o, e.Type == watch.Deleted)
-		}
-	}
-	return from, nil
-}
-
-// resume notes what there is after a gap, and as gone until then what there was and is no more, or is another object.
-func (r *recorder) resume(list client.ObjectList) {
-	now := map[key]client.Object{}
-	_ = meta.EachListItem(list, func(item runtime.Object) error {
-		o := item.(client.Object)
-		now[keyOf(o)] = o
-		return nil
-	})
+// take notes what etcd tells of.
+func (r *recorder) take(change *clientv3.WatchResponse) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for k, was := range r.latest {
-		switch o := now[k]; {
-		case k.kind != kindIn(list) || was.gone:
-		case o == nil:
-			r.add(revision{k, versionOf(list), was.object, true})
-		case o.GetUID() != was.object.GetUID():
-			r.add(revision{k, versionOf(o), was.object, true})
+	if change.IsProgressNotify() {
+		r.until = change.Header.GetRevision()
+	}
+	r.err = errors.Join(r.err, change.Err())
+	for _, event := range change.Events {
+		now, was := event.GetKv(), event.GetPrevKv()
+		if event.GetType() == clientv3.EventTypeDelete {
+			r.note(now.GetKey(), was.GetValue(), now.GetModRevision(), true)
+		} else {
+			r.note(now.GetKey(), now.GetValue(), now.GetModRevision(), false)
 		}
 	}
-	for k, o := range now {
-		if was := r.latest[k]; was.object == nil || was.gone || was.object.GetResourceVersion() != o.GetResourceVersion() {
-			r.add(revision{k, versionOf(o), o, false})
+}
+
+// note an object as it is stored, from a revision on. Kinds that cannot be read because they are unknown here are none of
+// those that are recorded.
+func (r *recorder) note(path, stored []byte, at int64, gone bool) {
+	read, _, err := r.decode.Decode(stored, nil, nil)
+	if err != nil {
+		if !runtime.IsNotRegisteredError(err) {
+			r.err = errors.Join(r.err, fmt.Errorf("%s at revision %d: %w", path, at, err))
 		}
+		return
 	}
-}
-
-// kindIn is the kind of the items of a list, as in key.
-func kindIn(list client.ObjectList) string {
-	return strings.TrimSuffix(fmt.Sprintf("%T", list)[1:], "List")
-}
-
-func (r *recorder) note(o client.Object, gone bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.add(revision{keyOf(o), versionOf(o), o.DeepCopyObject().(client.Object), gone})
-}
-
-// add is note for who holds the lock.
-func (r *recorder) add(now revision) {
-	r.seen = append(r.seen, now)
-	r.latest[now.key] = now
+	if o, ok := read.(client.Object); ok && r.kinds[kindOf(o)] {
+		o.SetResourceVersion(strconv.FormatInt(at, 10)) // as the API server shows it
+		r.seen = append(r.seen, revision{keyOf(o), at, o, gone})
+	}
 }
 
 // revisions are all up to now, in their order.
 func (r *recorder) revisions(t *testing.T) []revision {
 	t.Helper()
-	for _, list := range recorded() {
-		eventually(t, fmt.Sprintf("the recorder has seen all of %T", list), func() string {
-			if err := r.admin.List(t.Context(), list); err != nil {
-				return err.Error()
-			}
-			return r.lacks(list)
-		})
-	}
-	return r.noted()
-}
-
-// noted are all revisions that were noted so far, in their order.
-func (r *recorder) noted() []revision {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := slices.Clone(r.seen)
-	slices.SortStableFunc(all, func(a, b revision) int { return cmp.Compare(a.at, b.at) })
-	return all
-}
-
-// lacks says what the recorder has not seen yet of a list.
-func (r *recorder) lacks(list client.ObjectList) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	there := map[key]bool{}
-	missing := ""
-	_ = meta.EachListItem(list, func(item runtime.Object) error {
-		o := item.(client.Object)
-		there[keyOf(o)] = true
-		if have := r.latest[keyOf(o)]; have.gone || have.at < versionOf(o) {
-			missing = fmt.Sprintf("%v at %s", keyOf(o), o.GetResourceVersion())
+	now, err := r.store.Get(t.Context(), registry, clientv3.WithPrefix(), clientv3.WithCountOnly())
+	must(t, err)
+	eventually(t, fmt.Sprintf("the recorder has seen all up to revision %d", now.Header.GetRevision()), func() string {
+		must(t, r.store.RequestProgress(t.Context()))
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		must(t, r.err)
+		if r.until < now.Header.GetRevision() {
+			return fmt.Sprintf("up to %d", r.until)
 		}
-		return nil
+		return ""
 	})
-	for k, have := range r.latest {
-		if k.kind == kindIn(list) && !have.gone && !there[k] {
-			missing = fmt.Sprintf("the deletion of %v", k)
-		}
-	}
-	return missing
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.seen)
 }
 
-// versionOf is the revision of the store that an object or a list is of; 0, which is before all, when it has none.
-func versionOf(o interface{ GetResourceVersion() string }) int64 {
+// versionOf is the revision of the store that an object is of; 0, which is before all, when it has none.
+func versionOf(o client.Object) int64 {
 	at, err := strconv.ParseInt(o.GetResourceVersion(), 10, 64)
 	if err != nil {
 		return 0

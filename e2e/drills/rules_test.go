@@ -54,14 +54,9 @@ func (r *recorder) check(t *testing.T) map[string]int64 {
 // play goes through what was recorded so far.
 func (r *recorder) play(t *testing.T) *replay {
 	t.Helper()
-	return r.replay(r.revisions(t))
-}
-
-// replay plays these revisions, in their order.
-func (r *recorder) replay(all []revision) *replay {
 	p := &replay{state: map[key]client.Object{}, rendered: map[key][]client.Object{}, usable: map[string]int64{}, good: map[client.Object]bool{}}
 	looked := false
-	for _, now := range all {
+	for _, now := range r.revisions(t) {
 		if now.at > r.began && !looked {
 			p.look(r.began) // at what there was when the recording began
 			looked = true

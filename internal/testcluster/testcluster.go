@@ -80,6 +80,9 @@ func Start(flags ...string) (*Cluster, error) {
 	return c, nil
 }
 
+// Etcd is the address of its etcd, which asks for no certificate.
+func (c *Cluster) Etcd() string { return c.env.ControlPlane.Etcd.URL.String() }
+
 // StartControllerManager runs kube-controller-manager: quota, namespace deletion, garbage collection, service
 // accounts, workload controllers. It ends with ctx or with Stop.
 func (c *Cluster) StartControllerManager(ctx context.Context) error {
