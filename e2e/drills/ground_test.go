@@ -63,6 +63,7 @@ func newGroundAfter(t *testing.T, first func(admin client.Client)) *ground {
 	})
 	g.site, err = open(t.Context(), admin, rest.CopyConfig(bulkhead), g.etcd(t))
 	must(t, err)
+	t.Cleanup(func() { must(t, g.store.Close()) })
 	return g
 }
 
