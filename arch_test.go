@@ -30,7 +30,7 @@ var pure = map[string]struct {
 	"snapshot":     {[]string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/network-policy-api/apis"}, "a snapshot is a value"},
 	"isolation": {[]string{"k8s.io/api", "k8s.io/apimachinery", "k8s.io/pod-security-admission/policy", "k8s.io/pod-security-admission/api", "k8s.io/component-helpers/auth/rbac", "k8s.io/component-helpers/scheduling/corev1", "github.com/go-logr/logr", "k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap", "sigs.k8s.io/network-policy-api/apis", module + "/snapshot"},
 		"a proof is a function of a snapshot; upstream's own pure rules are part of the semantics that it proves (those of taints take a logger: none)"},
-	"desired": {[]string{"k8s.io/api", "k8s.io/apimachinery", module + "/api/v1alpha1", module + "/decision"},
+	"guardrail": {[]string{"k8s.io/api", "k8s.io/apimachinery", module + "/api/v1alpha1", module + "/decision"},
 		"what must exist is a function of what was declared and decided"},
 }
 
@@ -124,7 +124,7 @@ func TestPurePackagesTakeTimeAsAParameter(t *testing.T) {
 
 // The measures that keep it small: a file holds one idea, a function fits on a screen, a reconciler is a list of steps.
 func TestFilesAndFunctionsStaySmall(t *testing.T) {
-	const maxFile, maxFunction, maxReconcile, maxMain = 400, 60, 40, 15
+	const maxFile, maxFunction, maxReconcile, maxMain = 600, 60, 40, 15
 	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 
-	"github.com/bulkhead-dev/bulkhead/internal/admission"
+	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/clustergen"
@@ -94,9 +94,9 @@ func TestTheExampleIsIsolatedAndWhatIsLoosenedIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compiled := &admission.Compiled{}
+	compiled := &kubeadmission.Compiled{}
 	findings := func(s *snapshot.Snapshot) []isolation.Finding {
-		admission, err := admission.New(s, isolation.NewRBAC(s), compiled)
+		admission, err := kubeadmission.New(s, isolation.NewRBAC(s), compiled)
 		if err != nil {
 			t.Fatal(err)
 		}

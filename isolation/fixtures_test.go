@@ -11,7 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/bulkhead-dev/bulkhead/internal/admission"
+	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -91,7 +91,7 @@ func readFixture(file string) (fixture, error) {
 		return f, err
 	}
 	if slices.Contains(options, "admission") {
-		if f.options.Admission, err = admission.New(s, isolation.NewRBAC(s), nil); err != nil {
+		if f.options.Admission, err = kubeadmission.New(s, isolation.NewRBAC(s), nil); err != nil {
 			return f, err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	evaluate "github.com/bulkhead-dev/bulkhead/internal/admission"
+	evaluate "github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"

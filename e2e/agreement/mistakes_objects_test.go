@@ -16,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // relabelled changes a mark that policies go by.
@@ -58,7 +58,7 @@ const controlLabel = "bulkhead.dev/control"
 // policies that can be loosened, with their controls.
 func policies() map[string]string {
 	all := map[string]string{}
-	for _, o := range desired.Cluster(&v1alpha1.Platform{}) {
+	for _, o := range guardrail.Cluster(&v1alpha1.Platform{}) {
 		if p, is := o.(*admissionv1.ValidatingAdmissionPolicy); is {
 			all[p.Name] = p.Labels[controlLabel]
 		}
@@ -147,7 +147,7 @@ func loosePolicy(r *rand.Rand) mistake {
 // looseMutation loosens what completes pods.
 func looseMutation(r *rand.Rand) mistake {
 	controls := map[string]string{}
-	for _, o := range desired.Cluster(&v1alpha1.Platform{}) {
+	for _, o := range guardrail.Cluster(&v1alpha1.Platform{}) {
 		if p, is := o.(*admissionv1.MutatingAdmissionPolicy); is {
 			controls[p.Name] = p.Labels[controlLabel]
 		}
@@ -176,7 +176,7 @@ func looseMutation(r *rand.Rand) mistake {
 func looseQuota(r *rand.Rand) mistake {
 	tenant := pick(r, tenants()...)
 	namespace := pick(r, tenant+"--web", tenant+"--web", v1alpha1.HomeNamespace(tenant))
-	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: desired.QuotaName}}
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: guardrail.QuotaName}}
 	done := mistake{what: "quota of " + namespace, controls: []string{"quota"}, tenant: tenant}
 	which := r.IntN(1000)
 	key := func(q *corev1.ResourceQuota) corev1.ResourceName {
@@ -224,7 +224,7 @@ func looseLimits(r *rand.Rand) mistake {
 
 func looseFlow(r *rand.Rand) mistake {
 	tenant := pick(r, tenants()...)
-	schema := &flowcontrolv1.FlowSchema{ObjectMeta: metav1.ObjectMeta{Name: pick(r, desired.FlowSchemaName(tenant), desired.ListsFlowSchemaName(tenant))}}
+	schema := &flowcontrolv1.FlowSchema{ObjectMeta: metav1.ObjectMeta{Name: pick(r, guardrail.FlowSchemaName(tenant), guardrail.ListsFlowSchemaName(tenant))}}
 	done := mistake{what: "FlowSchema " + schema.Name, controls: []string{"api-fairness"}, tenant: tenant}
 	change := func(what string, do func(*flowcontrolv1.FlowSchemaSpec)) {
 		done.what, done.steps = done.what+what, []step{changed(schema, func(f *flowcontrolv1.FlowSchema) { do(&f.Spec) })}
@@ -276,7 +276,7 @@ func looseCluster(r *rand.Rand) mistake {
 func looseNetwork(r *rand.Rand) mistake {
 	tenant := pick(r, tenants()...)
 	done := mistake{what: "network policies of " + tenant + "--web", controls: []string{"network-default", "network-metadata"}, tenant: tenant}
-	fence := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: tenant + "--web", Name: desired.NetworkDefaultName}}
+	fence := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: tenant + "--web", Name: guardrail.NetworkDefaultName}}
 	everywhere := []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}
 	switch r.IntN(4) {
 	case 0:

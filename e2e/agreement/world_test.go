@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/admission"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
@@ -33,7 +33,7 @@ type world struct {
 	known map[string]bool
 	// untold is what was touched since the API server was last waited for.
 	untold   touched
-	compiled admission.Compiled
+	compiled kubeadmission.Compiled
 	// policies that were seen, by all that they say.
 	policies map[string]any
 }
@@ -60,7 +60,7 @@ func (w *world) prove(ctx context.Context) (*proven, error) {
 		return nil, err
 	}
 	rbac := isolation.NewRBAC(s)
-	evaluator, err := admission.New(s, rbac, &w.compiled)
+	evaluator, err := kubeadmission.New(s, rbac, &w.compiled)
 	if err != nil {
 		return nil, fmt.Errorf("prepare admission: %w", err)
 	}

@@ -29,12 +29,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/space"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -171,7 +171,7 @@ func (l *life) process(t *testing.T) map[string]reconcile.Reconciler {
 	})
 	now := clock.RealClock{}
 	applier := apply.New(c, live, now, apply.NewMetrics())
-	reporter := &report.Reporter{Client: c, Events: noEvents{}, Clock: now}
+	reporter := &status.Reporter{Client: c, Events: noEvents{}, Clock: now}
 	proofs := &tenant.Proofs{Client: c, Prover: agreeable{now}, Clock: now}
 	return map[string]reconcile.Reconciler{
 		"tenant": &tenant.Reconciler{Client: c, Live: live, Apply: applier, Report: reporter, Proofs: proofs, Clock: now},
@@ -246,7 +246,7 @@ func (l *life) drive(ctx context.Context, t *testing.T) {
 func (l *life) fenced(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		namespace := v1alpha1.SpaceNamespace(l.name, name)
-		key := client.ObjectKey{Namespace: namespace, Name: desired.OwnersName}
+		key := client.ObjectKey{Namespace: namespace, Name: guardrail.OwnersName}
 		if admin.Get(context.Background(), key, &rbacv1.RoleBinding{}) != nil {
 			continue
 		}
@@ -255,9 +255,9 @@ func (l *life) fenced(t *testing.T) {
 			continue // going: nothing can be made in it
 		}
 		for _, guardrail := range []client.Object{
-			&corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: desired.QuotaName}},
-			&corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: desired.LimitsName}},
-			&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: desired.NetworkDefaultName}},
+			&corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: guardrail.QuotaName}},
+			&corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: guardrail.LimitsName}},
+			&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: guardrail.NetworkDefaultName}},
 		} {
 			if err := admin.Get(context.Background(), client.ObjectKeyFromObject(guardrail), guardrail); err != nil {
 				t.Errorf("after death (%s) owners have rights in %s without %T: %v", l.epitaph, namespace, guardrail, err)
@@ -291,7 +291,7 @@ func (l *life) whole(t *testing.T, owner *v1alpha1.Tenant, spaces ...*v1alpha1.S
 				return fmt.Sprintf("%+v", s.Status)
 			}
 			quota := &corev1.ResourceQuota{}
-			if err := admin.Get(t.Context(), client.ObjectKey{Namespace: s.Status.Namespace, Name: desired.QuotaName}, quota); err != nil {
+			if err := admin.Get(t.Context(), client.ObjectKey{Namespace: s.Status.Namespace, Name: guardrail.QuotaName}, quota); err != nil {
 				return err.Error()
 			}
 			pods, want := quota.Status.Hard["pods"], owner.Status.Ledger[i].Held["pods"]

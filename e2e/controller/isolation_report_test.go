@@ -29,8 +29,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/isolationreport"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
@@ -55,7 +55,7 @@ func proveByHand(t *testing.T) *byHand {
 	}
 	clock, told := clocktesting.NewFakePassiveClock(time.Now()), events.NewFakeRecorder(1000)
 	return &byHand{clock: clock, told: told, Reconciler: &isolationreport.Reconciler{
-		Client: c, Live: c, Clock: clock, Report: &report.Reporter{Client: c, Events: told, Clock: clock},
+		Client: c, Live: c, Clock: clock, Report: &status.Reporter{Client: c, Events: told, Clock: clock},
 		Read: follow(t, clock).World,
 	}}
 }

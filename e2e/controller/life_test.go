@@ -22,7 +22,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/crds"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
 
@@ -144,7 +144,7 @@ func TestPatternChange(t *testing.T) {
 			repaired(t, o, time.Now())
 		}
 	}
-	binding, err := get(t, &rbacv1.RoleBinding{}, "pattern--shop", desired.OwnersName)
+	binding, err := get(t, &rbacv1.RoleBinding{}, "pattern--shop", guardrail.OwnersName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestNodeGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	labels, taint := desired.NodeDedication("nodes-first")
+	labels, taint := guardrail.NodeDedication("nodes-first")
 	for key, value := range labels {
 		if node.Labels[key] != value {
 			t.Errorf("label %s is %q, want %q", key, node.Labels[key], value)
@@ -469,7 +469,7 @@ func TestVanishingRemovesNothing(t *testing.T) {
 		t.Run(name+" removed", func(t *testing.T) {
 			definition := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}}
 			edit(t, definition, func() {
-				definition.Annotations[desired.AnnotationAllowDeletion] = "true"
+				definition.Annotations[guardrail.AnnotationAllowDeletion] = "true"
 			})
 			if err := admin.Delete(t.Context(), definition); err != nil {
 				t.Fatal(err)

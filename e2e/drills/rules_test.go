@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
@@ -107,7 +107,7 @@ func (p *replay) render(changed client.Object) {
 	platform, _ := p.state[key{"v1alpha1.Platform", "", v1alpha1.PlatformName}].(*v1alpha1.Platform)
 	switch changed.(type) {
 	case *v1alpha1.Platform:
-		p.add(desired.Cluster(platform)...)
+		p.add(guardrail.Cluster(platform)...)
 	case *v1alpha1.Tenant, *v1alpha1.Space, *v1alpha1.Waiver:
 	default:
 		return
@@ -115,7 +115,7 @@ func (p *replay) render(changed client.Object) {
 	for _, o := range p.state {
 		switch o := o.(type) {
 		case *v1alpha1.Tenant:
-			p.add(desired.Tenant(o, nil)...)
+			p.add(guardrail.Tenant(o, nil)...)
 		case *v1alpha1.Space:
 			p.renderSpace(platform, o)
 		}
@@ -128,7 +128,7 @@ func (p *replay) renderSpace(platform *v1alpha1.Platform, space *v1alpha1.Space)
 	if !known || platform == nil {
 		return
 	}
-	in := desired.SpaceInput{Platform: platform, Tenant: tenant, Space: space}
+	in := guardrail.SpaceInput{Platform: platform, Tenant: tenant, Space: space}
 	workload := observe.Workload(tenant, space.Spec.Workload)
 	if workload == nil {
 		return
@@ -144,17 +144,17 @@ func (p *replay) renderSpace(platform *v1alpha1.Platform, space *v1alpha1.Space)
 		case *v1alpha1.Waiver:
 			if o.Spec.Tenant == owner && o.Spec.Workload == workload.Name {
 				waived := in
-				waived.Waivers = []desired.ActiveWaiver{{Control: o.Spec.Control, Name: o.Name, Expires: o.Spec.Expires}}
-				objects, _ := desired.Space(waived)
+				waived.Waivers = []guardrail.ActiveWaiver{{Control: o.Spec.Control, Name: o.Name, Expires: o.Spec.Expires}}
+				objects, _ := guardrail.Space(waived)
 				p.add(objects...)
 			}
 		}
 	}
-	objects, _ := desired.Space(in)
+	objects, _ := guardrail.Space(in)
 	p.add(objects...)
 }
 
-func (p *replay) add(objects ...desired.Object) {
+func (p *replay) add(objects ...guardrail.Object) {
 	for _, o := range objects {
 		known := slices.ContainsFunc(p.rendered[keyOf(o)], func(have client.Object) bool { return apply.AsRendered(o, have) && apply.AsRendered(have, o) })
 		if !known {
@@ -167,7 +167,7 @@ func (p *replay) add(objects ...desired.Object) {
 // lookInto one namespace. It answers whether owners have rights there.
 func (p *replay) lookInto(at int64, namespace *corev1.Namespace) bool {
 	name, id := namespace.Name, namespace.Name+" "+string(namespace.UID)
-	if p.state[key{"v1.RoleBinding", name, desired.OwnersName}] != nil && p.usable[id] == 0 {
+	if p.state[key{"v1.RoleBinding", name, guardrail.OwnersName}] != nil && p.usable[id] == 0 {
 		p.usable[id] = at
 		p.admission(at, name)
 	}
@@ -177,10 +177,10 @@ func (p *replay) lookInto(at int64, namespace *corev1.Namespace) bool {
 	tenant, isHome := v1alpha1.TenantOfHome(name)
 	if !isHome {
 		tenant, _, _ = strings.Cut(name, "--")
-		p.demand(at, key{"v1.LimitRange", name, desired.LimitsName})
+		p.demand(at, key{"v1.LimitRange", name, guardrail.LimitsName})
 	}
-	p.demand(at, key{"v1.Namespace", "", name}, key{"v1.NetworkPolicy", name, desired.NetworkDefaultName})
-	p.quota(at, key{"v1.ResourceQuota", name, desired.QuotaName})
+	p.demand(at, key{"v1.Namespace", "", name}, key{"v1.NetworkPolicy", name, guardrail.NetworkDefaultName})
+	p.quota(at, key{"v1.ResourceQuota", name, guardrail.QuotaName})
 	p.flow(at, tenant, name)
 	for k, o := range p.state {
 		if k.namespace == name && o.GetLabels()[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && k.kind != "v1.ResourceQuota" && k.kind != "v1alpha1.Space" {
@@ -242,7 +242,7 @@ func alike(want, have client.Object) bool {
 
 // admission is the instant at which owners get their rights: the quota must be counted by then.
 func (p *replay) admission(at int64, name string) {
-	quota, _ := p.state[key{"v1.ResourceQuota", name, desired.QuotaName}].(*corev1.ResourceQuota)
+	quota, _ := p.state[key{"v1.ResourceQuota", name, guardrail.QuotaName}].(*corev1.ResourceQuota)
 	if quota == nil || !equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
 		p.absent(at, "namespace %s was opened to its owners with a quota that did not bind yet", name)
 	}
@@ -267,20 +267,20 @@ func (p *replay) quota(at int64, k key) {
 func (p *replay) bounds(namespace string) corev1.ResourceList {
 	platform, _ := p.state[key{"v1alpha1.Platform", "", v1alpha1.PlatformName}].(*v1alpha1.Platform)
 	if _, isHome := v1alpha1.TenantOfHome(namespace); isHome {
-		return corev1.ResourceList{desired.CountSpaces: resource.Quantity{}, "pods": resource.Quantity{}}
+		return corev1.ResourceList{guardrail.CountSpaces: resource.Quantity{}, "pods": resource.Quantity{}}
 	}
 	owner, _, _ := strings.Cut(namespace, "--")
 	tenant, _ := p.state[key{"v1alpha1.Tenant", "", owner}].(*v1alpha1.Tenant)
 	if tenant == nil {
 		return nil
 	}
-	return desired.TenantQuota(platform, tenant)
+	return guardrail.TenantQuota(platform, tenant)
 }
 
 // flow demands that all who act in a namespace count as the tenant when they call the API server.
 func (p *replay) flow(at int64, tenant, namespace string) {
-	p.flowTo(at, desired.FlowSchemaName(tenant), desired.PriorityLevelName(tenant), namespace)
-	p.flowTo(at, desired.ListsFlowSchemaName(tenant), desired.ListsLevelName, namespace)
+	p.flowTo(at, guardrail.FlowSchemaName(tenant), guardrail.PriorityLevelName(tenant), namespace)
+	p.flowTo(at, guardrail.ListsFlowSchemaName(tenant), guardrail.ListsLevelName, namespace)
 }
 
 // flowTo demands that a FlowSchema takes them to its level.

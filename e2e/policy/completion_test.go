@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // A manifest that says nothing of Bulkhead comes out as every control demands, overhead of the sandbox included.
@@ -292,7 +292,7 @@ func TestPlacementIsDemandedToo(t *testing.T) {
 		return err == nil && p.Spec.NodeSelector[v1alpha1.LabelNodeTenant] == "unplaced", nil
 	}
 	t.Cleanup(func() {
-		for _, o := range desired.Policies(platform()) {
+		for _, o := range guardrail.Policies(platform()) {
 			if o.GetName() == binding.Name {
 				if err := apply(context.Background(), bulkhead, o); err != nil {
 					t.Error(err)

@@ -13,12 +13,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // What the API server holds equals what was rendered: no default is left to it, so that whatever differs is a change.
 func TestRenderedPoliciesAreComplete(t *testing.T) {
-	for _, o := range desired.Policies(platform()) {
+	for _, o := range guardrail.Policies(platform()) {
 		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +53,7 @@ func TestEveryPlatformRenders(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, o := range desired.Policies(p) {
+			for _, o := range guardrail.Policies(p) {
 				content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 				if err != nil {
 					t.Fatal(err)
@@ -70,7 +70,7 @@ func TestEveryPlatformRenders(t *testing.T) {
 
 // The API server's own type check finds nothing to warn of in any expression.
 func TestPoliciesTypeCheck(t *testing.T) {
-	for _, o := range desired.Policies(platform()) {
+	for _, o := range guardrail.Policies(platform()) {
 		rendered, ok := o.(*admissionv1.ValidatingAdmissionPolicy)
 		if !ok {
 			continue // the API server checks no others

@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -104,7 +104,7 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 	if admin, err = clientAs(""); err != nil {
 		return err
 	}
-	if bulkhead, err = clientAs(desired.ControllerUser, desired.ControllerGroup); err != nil {
+	if bulkhead, err = clientAs(guardrail.ControllerUser, guardrail.ControllerGroup); err != nil {
 		return err
 	}
 	if err := grant(ctx); err != nil {
@@ -113,7 +113,7 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 	if err := makeClasses(ctx); err != nil {
 		return err
 	}
-	for _, o := range desired.Policies(platform()) {
+	for _, o := range guardrail.Policies(platform()) {
 		if err := apply(ctx, bulkhead, o); err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func grant(ctx context.Context) error {
 	return admin.Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "test-bulkhead"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: desired.ControllerGroup}},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: guardrail.ControllerGroup}},
 	})
 }
 
@@ -147,7 +147,7 @@ func clientAs(user string, groups ...string) (client.Client, error) {
 }
 
 // apply writes an object as Bulkhead does.
-func apply(ctx context.Context, c client.Client, o desired.Object) error {
+func apply(ctx context.Context, c client.Client, o guardrail.Object) error {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 func unstructuredFrom(content map[string]any) *unstructured.Unstructured {
@@ -159,8 +159,8 @@ func refusedBy(err error) string {
 // controls maps every policy to its control, as its label says.
 var controls = func() map[string]string {
 	m := map[string]string{}
-	for _, o := range desired.Policies(nil) {
-		m[strings.TrimPrefix(o.GetName(), "bulkhead-")] = o.GetLabels()[desired.LabelControl]
+	for _, o := range guardrail.Policies(nil) {
+		m[strings.TrimPrefix(o.GetName(), "bulkhead-")] = o.GetLabels()[guardrail.LabelControl]
 	}
 	return m
 }()

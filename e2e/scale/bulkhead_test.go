@@ -19,10 +19,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // bulkhead declares n Tenants, starts the controllers, makes a Space for each tenant as soon as its owners could, and
@@ -100,7 +100,7 @@ func (s *stage) makeSpaces(ctx context.Context) {
 	go func() {
 		for event := range bindings.ResultChan() {
 			binding, ok := event.Object.(*rbacv1.RoleBinding)
-			if ok && event.Type == watch.Added && binding.Labels[v1alpha1.LabelSpace] == "" && binding.Name == desired.OwnersName {
+			if ok && event.Type == watch.Added && binding.Labels[v1alpha1.LabelSpace] == "" && binding.Name == guardrail.OwnersName {
 				admitted <- binding.Labels[v1alpha1.LabelTenant]
 			}
 		}
@@ -126,7 +126,7 @@ func (s *stage) progress(ctx context.Context) (enforced, ready <-chan time.Time)
 	spaces, err := s.admin.Watch(ctx, &v1alpha1.SpaceList{})
 	s.must(err, "watch Spaces")
 	follow := func(condition string, seen map[string]bool, all chan<- time.Time, space *v1alpha1.Space) {
-		if !seen[space.Namespace] && report.IsTrue(space.Status.Conditions, condition, space.Generation) {
+		if !seen[space.Namespace] && status.IsTrue(space.Status.Conditions, condition, space.Generation) {
 			if seen[space.Namespace] = true; len(seen) == s.n {
 				all <- time.Now()
 			}
@@ -235,7 +235,7 @@ func (s *stage) startControllers() *controllers {
 
 // kubeconfig of an identity that holds exactly the controllers' rights.
 func (s *stage) kubeconfig(dir string) string {
-	config, err := s.cluster.User("bulkhead", desired.ControllerGroup)
+	config, err := s.cluster.User("bulkhead", guardrail.ControllerGroup)
 	s.must(err, "make the controllers' identity")
 	path := filepath.Join(dir, "kubeconfig")
 	s.must(clientcmd.WriteToFile(clientcmdapi.Config{

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
@@ -54,18 +54,18 @@ func newSpace(tenant string) *v1alpha1.Space {
 }
 
 // objectsOf are what Bulkhead renders for a tenant with one Space, in the order in which they can be written.
-func objectsOf(tb testing.TB, name string) []desired.Object {
+func objectsOf(tb testing.TB, name string) []guardrail.Object {
 	tb.Helper()
 	p, t, s := platform(), newTenant(name), newSpace(name)
 	decision, err := observe.Tenancy(p, t, &t.Spec.Workloads[0])
 	if err != nil {
 		tb.Fatal(err)
 	}
-	division := desired.Split(desired.TenantQuota(p, t), nil, []desired.SpaceShare{{Space: s.Name}})
-	objects, _ := desired.Space(desired.SpaceInput{
+	division := guardrail.Split(guardrail.TenantQuota(p, t), nil, []guardrail.SpaceShare{{Space: s.Name}})
+	objects, _ := guardrail.Space(guardrail.SpaceInput{
 		Platform: p, Tenant: t, Space: s, Decision: decision, Quota: division.Grants[0].Hard, Peers: []*v1alpha1.Space{},
 	})
-	return append(desired.Tenant(t, []string{v1alpha1.SpaceNamespace(name, s.Name)}), objects...)
+	return append(guardrail.Tenant(t, []string{v1alpha1.SpaceNamespace(name, s.Name)}), objects...)
 }
 
 // somebody is who the objects of the raw run belong to: as long a name as Bulkhead's.
@@ -74,7 +74,7 @@ const somebody = "rawwrite"
 // raw writes all objects of n tenants as fast as the API server takes them. They are labelled as somebody else's, so
 // that Bulkhead does not take them for its own afterwards; each is as large as the original.
 func (s *stage) raw() {
-	work := make(chan []desired.Object, s.n)
+	work := make(chan []guardrail.Object, s.n)
 	for i := range s.n {
 		objects := objectsOf(s.tb, fmt.Sprintf("raw-%04d", i))
 		for _, o := range objects {

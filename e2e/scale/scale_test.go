@@ -16,7 +16,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
@@ -65,7 +65,7 @@ func TestTenTenants(t *testing.T) {
 	const few = 10
 	f := drill(t, few)
 	if want := few * len(objectsOf(t, "any")); f.objects != want {
-		t.Errorf("Bulkhead keeps %d objects for %d tenants; package desired renders %d", f.objects, few, want)
+		t.Errorf("Bulkhead keeps %d objects for %d tenants; package guardrail renders %d", f.objects, few, want)
 	}
 	if f.writes < float64(f.objects) {
 		t.Errorf("the API server counted %.0f writes of Bulkhead's for %d objects: the count is wrong", f.writes, f.objects)
@@ -80,7 +80,7 @@ func TestTenTenants(t *testing.T) {
 
 // figures of one drill.
 type figures struct {
-	// objects that Bulkhead keeps for all tenants: what package desired renders for them.
+	// objects that Bulkhead keeps for all tenants: what package guardrail renders for them.
 	objects int
 	// raw is how long plain writers took for as many; rawSettled until Kubernetes' own controllers had caught up with them,
 	// as they must with Bulkhead, which waits for every quota to bind; enforced and ready are how long until all Spaces were.
@@ -141,7 +141,7 @@ type stage struct {
 // does not pay for them.
 func (s *stage) prepare() {
 	s.must(testbulkhead.Install(s.ctx, s.admin), "install what Bulkhead needs")
-	for _, o := range desired.Cluster(platform()) {
+	for _, o := range guardrail.Cluster(platform()) {
 		if _, is := o.(*flowcontrolv1.PriorityLevelConfiguration); is { // without it every FlowSchema costs the API server another write
 			s.must(s.apply(o), "apply %T %s", o, o.GetName())
 		}

@@ -1,4 +1,4 @@
-// Package apply is the only writer of what package desired renders. It writes nothing that is already right, so a
+// Package apply is the only writer of what package guardrail renders. It writes nothing that is already right, so a
 // reconciler may call it as often as it likes; it repairs what others changed and says who and what; it adopts no
 // namespace that is not Bulkhead's; and it deletes only the very object that it looked at.
 package apply

@@ -18,7 +18,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 func quota(change ...func(*corev1.ResourceQuota)) client.Object {
@@ -190,12 +190,12 @@ func TestKindsAreAllThatIsRendered(t *testing.T) {
 		listed[kindOf(kind.Object)] = true
 	}
 	tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t"}}
-	spaceObjects, _ := desired.Space(desired.SpaceInput{
+	spaceObjects, _ := guardrail.Space(guardrail.SpaceInput{
 		Platform: &v1alpha1.Platform{}, Tenant: tenant, Space: &v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Name: "s"}},
 		Decision: decision.TenancyDecision{Pattern: decision.PatternSoft},
 	})
 	rendered := map[string]bool{}
-	for _, o := range slices.Concat(desired.Cluster(&v1alpha1.Platform{}), desired.Tenant(tenant, nil), spaceObjects) {
+	for _, o := range slices.Concat(guardrail.Cluster(&v1alpha1.Platform{}), guardrail.Tenant(tenant, nil), spaceObjects) {
 		rendered[kindOf(o)] = true
 		if o.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 			t.Errorf("%s lacks the label by which it is watched", Describe(o))

@@ -21,7 +21,7 @@ type Kind struct {
 	Namespaced bool
 }
 
-// Kinds are all kinds that package desired renders. A kind that is missing here is neither repaired nor removed: a
+// Kinds are all kinds that package guardrail renders. A kind that is missing here is neither repaired nor removed: a
 // test compares the two.
 func Kinds() []Kind {
 	return []Kind{

@@ -6,7 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // ownObject is an attack by an object that a tenant may make, beside its harmless twin.
@@ -155,8 +155,8 @@ func managedAttacks() []Attack {
 	const control = "guardrail"
 	var attacks []Attack
 	for _, object := range []struct{ group, resource, name string }{
-		{networkingv1.GroupName, "networkpolicies", desired.NetworkDefaultName},
-		{"rbac.authorization.k8s.io", "rolebindings", desired.OwnersName},
+		{networkingv1.GroupName, "networkpolicies", guardrail.NetworkDefaultName},
+		{"rbac.authorization.k8s.io", "rolebindings", guardrail.OwnersName},
 	} {
 		upon := func(verb string, body any) Step {
 			return Step{Title: verb + " " + object.name + " " + object.resource, Ask: func(s Scene) (Ask, error) {

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
@@ -129,7 +129,7 @@ func TestComparison(t *testing.T) {
 			}
 		}
 	}
-	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: desired.NetworkDefaultName}}
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: guardrail.NetworkDefaultName}}
 	for _, test := range []struct {
 		name   string
 		change func(*testing.T)

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
@@ -231,7 +231,7 @@ func (s *apiServer) aggregated(ctx context.Context) (map[string]bool, error) {
 
 // ownerRules are what an owner may do in a Space.
 func ownerRules(p *v1alpha1.Platform) []rbacv1.PolicyRule {
-	for _, object := range desired.Cluster(p) {
+	for _, object := range guardrail.Cluster(p) {
 		if role, is := object.(*rbacv1.ClusterRole); is && role.Name == v1alpha1.RoleOwner {
 			return role.Rules
 		}

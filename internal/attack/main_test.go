@@ -28,7 +28,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -85,7 +85,7 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "example.invalid/none", ReclaimPolicy: new(corev1.PersistentVolumeReclaimDelete)},
 		node("shared", ""),
 	}
-	for _, o := range desired.Cluster(realPlatform()) {
+	for _, o := range guardrail.Cluster(realPlatform()) {
 		objects = append(objects, o)
 	}
 	for _, o := range objects {
@@ -191,19 +191,19 @@ func enforced(ctx context.Context, t *testing.T, name string, decided decision.T
 			Namespace: v1alpha1.SpaceNamespace(name, "web"), Pattern: string(decided.Pattern), Quota: quota, Revision: "r1",
 		},
 	}
-	hard := desired.TenantQuota(realPlatform(), tenant)
-	objects, _ := desired.Space(desired.SpaceInput{Platform: realPlatform(), Tenant: tenant, Space: &space, Decision: decided, Quota: hard})
+	hard := guardrail.TenantQuota(realPlatform(), tenant)
+	objects, _ := guardrail.Space(guardrail.SpaceInput{Platform: realPlatform(), Tenant: tenant, Space: &space, Decision: decided, Quota: hard})
 	if len(objects) == 0 {
 		t.Fatal("nothing was rendered for the Space")
 	}
-	for _, o := range append(desired.Tenant(tenant, []string{space.Status.Namespace}), objects...) {
+	for _, o := range append(guardrail.Tenant(tenant, []string{space.Status.Namespace}), objects...) {
 		must(t, admin.Create(ctx, o))
 	}
 	f := &fixture{tenant: tenant, spaces: []v1alpha1.Space{space}, neighbour: name + "-rival--web"}
 	must(t, admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.neighbour}}))
 	eventually(ctx, t, "the quota is in force and the default service account exists", func(ctx context.Context) (bool, error) {
 		var quota corev1.ResourceQuota
-		if err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: desired.QuotaName}, &quota); err != nil {
+		if err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: guardrail.QuotaName}, &quota); err != nil {
 			return false, err
 		}
 		err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: "default"}, &corev1.ServiceAccount{})

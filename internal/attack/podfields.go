@@ -7,11 +7,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // ControlPodSecurity is the control of most attacks by pods.
-const ControlPodSecurity = desired.ControlPodSecurity
+const ControlPodSecurity = guardrail.ControlPodSecurity
 
 // podAttack is an attack by a pod that differs from the compliant one in a single point.
 func podAttack(id, control, title string, change podChange, refusal Refusal) Attack {

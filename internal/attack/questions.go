@@ -75,7 +75,7 @@ func All() []Attack { return slices.Clone(registry()) }
 
 // registry is made once: every proof picks from it.
 var registry = sync.OnceValue(func() []Attack {
-	all := slices.Concat(foreign(), enumerate(), escalate(), guardrail(), scheduling(), matrixAttacks(), askedRights(), pathAttacks(), roleAttacks(),
+	all := slices.Concat(foreign(), enumerate(), escalate(), guardrailRights(), scheduling(), matrixAttacks(), askedRights(), pathAttacks(), roleAttacks(),
 		managedAttacks(), forbiddenAtHome(), namespaceAttacks(), abilities(), hostAttacks(), containerAttacks(), templateAttacks(), podChanges(),
 		throughController(), resizeAttacks(), mendedAttacks(), credentialAttacks(), runtimeClass(), networkAttacks(), serviceAttacks(), ingressAttacks(),
 		storageAttacks(), shareAttacks())

@@ -60,7 +60,7 @@ func escalate() []Attack {
 	}
 }
 
-func guardrail() []Attack {
+func guardrailRights() []Attack {
 	const control, all = "guardrail", Owners | ServiceAccounts
 	return []Attack{
 		rights("change-guardrails", control, "is exempt from every admission policy", all, may(v1alpha1.VerbChange, v1alpha1.GroupVersion.Group, v1alpha1.ResourceGuardrails, clusterWide)),

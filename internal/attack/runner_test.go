@@ -14,7 +14,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // declared stores the fixture's Tenant and Space as a platform team and an owner would, and gives the target.
@@ -232,8 +232,8 @@ func TestResizeWithoutBounds(t *testing.T) {
 	f := enforced(t.Context(), t, "try-resize", soft, v1alpha1.Owner{Kind: "User", Name: "try-resize-jane"})
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
-	defer removed(t, &corev1.ResourceQuota{}, f.namespace(), desired.QuotaName)()
-	defer removed(t, &corev1.LimitRange{}, f.namespace(), desired.LimitsName)()
+	defer removed(t, &corev1.ResourceQuota{}, f.namespace(), guardrail.QuotaName)()
+	defer removed(t, &corev1.LimitRange{}, f.namespace(), guardrail.LimitsName)()
 	attacks := slices.DeleteFunc(All(), func(a Attack) bool { return !strings.HasSuffix(a.ID, "-resize") })
 	var results []Result
 	eventually(t.Context(), t, "the API server has learnt that there is no bound", func(ctx context.Context) (bool, error) {

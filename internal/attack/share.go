@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
-var quotaRefuses = Refusal{By: Quota, Name: desired.QuotaName}
+var quotaRefuses = Refusal{By: Quota, Name: guardrail.QuotaName}
 
 // shareAttacks take more than the tenant's part.
 func shareAttacks() []Attack {
@@ -132,7 +132,7 @@ func homeQuota(title string, attempt bool) Step {
 		}
 		return Ask{Real: &Real{Request: Request{Verb: "list", Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version,
 			Namespace: v1alpha1.HomeNamespace(s.Tenant.Name), Resource: "spaces", Judge: func(Reply) Answer {
-				if i := slices.IndexFunc(s.Seen.HomeBounds, func(b string) bool { return strings.HasPrefix(b, string(desired.CountSpaces)+" ") }); i >= 0 {
+				if i := slices.IndexFunc(s.Seen.HomeBounds, func(b string) bool { return strings.HasPrefix(b, string(guardrail.CountSpaces)+" ") }); i >= 0 {
 					return Answer{Refusal: Refusal{By: Quota, Says: s.Seen.HomeBounds[i]}}
 				}
 				return Answer{Allowed: true, Note: "no ResourceQuota in the home namespace counts Spaces"}

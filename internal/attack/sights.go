@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/discovery"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // look sees, as the runner itself, what no tenant can tell. Whatever it may not see stays empty, and the attacks that need it are
@@ -41,9 +41,9 @@ func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant, before *S
 		seen.Flows, seen.Lists = map[string]string{}, map[string]string{}
 		for i := range flows.Items {
 			switch f := &flows.Items[i]; f.Spec.PriorityLevelConfiguration.Name {
-			case desired.PriorityLevelName(tenant.Name):
+			case guardrail.PriorityLevelName(tenant.Name):
 				seen.Flows[string(f.UID)] = f.Name
-			case desired.ListsLevelName:
+			case guardrail.ListsLevelName:
 				seen.Lists[string(f.UID)] = f.Name
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // Suite is a selection of the registry, under headings of its own.
@@ -50,7 +50,7 @@ func SuiteByName(name string) (Suite, bool) {
 // controlSuite has every attack of the registry, by the control that must refuse it.
 func controlSuite() Suite {
 	s := Suite{Name: "controls", About: "Every attack there is, by the control that must refuse it."}
-	for _, c := range desired.Controls() {
+	for _, c := range guardrail.Controls() {
 		s.Items = append(s.Items, Item{ID: c.ID, Title: c.Title, Attacks: []string{c.ID + "/*"}})
 	}
 	return s

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // Isolated takes the expected refusal beside a positive control that succeeded: every other pair of answers is Exposed or
@@ -99,7 +99,7 @@ func TestRegistry(t *testing.T) {
 			t.Errorf("%s is there twice", a.ID)
 		}
 		seen[a.ID], attacked[a.Control] = true, true
-		if _, known := desired.ControlByID(a.Control); !known {
+		if _, known := guardrail.ControlByID(a.Control); !known {
 			t.Errorf("%s: there is no control %s", a.ID, a.Control)
 		}
 		if !strings.HasPrefix(a.ID, a.Control+"/") || a.Title == "" || a.By == 0 || a.Refusal.By == "" {
@@ -125,7 +125,7 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range desired.Controls() {
+	for _, c := range guardrail.Controls() {
 		if c.ID != "dns-enumerate" && !attacked[c.ID] { // which the cluster's DNS alone can answer
 			t.Errorf("nothing attacks control %s", c.ID)
 		}

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
@@ -120,7 +120,7 @@ func checkOwn(ctx context.Context, s *session) ([]Finding, error) {
 			s.Options.Image = containers[0].Image // whichever was installed is right
 		}
 	}
-	var objects []desired.Object
+	var objects []guardrail.Object
 	for _, phase := range phases {
 		more, err := s.phase(ctx, phase)
 		if err != nil {
@@ -216,7 +216,7 @@ func checkPlatform(ctx context.Context, s *session) ([]Finding, error) {
 }
 
 // phase renders one phase of the installation.
-func (s *session) phase(ctx context.Context, name string) ([]desired.Object, error) {
+func (s *session) phase(ctx context.Context, name string) ([]guardrail.Object, error) {
 	platform, err := install.FindPlatform(ctx, s.client)
 	if err != nil {
 		return nil, err
@@ -234,7 +234,7 @@ func (s *session) phase(ctx context.Context, name string) ([]desired.Object, err
 }
 
 // compareAll returns a finding for every object that is missing or differs from its rendering.
-func (s *session) compareAll(ctx context.Context, objects []desired.Object) ([]Finding, error) {
+func (s *session) compareAll(ctx context.Context, objects []guardrail.Object) ([]Finding, error) {
 	var findings []Finding
 	for _, object := range objects {
 		want, err := install.Content(object)
@@ -261,7 +261,7 @@ func (s *session) compareAll(ctx context.Context, objects []desired.Object) ([]F
 }
 
 // about is a problem with one object.
-func about(object desired.Object, detail string, args ...any) Finding {
+func about(object guardrail.Object, detail string, args ...any) Finding {
 	f := found(Problem, detail, args...)
 	f.Subject = install.Name(object)
 	return f

@@ -13,7 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/version"
 
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // minimumVersion is the first with both admission policies in v1.
@@ -74,8 +74,8 @@ func clusterChecks() []Check {
 // controlsBy lists the controls that policies of a kind enforce, by the label that says so on each.
 func controlsBy(kind string) []string {
 	var controls []string
-	for _, object := range desired.Policies(nil) {
-		control := object.GetLabels()[desired.LabelControl]
+	for _, object := range guardrail.Policies(nil) {
+		control := object.GetLabels()[guardrail.LabelControl]
 		if object.GetObjectKind().GroupVersionKind().Kind == kind && !slices.Contains(controls, control) {
 			controls = append(controls, control)
 		}

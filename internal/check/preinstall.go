@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
@@ -81,7 +81,7 @@ func verbsFor(resource string) []string {
 
 // attributes name an object's resource to the authorizer. Objects of one resource are asked for together, by leaving
 // out the name: rights to install are given by resource.
-func (s *session) attributes(object desired.Object) (authorizationv1.ResourceAttributes, error) {
+func (s *session) attributes(object guardrail.Object) (authorizationv1.ResourceAttributes, error) {
 	gvk := object.GetObjectKind().GroupVersionKind()
 	mapping, err := s.client.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
 	if err != nil {
@@ -128,13 +128,13 @@ func checkNames(ctx context.Context, s *session) ([]Finding, error) {
 }
 
 // isOurs is true for what carries our label, and for definitions of our API group: its name is ours.
-func isOurs(want desired.Object, live *metav1.PartialObjectMetadata) bool {
+func isOurs(want guardrail.Object, live *metav1.PartialObjectMetadata) bool {
 	return live.Labels[v1alpha1.LabelManagedBy] == want.GetLabels()[v1alpha1.LabelManagedBy] ||
 		live.Kind == "CustomResourceDefinition" && strings.HasSuffix(live.Name, "."+v1alpha1.GroupVersion.Group)
 }
 
 // rendered is every object of the installation.
-func (s *session) rendered(ctx context.Context) ([]desired.Object, error) {
+func (s *session) rendered(ctx context.Context) ([]guardrail.Object, error) {
 	platform, err := install.FindPlatform(ctx, s.client)
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (s *session) rendered(ctx context.Context) ([]desired.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	var objects []desired.Object
+	var objects []guardrail.Object
 	for _, phase := range phases {
 		objects = append(objects, phase.Objects...)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 const (
@@ -44,10 +44,10 @@ func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
 		for _, label := range m.GetLabel() {
 			switch {
 			case label.GetName() != "priority_level":
-			case label.GetValue() == desired.ListsLevelName:
+			case label.GetValue() == guardrail.ListsLevelName:
 				lists = m.GetGauge().GetValue()
 				levels++
-			case desired.IsCompartment(label.GetValue()):
+			case guardrail.IsCompartment(label.GetValue()):
 				short = max(short, m.GetGauge().GetValue())
 				levels++
 			}
@@ -58,8 +58,8 @@ func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
 		processors = m.GetGauge().GetValue()
 	}
 	switch {
-	case levels <= desired.Compartments:
-		return one(Unknown, "the API server's metrics do not tell the seats of all %d priority levels of tenants: they tell those of %d", desired.Compartments+1, levels)
+	case levels <= guardrail.Compartments:
+		return one(Unknown, "the API server's metrics do not tell the seats of all %d priority levels of tenants: they tell those of %d", guardrail.Compartments+1, levels)
 	case processors < 1:
 		return one(Unknown, "the API server's metrics do not tell how many processors it has (%s)", metricProcessors)
 	case seats > seatsPerProcessor*processors:

@@ -12,7 +12,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
@@ -157,7 +157,7 @@ func condition(views []conditionView, kind string) conditionView {
 func viewControls(v *tenantView) []controlView {
 	enforced := condition(v.Conditions, v1alpha1.ConditionEnforced)
 	var views []controlView
-	for _, c := range desired.Controls() {
+	for _, c := range guardrail.Controls() {
 		view := controlView{ID: c.ID, Title: c.Title, State: controlInForce}
 		for _, object := range c.Objects {
 			view.By = append(view.By, strings.ReplaceAll(object, "NAME", v.Name))

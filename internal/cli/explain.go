@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 	"github.com/bulkhead-dev/bulkhead/isolation"
@@ -43,7 +43,7 @@ const (
 // topics lists everything that can be explained, each from the registry that the program itself goes by.
 func topics() []topic {
 	var all []topic
-	for _, c := range desired.Controls() {
+	for _, c := range guardrail.Controls() {
 		all = append(all, controlTopic(&c))
 	}
 	for _, r := range decision.Rules() {
@@ -61,7 +61,7 @@ func topics() []topic {
 	return all
 }
 
-func controlTopic(c *desired.Control) topic {
+func controlTopic(c *guardrail.Control) topic {
 	t := topic{Code: c.ID, Kind: topicControl, Title: c.Title}
 	t.add("Against", c.Threat)
 	t.add("How", c.How)

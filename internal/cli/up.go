@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bulkhead-dev/bulkhead/examples"
+	"github.com/bulkhead-dev/bulkhead/internal/demo"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
-	"github.com/bulkhead-dev/bulkhead/internal/story"
 )
 
 // defaultDir is the data folder of `up` and `down`.
@@ -70,9 +70,9 @@ func (o *upOptions) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the embedded example: %w", err)
 	}
-	example := &story.Example{}
+	example := &demo.Example{}
 	if !o.empty {
-		if example, err = story.Load(files); err != nil {
+		if example, err = demo.Load(files); err != nil {
 			return err
 		}
 	}

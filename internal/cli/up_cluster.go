@@ -11,9 +11,9 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/demo"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
-	"github.com/bulkhead-dev/bulkhead/internal/story"
 )
 
 // poolLabel is the label by which the simulated provider says which pool a node belongs to.
@@ -108,19 +108,19 @@ func answers(url string) func(context.Context) error {
 }
 
 // people are the administrator and a developer of every tenant, each with a kubeconfig in the data folder.
-func people(cluster *localcluster.Cluster, dir string, example *story.Example) (*story.Play, error) {
-	admin, err := story.NewPerson("admin", "", relative(localcluster.AdminKubeconfig(dir)))
+func people(cluster *localcluster.Cluster, dir string, example *demo.Example) (*demo.Play, error) {
+	admin, err := demo.NewPerson("admin", "", relative(localcluster.AdminKubeconfig(dir)))
 	if err != nil {
 		return nil, err
 	}
-	play := &story.Play{Example: example, Admin: admin, Developers: map[string]*story.Person{}}
+	play := &demo.Play{Example: example, Admin: admin, Developers: map[string]*demo.Person{}}
 	for _, tenant := range example.Tenants {
-		id := story.Developer(tenant)
+		id := demo.Developer(tenant)
 		path, err := cluster.Kubeconfig(tenant.Name, id, v1alpha1.HomeNamespace(tenant.Name))
 		if err != nil {
 			return nil, err
 		}
-		if play.Developers[tenant.Name], err = story.NewPerson(id.User, tenant.Name, relative(path)); err != nil {
+		if play.Developers[tenant.Name], err = demo.NewPerson(id.User, tenant.Name, relative(path)); err != nil {
 			return nil, err
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/story"
+	"github.com/bulkhead-dev/bulkhead/internal/demo"
 )
 
 func (o *upOptions) print(t *told) error {
@@ -54,13 +54,13 @@ func (t *told) printStory(b *strings.Builder, p paint) {
 }
 
 // summary of refusals that were printed once already, in one line; those that do not hold stand at the end.
-func summary(refused []story.Outcome) story.Outcome {
-	sum := story.Outcome{What: "try what must be refused", Holds: true}
+func summary(refused []demo.Outcome) demo.Outcome {
+	sum := demo.Outcome{What: "try what must be refused", Holds: true}
 	for _, o := range refused {
 		sum.Holds = sum.Holds && o.Holds
 		sum.Seconds += o.Seconds
 	}
-	failed := len(story.Failed(refused))
+	failed := len(demo.Failed(refused))
 	sum.Says = fmt.Sprintf("%d of %d refused, each by the same control as before", len(refused)-failed, len(refused))
 	return sum
 }
@@ -93,7 +93,7 @@ func (t *told) printDeclared(b *strings.Builder, p paint) {
 }
 
 // traits of a workload, and of its tenant as a whole, that differ from what holds without a word.
-func traits(t *story.TenantState, w *v1alpha1.Workload) string {
+func traits(t *demo.TenantState, w *v1alpha1.Workload) string {
 	var words []string
 	if t.DedicatedHosts {
 		words = append(words, "dedicatedHosts")
@@ -181,7 +181,7 @@ func (t *told) printWaiting(b *strings.Builder, p paint) {
 	for _, reason := range slices.Sorted(maps.Keys(names)) {
 		message := messages[reason]
 		if len(names[reason]) > 1 {
-			message = story.WaitsFor[reason]
+			message = demo.WaitsFor[reason]
 		}
 		rows = append(rows, []string{p.mark(markNote), reason, strings.Join(names[reason], ", ") + ": " + message})
 	}
@@ -206,7 +206,7 @@ func (t *told) printWaivers(b *strings.Builder, p paint) {
 }
 
 // printAllowed prints what must work: one line each, with the time that it took.
-func printAllowed(b *strings.Builder, p paint, outcomes []story.Outcome) {
+func printAllowed(b *strings.Builder, p paint, outcomes []demo.Outcome) {
 	rows := make([][]string, 0, len(outcomes))
 	for i := range outcomes {
 		o := &outcomes[i]
@@ -216,7 +216,7 @@ func printAllowed(b *strings.Builder, p paint, outcomes []story.Outcome) {
 }
 
 // printRefused prints what must be refused: a line with the control, and below it what the control said.
-func printRefused(b *strings.Builder, p paint, outcomes []story.Outcome) {
+func printRefused(b *strings.Builder, p paint, outcomes []demo.Outcome) {
 	width := 0
 	for i := range outcomes {
 		width = max(width, lipgloss.Width(outcomes[i].What))
@@ -228,7 +228,7 @@ func printRefused(b *strings.Builder, p paint, outcomes []story.Outcome) {
 	}
 }
 
-func verdict(p paint, o *story.Outcome) string {
+func verdict(p paint, o *demo.Outcome) string {
 	if o.Holds {
 		return p.mark(markOK)
 	}

@@ -4,19 +4,19 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/bulkhead-dev/bulkhead/internal/demo"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
-	"github.com/bulkhead-dev/bulkhead/internal/story"
 )
 
 // told is the whole story of one `up`.
 type told struct {
-	Tenants     []story.TenantState `json:"tenants"`
-	Spaces      []story.SpaceState  `json:"spaces"`
-	Waivers     []story.WaiverState `json:"waivers,omitempty"`
-	Enforcement story.Enforcement   `json:"enforcement"`
-	Allowed     []story.Outcome     `json:"allowed"`
-	Refused     []story.Outcome     `json:"refused"`
-	Drill       *story.Drill        `json:"drill,omitempty"`
+	Tenants     []demo.TenantState `json:"tenants"`
+	Spaces      []demo.SpaceState  `json:"spaces"`
+	Waivers     []demo.WaiverState `json:"waivers,omitempty"`
+	Enforcement demo.Enforcement   `json:"enforcement"`
+	Allowed     []demo.Outcome     `json:"allowed"`
+	Refused     []demo.Outcome     `json:"refused"`
+	Drill       *demo.Drill        `json:"drill,omitempty"`
 	// Kept is what the user had changed and the example did not overwrite.
 	Kept []string `json:"kept,omitempty"`
 	// AdminKubeconfig and Kubeconfigs, by tenant, are paths.
@@ -27,8 +27,8 @@ type told struct {
 	seconds float64
 }
 
-func (t *told) failed() []story.Outcome {
-	failed := append(story.Failed(t.Allowed), story.Failed(t.Refused)...)
+func (t *told) failed() []demo.Outcome {
+	failed := append(demo.Failed(t.Allowed), demo.Failed(t.Refused)...)
 	if t.Drill != nil {
 		failed = append(failed, t.Drill.Failed()...)
 	}
@@ -47,7 +47,7 @@ func (t *told) tried() int {
 
 // tell plays the example and collects its story.
 func (o *upOptions) tell(ctx context.Context, cluster *localcluster.Cluster, program *localcluster.Program,
-	example *story.Example, steps *steps,
+	example *demo.Example, steps *steps,
 ) (*told, error) {
 	t := &told{empty: o.empty, Kubeconfigs: map[string]string{}}
 	play, err := people(cluster, o.dir, example)
@@ -80,7 +80,7 @@ func (o *upOptions) tell(ctx context.Context, cluster *localcluster.Cluster, pro
 }
 
 // converge declares the example and waits until it is enforced and runs.
-func (o *upOptions) converge(ctx context.Context, play *story.Play, t *told, steps *steps) error {
+func (o *upOptions) converge(ctx context.Context, play *demo.Play, t *told, steps *steps) error {
 	progress := func(settled, all int) { steps.note(fmt.Sprintf("%d of %d Spaces", settled, all)) }
 	err := steps.do(fmt.Sprintf("declare %d tenants; their owners ask for %d Spaces", len(play.Example.Tenants), len(play.Example.Spaces)), func() error {
 		var err error
@@ -120,7 +120,7 @@ func (o *upOptions) converge(ctx context.Context, play *story.Play, t *told, ste
 }
 
 // try what must work and what must not.
-func (o *upOptions) try(ctx context.Context, play *story.Play, t *told, steps *steps) error {
+func (o *upOptions) try(ctx context.Context, play *demo.Play, t *told, steps *steps) error {
 	err := steps.do("work as a tenant's developer", func() error {
 		var err error
 		t.Allowed, err = play.Allowed(ctx, o.outcomes(steps))
@@ -136,8 +136,8 @@ func (o *upOptions) try(ctx context.Context, play *story.Play, t *told, steps *s
 	})
 }
 
-func (o *upOptions) outcomes(steps *steps) func(story.Outcome) {
-	return func(outcome story.Outcome) { steps.note(outcome.What) }
+func (o *upOptions) outcomes(steps *steps) func(demo.Outcome) {
+	return func(outcome demo.Outcome) { steps.note(outcome.What) }
 }
 
 // controller lets the story kill and start Bulkhead's process.

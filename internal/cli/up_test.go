@@ -6,22 +6,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bulkhead-dev/bulkhead/internal/story"
+	"github.com/bulkhead-dev/bulkhead/internal/demo"
 )
 
 // Promise: something that was not refused is told loudly, and makes `up --once` exit with 1.
 func TestUpTellsWhatDidNotHold(t *testing.T) {
-	good := story.Outcome{What: "list all namespaces", Control: "rbac-enumerate", Holds: true, Says: "cannot list"}
-	bad := story.Outcome{What: "run an image from elsewhere", Control: "images", Says: "NOT REFUSED: images had to refuse it"}
+	good := demo.Outcome{What: "list all namespaces", Control: "rbac-enumerate", Holds: true, Says: "cannot list"}
+	bad := demo.Outcome{What: "run an image from elsewhere", Control: "images", Says: "NOT REFUSED: images had to refuse it"}
 	for name, c := range map[string]struct {
 		told  told
 		holds bool
 	}{
-		"all holds":         {told{Refused: []story.Outcome{good}}, true},
-		"not refused":       {told{Refused: []story.Outcome{good, bad}}, false},
-		"did not work":      {told{Allowed: []story.Outcome{bad}}, false},
-		"not in the drill":  {told{Drill: &story.Drill{Refused: []story.Outcome{bad}}}, false},
-		"rest of the drill": {told{Drill: &story.Drill{Rest: []story.Outcome{bad}}}, false},
+		"all holds":         {told{Refused: []demo.Outcome{good}}, true},
+		"not refused":       {told{Refused: []demo.Outcome{good, bad}}, false},
+		"did not work":      {told{Allowed: []demo.Outcome{bad}}, false},
+		"not in the drill":  {told{Drill: &demo.Drill{Refused: []demo.Outcome{bad}}}, false},
+		"rest of the drill": {told{Drill: &demo.Drill{Rest: []demo.Outcome{bad}}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errOut bytes.Buffer

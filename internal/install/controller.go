@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 const (
@@ -25,9 +25,9 @@ const (
 	nonRoot = 65532
 )
 
-func renderController(options Options) []desired.Object {
+func renderController(options Options) []guardrail.Object {
 	one := intstr.FromInt32(1)
-	return []desired.Object{
+	return []guardrail.Object{
 		criticalPodsQuota(),
 		&networkingv1.NetworkPolicy{
 			TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // refuseWhileDeclared returns an error that wraps ErrDeclared when there is a Tenant or a Space: whoever deletes their
@@ -124,7 +124,7 @@ func (u *uninstaller) release(ctx context.Context) error {
 }
 
 // allowDeletion sets the annotation that the guardrail policy asks for.
-func (u *uninstaller) allowDeletion(ctx context.Context, definition desired.Object) error {
+func (u *uninstaller) allowDeletion(ctx context.Context, definition guardrail.Object) error {
 	live := &apiextensionsv1.CustomResourceDefinition{}
 	err := u.client.Get(ctx, client.ObjectKeyFromObject(definition), live)
 	if apierrors.IsNotFound(err) || err == nil && live.Labels[v1alpha1.LabelManagedBy] != ManagedBy {
@@ -137,7 +137,7 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition desired.Obje
 	if live.Annotations == nil {
 		live.Annotations = map[string]string{}
 	}
-	live.Annotations[desired.AnnotationAllowDeletion] = "true"
+	live.Annotations[guardrail.AnnotationAllowDeletion] = "true"
 	// A field owner of its own, so that no installation takes the annotation over.
 	if err := u.client.Patch(ctx, live, client.MergeFrom(before), client.FieldOwner("bulkhead-uninstall")); err != nil {
 		return fmt.Errorf("annotate %s for its deletion: %w", Name(definition), err)
@@ -146,7 +146,7 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition desired.Obje
 }
 
 // waitGone outlasts two of the API server's own attempts, which it gives a minute each to remove all objects of a kind.
-func (u *uninstaller) waitGone(ctx context.Context, definition desired.Object) error {
+func (u *uninstaller) waitGone(ctx context.Context, definition guardrail.Object) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	why := ""

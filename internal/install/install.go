@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // Options say what to install.
@@ -135,7 +135,7 @@ func FindPlatform(ctx context.Context, c client.Client) (*v1alpha1.Platform, err
 }
 
 // applyObject writes one object and says what that did to it.
-func applyObject(ctx context.Context, c client.Client, object desired.Object) (Action, error) {
+func applyObject(ctx context.Context, c client.Client, object guardrail.Object) (Action, error) {
 	content, err := Content(object)
 	if err != nil {
 		return "", err
@@ -176,7 +176,7 @@ func ownedFields(object *unstructured.Unstructured) bool {
 
 // Content is the object as server-side apply wants it: without status, and without the nulls that typed objects
 // have for what is not set, which would claim those fields.
-func Content(object desired.Object) (*unstructured.Unstructured, error) {
+func Content(object guardrail.Object) (*unstructured.Unstructured, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, fmt.Errorf("convert %s: %w", Name(object), err)
@@ -205,7 +205,7 @@ func dropNulls(fields map[string]any) {
 
 // waitEstablished returns when the API server serves every definition: nothing of their kinds can be read or written
 // before.
-func waitEstablished(ctx context.Context, c client.Client, definitions []desired.Object, progress Progress) error {
+func waitEstablished(ctx context.Context, c client.Client, definitions []guardrail.Object, progress Progress) error {
 	for _, object := range definitions {
 		pending, told := "", false
 		err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/crds"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
 
@@ -39,7 +39,7 @@ const (
 // Phase is a group of objects that are written together, in their order.
 type Phase struct {
 	Name    string
-	Objects []desired.Object
+	Objects []guardrail.Object
 }
 
 // Render returns everything that must be on a cluster for Bulkhead itself, in the order in which it must be written.
@@ -55,7 +55,7 @@ func Render(options Options, platform *v1alpha1.Platform) ([]Phase, error) {
 	}
 	phases := []Phase{
 		{PhaseDefinitions, definitions},
-		{PhaseGuardrails, desired.Cluster(platform)},
+		{PhaseGuardrails, guardrail.Cluster(platform)},
 		{PhaseSystem, renderSystem()},
 	}
 	if options.Image != "" {
@@ -64,12 +64,12 @@ func Render(options Options, platform *v1alpha1.Platform) ([]Phase, error) {
 	return phases, nil
 }
 
-func renderDefinitions() ([]desired.Object, error) {
+func renderDefinitions() ([]guardrail.Object, error) {
 	all, err := crds.All()
 	if err != nil {
 		return nil, err
 	}
-	objects := make([]desired.Object, 0, len(all))
+	objects := make([]guardrail.Object, 0, len(all))
 	for _, crd := range all {
 		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 		if crd.Labels == nil {
@@ -83,7 +83,7 @@ func renderDefinitions() ([]desired.Object, error) {
 	return objects, nil
 }
 
-func renderSystem() []desired.Object {
+func renderSystem() []guardrail.Object {
 	namespace := &corev1.Namespace{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace, Labels: ownLabels()},
@@ -92,13 +92,13 @@ func renderSystem() []desired.Object {
 		namespace.Labels["pod-security.kubernetes.io/"+mode] = "restricted"
 		namespace.Labels["pod-security.kubernetes.io/"+mode+"-version"] = "latest"
 	}
-	objects := []desired.Object{
+	objects := []guardrail.Object{
 		namespace,
 		&corev1.ServiceAccount{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 			ObjectMeta: inSystem(),
 		},
-		desired.SystemQuota(), // early, so that Kubernetes counts Spaces by the time the first tenant comes
+		guardrail.SystemQuota(), // early, so that Kubernetes counts Spaces by the time the first tenant comes
 	}
 	return append(objects, run.RBAC()...)
 }

@@ -167,7 +167,7 @@ func (u *uninstaller) leader(ctx context.Context) (string, error) {
 	return *spec.HolderIdentity, nil
 }
 
-// removeEnforcement deletes every managed object of every kind that package desired renders but namespaces: owners'
+// removeEnforcement deletes every managed object of every kind that package guardrail renders but namespaces: owners'
 // rights first, then the admission policies, as they guard the others.
 func (u *uninstaller) removeEnforcement(ctx context.Context) error {
 	var access, rest []client.Object

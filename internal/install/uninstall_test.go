@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
@@ -222,13 +222,13 @@ func after(steps int, interrupt func()) install.Progress {
 	}
 }
 
-// Promise: whatever package desired renders for a tenant is of a kind that an uninstallation looks for.
+// Promise: whatever package guardrail renders for a tenant is of a kind that an uninstallation looks for.
 func TestEveryRenderedKindIsRemoved(t *testing.T) {
 	known := map[string]bool{}
 	for _, kind := range apply.Kinds() {
 		known[fmt.Sprintf("%T", kind.Object)] = true
 	}
-	for _, object := range append(desired.Cluster(&v1alpha1.Platform{}), desired.Tenant(&v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "any"}}, nil)...) {
+	for _, object := range append(guardrail.Cluster(&v1alpha1.Platform{}), guardrail.Tenant(&v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "any"}}, nil)...) {
 		if !known[fmt.Sprintf("%T", object)] {
 			t.Errorf("%s is of a kind that nobody looks for", install.Name(object))
 		}

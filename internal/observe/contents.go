@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -100,7 +100,7 @@ func (c *contents) world(source TenantSource) (*World, error) {
 
 func flowsOf(p *v1alpha1.Platform, spaces []*v1alpha1.Space) []snapshot.Flow {
 	var flows []snapshot.Flow
-	for _, f := range desired.OpenFlows(p, spaces) {
+	for _, f := range guardrail.OpenFlows(p, spaces) {
 		flows = append(flows, snapshot.Flow{From: f.From, To: f.To, FromPods: f.FromPods, ToPods: f.ToPods, Ports: f.Ports})
 	}
 	return flows

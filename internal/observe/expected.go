@@ -11,7 +11,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // Expected is an object that must be there, for a control.
@@ -25,28 +25,28 @@ type Expected struct {
 }
 
 // rendered are the objects that Bulkhead makes of its own objects that were read; none without a Platform.
-func (c *contents) rendered() []desired.Object {
+func (c *contents) rendered() []guardrail.Object {
 	if c.platform == nil || len(c.tenants) == 0 {
 		return nil
 	}
-	objects := desired.Cluster(c.platform)
+	objects := guardrail.Cluster(c.platform)
 	for _, t := range c.tenants {
 		var namespaces []string
-		var ofSpaces []desired.Object
+		var ofSpaces []guardrail.Object
 		for _, in := range c.spaceInputs(t) {
-			made, _ := desired.Space(in)
+			made, _ := guardrail.Space(in)
 			ofSpaces = append(ofSpaces, made...)
 			namespaces = append(namespaces, v1alpha1.SpaceNamespace(t.Name, in.Space.Name))
 		}
-		objects = append(append(objects, desired.Tenant(t, namespaces)...), ofSpaces...)
+		objects = append(append(objects, guardrail.Tenant(t, namespaces)...), ofSpaces...)
 	}
 	return objects
 }
 
 // spaceInputs are what the objects of a tenant's Spaces depend on, for those that have, or are to have, a namespace here.
-func (c *contents) spaceInputs(t *v1alpha1.Tenant) []desired.SpaceInput {
-	var inputs []desired.SpaceInput
-	var shares []desired.SpaceShare
+func (c *contents) spaceInputs(t *v1alpha1.Tenant) []guardrail.SpaceInput {
+	var inputs []guardrail.SpaceInput
+	var shares []guardrail.SpaceShare
 	for _, s := range c.spaces {
 		workload := Workload(t, s.Spec.Workload)
 		if s.Namespace != v1alpha1.HomeNamespace(t.Name) || workload == nil || workload.Environment != c.platform.Spec.Environment {
@@ -56,14 +56,14 @@ func (c *contents) spaceInputs(t *v1alpha1.Tenant) []desired.SpaceInput {
 		if err != nil || !c.placed(s, d.Pattern) {
 			continue
 		}
-		in := desired.SpaceInput{Platform: c.platform, Tenant: t, Space: s, Decision: d, Peers: c.spaces}
+		in := guardrail.SpaceInput{Platform: c.platform, Tenant: t, Space: s, Decision: d, Peers: c.spaces}
 		for _, w := range c.inForce(t.Name, s.Spec.Workload, c.Time) {
-			in.Waivers = append(in.Waivers, desired.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
+			in.Waivers = append(in.Waivers, guardrail.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
 		}
 		inputs = append(inputs, in)
-		shares = append(shares, desired.SpaceShare{Space: s.Name, Wanted: s.Spec.Quota})
+		shares = append(shares, guardrail.SpaceShare{Space: s.Name, Wanted: s.Spec.Quota})
 	}
-	division := desired.Split(desired.TenantQuota(c.platform, t), nil, shares)
+	division := guardrail.Split(guardrail.TenantQuota(c.platform, t), nil, shares)
 	for i := range inputs {
 		inputs[i].Quota = division.Grants[i].Hard
 	}
@@ -95,7 +95,7 @@ func isManaged(o metav1.Object) bool {
 }
 
 // addRendered adds objects that Bulkhead makes. One that was read as well is kept as it was read.
-func (c *contents) addRendered(objects []desired.Object) {
+func (c *contents) addRendered(objects []guardrail.Object) {
 	kinds := kindTable()
 	for _, object := range objects {
 		gvk := object.GetObjectKind().GroupVersionKind()
@@ -107,12 +107,12 @@ func (c *contents) addRendered(objects []desired.Object) {
 }
 
 // expectedOf says for each object which controls need it.
-func expectedOf(objects []desired.Object) []Expected {
-	controls := desired.Controls()
+func expectedOf(objects []guardrail.Object) []Expected {
+	controls := guardrail.Controls()
 	var list []Expected
 	for _, object := range objects {
 		ref := refOf(object.GetObjectKind().GroupVersionKind().Kind, object)
-		if id := object.GetLabels()[desired.LabelControl]; id != "" {
+		if id := object.GetLabels()[guardrail.LabelControl]; id != "" {
 			e := Expected{Control: id, Object: ref}
 			if object.GetObjectKind().GroupVersionKind().Group == admissionv1.GroupName {
 				e.Rendered = object

@@ -13,7 +13,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -134,7 +134,7 @@ func ownerByName(namespace string, tenants map[string]*snapshot.Tenant) string {
 func (c *contents) bulkheadTenants() []snapshot.Tenant {
 	tenants := make(map[string]*snapshot.Tenant, len(c.tenants))
 	for _, t := range c.tenants {
-		tenant := &snapshot.Tenant{Name: t.Name, Quota: desired.TenantQuota(c.platform, t), Owners: []rbacv1.Subject{}}
+		tenant := &snapshot.Tenant{Name: t.Name, Quota: guardrail.TenantQuota(c.platform, t), Owners: []rbacv1.Subject{}}
 		for _, o := range t.Spec.Owners {
 			subject := rbacv1.Subject{Kind: o.Kind, Name: o.Name, Namespace: o.Namespace}
 			if o.Kind != rbacv1.ServiceAccountKind {

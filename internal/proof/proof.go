@@ -5,19 +5,19 @@ package proof
 import (
 	"fmt"
 
-	"github.com/bulkhead-dev/bulkhead/internal/admission"
+	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
 // Of proves what every tenant of a world can reach. An error means that nothing was proven. Policies that were compiled for
 // an earlier proof are not compiled again; nil for a proof that is the only one.
-func Of(world *observe.World, compiled *admission.Compiled) (*isolation.Report, error) {
+func Of(world *observe.World, compiled *kubeadmission.Compiled) (*isolation.Report, error) {
 	s := world.Snapshot
 	if compiled != nil {
 		compiled.Keep(s)
 	}
-	evaluator, err := admission.New(s, isolation.NewRBAC(s), compiled)
+	evaluator, err := kubeadmission.New(s, isolation.NewRBAC(s), compiled)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the evaluation of admission: %w", err)
 	}

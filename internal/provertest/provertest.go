@@ -11,10 +11,10 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/bulkhead-dev/bulkhead/internal/admission"
+	"github.com/bulkhead-dev/bulkhead/internal/demo"
+	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
-	"github.com/bulkhead-dev/bulkhead/internal/story"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -26,7 +26,7 @@ func Time() time.Time { return time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC) }
 type Platform struct {
 	Snapshot *snapshot.Snapshot
 	Expected []isolation.Expected
-	compiled *admission.Compiled
+	compiled *kubeadmission.Compiled
 }
 
 // Magazine renders examples/magazine as it runs: with its workloads in their namespaces, the nodes that it needs, and a
@@ -35,7 +35,7 @@ func Magazine() (*Platform, error) {
 	_, file, _, _ := runtime.Caller(0)
 	here := filepath.Dir(file)
 	dir := filepath.Join(here, "..", "..", "examples", "magazine")
-	example, err := story.Load(os.DirFS(dir))
+	example, err := demo.Load(os.DirFS(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +63,13 @@ func render(paths []string, stdin io.Reader) (*Platform, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render the platform: %w", err)
 	}
-	return &Platform{Snapshot: w.Snapshot, Expected: proof.Expected(w), compiled: &admission.Compiled{}}, nil
+	return &Platform{Snapshot: w.Snapshot, Expected: proof.Expected(w), compiled: &kubeadmission.Compiled{}}, nil
 }
 
 // Prove proves a state of the platform, with what Bulkhead knows about it. Policies that did not change are not compiled
 // again.
 func (p *Platform) Prove(s *snapshot.Snapshot) (*isolation.Report, error) {
-	evaluator, err := admission.New(s, isolation.NewRBAC(s), p.compiled)
+	evaluator, err := kubeadmission.New(s, isolation.NewRBAC(s), p.compiled)
 	if err != nil {
 		return nil, fmt.Errorf("prepare admission: %w", err)
 	}

@@ -10,14 +10,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // followAudit gives the reporter the trail of the API server's audit log: of who wrote what Bulkhead manages, but Bulkhead.
-func followAudit(mgr ctrl.Manager, o *Options, reporter *report.Reporter) error {
+func followAudit(mgr ctrl.Manager, o *Options, reporter *status.Reporter) error {
 	resources := []schema.GroupResource{{Resource: "nodes"}}
 	for _, kind := range apply.Kinds() {
 		gvk, err := apiutil.GVKForObject(kind.Object, mgr.GetScheme())
@@ -28,7 +28,7 @@ func followAudit(mgr ctrl.Manager, o *Options, reporter *report.Reporter) error 
 		resources = append(resources, resource.GroupResource())
 	}
 	trail := observe.NewTrail(o.Clock, resources, func(user string, groups []string) bool {
-		return user == "system:serviceaccount:"+v1alpha1.SystemNamespace+":"+v1alpha1.ManagedBy || slices.Contains(groups, desired.ControllerGroup)
+		return user == "system:serviceaccount:"+v1alpha1.SystemNamespace+":"+v1alpha1.ManagedBy || slices.Contains(groups, guardrail.ControllerGroup)
 	})
 	reporter.Trail = trail
 	return mgr.Add(&observe.AuditLog{Path: o.AuditLog, Trail: trail, Log: o.Log})

@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
@@ -20,10 +20,10 @@ type Right struct {
 	Why       string
 }
 
-// renderedRoles are the ClusterRoles that desired.Cluster renders.
+// renderedRoles are the ClusterRoles that guardrail.Cluster renders.
 func renderedRoles() []string {
 	return []string{
-		v1alpha1.RoleOwner, v1alpha1.RoleHome, desired.RolePlatformAdmin, desired.RoleSecurity, desired.RoleViewer,
+		v1alpha1.RoleOwner, v1alpha1.RoleHome, guardrail.RolePlatformAdmin, guardrail.RoleSecurity, guardrail.RoleViewer,
 	}
 }
 
@@ -93,9 +93,9 @@ func named(r rbacv1.PolicyRule, names ...string) rbacv1.PolicyRule {
 const RoleName = "bulkhead"
 
 // RBAC renders Rights as objects, bound to Bulkhead's service account and to the group of its client certificates.
-func RBAC() []desired.Object {
+func RBAC() []guardrail.Object {
 	subjects := []rbacv1.Subject{
-		{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: desired.ControllerGroup},
+		{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: guardrail.ControllerGroup},
 		{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ManagedBy},
 	}
 	typed := func(kind string) metav1.TypeMeta {
@@ -110,7 +110,7 @@ func RBAC() []desired.Object {
 	ref := func(kind string) rbacv1.RoleRef {
 		return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: RoleName}
 	}
-	return []desired.Object{
+	return []guardrail.Object{
 		&rbacv1.ClusterRole{TypeMeta: typed("ClusterRole"), ObjectMeta: meta(""), Rules: rulesOf("")},
 		&rbacv1.Role{TypeMeta: typed("Role"), ObjectMeta: meta(v1alpha1.SystemNamespace), Rules: rulesOf(v1alpha1.SystemNamespace)},
 		&rbacv1.ClusterRoleBinding{TypeMeta: typed("ClusterRoleBinding"), ObjectMeta: meta(""), RoleRef: ref("ClusterRole"), Subjects: subjects},

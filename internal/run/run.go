@@ -31,7 +31,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/waiver"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // Off as an address turns an endpoint off.
@@ -157,7 +157,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 	echo := apply.NewEcho(o.Clock)
 	c := echo.Follow(mgr.GetClient())
 	applier := apply.New(c, mgr.GetAPIReader(), o.Clock, counters)
-	reporter := &report.Reporter{Client: c, Events: mgr.GetEventRecorder(v1alpha1.ManagedBy), Clock: o.Clock}
+	reporter := &status.Reporter{Client: c, Events: mgr.GetEventRecorder(v1alpha1.ManagedBy), Clock: o.Clock}
 	if o.AuditLog != "" {
 		if err := followAudit(mgr, o, reporter); err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 const document = `{"components": {"schemas": {
@@ -185,7 +185,7 @@ func TestEverythingHasItsTurn(t *testing.T) {
 // Promise: the dictionary speaks of controls that there are, has ids of its own, and what is judged is what it is put into.
 func TestDictionary(t *testing.T) {
 	controls := map[string]bool{}
-	for _, c := range desired.Controls() {
+	for _, c := range guardrail.Controls() {
 		controls[c.ID] = true
 	}
 	seen := map[string]bool{}

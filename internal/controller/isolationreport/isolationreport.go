@@ -18,10 +18,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/admission"
+	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
@@ -40,7 +40,7 @@ type Reconciler struct {
 	Client client.Client
 	// Live reads from the API server itself: of kinds that others define.
 	Live   client.Reader
-	Report *report.Reporter
+	Report *status.Reporter
 	Clock  clock.PassiveClock
 	// Read returns everything that proofs read.
 	Read func(ctx context.Context) (*observe.World, error)
@@ -50,7 +50,7 @@ type Reconciler struct {
 	began, last time.Time
 	took        time.Duration
 	// compiled policies, for the next proof.
-	compiled admission.Compiled
+	compiled kubeadmission.Compiled
 }
 
 // declared is what the platform team declared.

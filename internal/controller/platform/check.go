@@ -10,7 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 // check finds out whether what the Platform names is on the cluster and as it must be.
@@ -35,6 +35,6 @@ func (r *Reconciler) check(ctx context.Context, p *pass) error {
 			return fmt.Errorf("get RuntimeClass %s: %w", name, err)
 		}
 	}
-	p.faults = append(p.faults, desired.RefusedTenantResources(p.platform)...)
+	p.faults = append(p.faults, guardrail.RefusedTenantResources(p.platform)...)
 	return nil
 }

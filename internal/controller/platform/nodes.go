@@ -14,7 +14,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
 
@@ -207,9 +207,9 @@ func (r *Reconciler) mark(ctx context.Context, p *pass, node *corev1.Node, group
 func remark(node *corev1.Node, grouped bool, tenant string) []string {
 	wanted, taint := map[string]string{}, corev1.Taint{}
 	if tenant != "" {
-		wanted, taint = desired.NodeDedication(tenant)
+		wanted, taint = guardrail.NodeDedication(tenant)
 	} else if grouped {
-		_, taint = desired.NodeDedication("")
+		_, taint = guardrail.NodeDedication("")
 	}
 	var fields []string
 	if node.Labels[v1alpha1.LabelNodeTenant] != wanted[v1alpha1.LabelNodeTenant] {

@@ -19,9 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // Reconciler keeps the one Platform.
@@ -29,7 +29,7 @@ type Reconciler struct {
 	// Client reads from the cache and writes.
 	Client client.Client
 	Apply  *apply.Applier
-	Report *report.Reporter
+	Report *status.Reporter
 	Clock  clock.PassiveClock
 
 	mu sync.Mutex
@@ -43,12 +43,12 @@ type pass struct {
 	platform, before *v1alpha1.Platform
 	changes          []apply.Change
 	reached          string
-	holds            []*report.Wait
+	holds            []*status.Wait
 	faults           []string
 	again            time.Duration
 }
 
-var checklist = report.Checklist{
+var checklist = status.Checklist{
 	Order:    []string{v1alpha1.ConditionEnforced},
 	Positive: map[string]string{v1alpha1.ConditionEnforced: v1alpha1.ReasonEnforced},
 	Failed:   v1alpha1.ReasonApplyFailed,
@@ -71,9 +71,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
-	conditions := checklist.Conditions(&report.Outcome{Reached: p.reached, Err: err, Holds: p.holds}, platform.Generation, r.Clock.Now())
-	report.Merge(&p.platform.Status.Conditions, conditions)
-	var wait *report.Wait
+	conditions := checklist.Conditions(&status.Outcome{Reached: p.reached, Err: err, Holds: p.holds}, platform.Generation, r.Clock.Now())
+	status.Merge(&p.platform.Status.Conditions, conditions)
+	var wait *status.Wait
 	if errors.As(err, &wait) {
 		p.again, err = wait.After, nil
 	}
@@ -99,7 +99,7 @@ func (r *Reconciler) walk(ctx context.Context, p *pass) error {
 
 // enforce writes the cluster-wide objects.
 func (r *Reconciler) enforce(ctx context.Context, p *pass) error {
-	for _, object := range desired.Cluster(p.platform) {
+	for _, object := range guardrail.Cluster(p.platform) {
 		change, err := r.Apply.Ensure(ctx, object)
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func isPolicy(object client.Object) bool {
 // left alone: some are the installation's, and an unbound one gives nobody anything.
 func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 	var keep []client.Object
-	for _, object := range desired.Cluster(p.platform) {
+	for _, object := range guardrail.Cluster(p.platform) {
 		keep = append(keep, object)
 	}
 	prunable := slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool {
@@ -147,13 +147,13 @@ func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 // awaitPropagation gives the API servers time to see new policies.
 func (r *Reconciler) awaitPropagation(_ context.Context, p *pass) error {
 	if len(p.faults) > 0 {
-		p.holds = append(p.holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonInvalid, "%s", strings.Join(p.faults, "; ")))
+		p.holds = append(p.holds, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonInvalid, "%s", strings.Join(p.faults, "; ")))
 	}
 	r.mu.Lock()
 	left := propagation - r.Clock.Since(r.policyMade)
 	r.mu.Unlock()
 	if left > 0 {
-		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
 			"admission policies were made a moment ago: the API servers are given %s to see them", propagation).LookAgain(left)
 	}
 	return nil

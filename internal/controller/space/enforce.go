@@ -15,9 +15,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // awaitFoundations lets no new namespace come to be before the cluster-wide policies and the tenant's own objects are
@@ -27,10 +27,10 @@ func (r *Reconciler) awaitFoundations(_ context.Context, p *pass) error {
 		return nil
 	}
 	if c := condition(p.platform.Status.Conditions, v1alpha1.ConditionEnforced); c == nil || c.Status != "True" {
-		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for the Platform to be Enforced")
+		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for the Platform to be Enforced")
 	}
 	if c := condition(p.tenant.Status.Conditions, v1alpha1.ConditionEnforced); c == nil || c.Status != "True" {
-		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for tenant %s to be Enforced", p.owner)
+		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for tenant %s to be Enforced", p.owner)
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ func (r *Reconciler) awaitFoundations(_ context.Context, p *pass) error {
 // render asks for the objects with the quota that was granted, and parts what fences the owners in from what lets
 // them in.
 func (r *Reconciler) render(p *pass) error {
-	objects, closed := desired.Space(desired.SpaceInput{
+	objects, closed := guardrail.Space(guardrail.SpaceInput{
 		Platform: p.platform, Tenant: p.tenant, Space: p.space, Decision: p.decision,
 		Quota: p.grant.Hard, Peers: p.peers, Waivers: p.waivers,
 	})
@@ -68,8 +68,8 @@ func (r *Reconciler) makeNamespace(ctx context.Context, p *pass) error {
 		return err
 	}
 	if p.namespace != nil && !p.namespace.DeletionTimestamp.IsZero() {
-		return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-			"namespace %s is being deleted, and not by Bulkhead: it is made again when it is gone", p.namespace.Name).LookAgain(report.Awhile)
+		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+			"namespace %s is being deleted, and not by Bulkhead: it is made again when it is gone", p.namespace.Name).LookAgain(status.Awhile)
 	}
 	for _, object := range p.fence {
 		if _, ok := object.(*corev1.Namespace); ok {
@@ -83,7 +83,7 @@ func (r *Reconciler) makeNamespace(ctx context.Context, p *pass) error {
 	return nil
 }
 
-func waiverNames(waivers []desired.ActiveWaiver) []string {
+func waiverNames(waivers []guardrail.ActiveWaiver) []string {
 	names := make([]string, 0, len(waivers))
 	for _, w := range waivers {
 		names = append(names, w.Control+"/"+w.Name)
@@ -138,7 +138,7 @@ func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
 		return err // a change of a quota that binds already: the old bound holds until the new one does
 	}
 	quota := &corev1.ResourceQuota{}
-	key := client.ObjectKey{Namespace: p.namespaceName(), Name: desired.QuotaName}
+	key := client.ObjectKey{Namespace: p.namespaceName(), Name: guardrail.QuotaName}
 	if err := r.Client.Get(ctx, key, quota); client.IgnoreNotFound(err) != nil {
 		return err
 	}
@@ -146,14 +146,14 @@ func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
 		len(quota.Spec.Hard) > 0 && equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
 		return nil
 	}
-	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for the API server to enforce the quota of namespace %s", p.namespaceName()).LookAgain(report.Awhile)
+	return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+		"waits for the API server to enforce the quota of namespace %s", p.namespaceName()).LookAgain(status.Awhile)
 }
 
 // ownersAdmitted tells whether the owners have their rights in this very namespace already.
 func (r *Reconciler) ownersAdmitted(ctx context.Context, p *pass) (bool, error) {
 	binding := &rbacv1.RoleBinding{}
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: desired.OwnersName}, binding)
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: guardrail.OwnersName}, binding)
 	if err != nil || p.namespace == nil {
 		return false, client.IgnoreNotFound(err)
 	}
@@ -165,14 +165,14 @@ func (r *Reconciler) awaitFairness(ctx context.Context, p *pass) error {
 	if admitted, err := r.ownersAdmitted(ctx, p); admitted || err != nil {
 		return err
 	}
-	for _, name := range []string{desired.ListsFlowSchemaName(p.owner), desired.FlowSchemaName(p.owner)} {
+	for _, name := range []string{guardrail.ListsFlowSchemaName(p.owner), guardrail.FlowSchemaName(p.owner)} {
 		schema := &flowcontrolv1.FlowSchema{}
 		if err := r.Client.Get(ctx, client.ObjectKey{Name: name}, schema); client.IgnoreNotFound(err) != nil {
 			return err
 		}
 		if !slices.Contains(spaceNamespaces(schema), p.namespaceName()) {
-			return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-				"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), name).LookAgain(report.Awhile)
+			return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+				"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), name).LookAgain(status.Awhile)
 		}
 	}
 	return nil
@@ -207,7 +207,7 @@ func (r *Reconciler) admitOwners(ctx context.Context, p *pass) error {
 }
 
 // revision identifies what is enforced. The quota is left out: it moves with the siblings', and no proof is about it.
-func revision(objects []desired.Object) string {
+func revision(objects []guardrail.Object) string {
 	hash := fnv.New64a()
 	for _, object := range objects {
 		if _, ok := object.(*corev1.ResourceQuota); !ok {
@@ -231,7 +231,7 @@ func (r *Reconciler) checkShortages(_ context.Context, p *pass) error {
 		}
 	}
 	if len(nothing) > 0 {
-		p.Holds = append(p.Holds, report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonQuotaExhausted,
+		p.Holds = append(p.Holds, status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonQuotaExhausted,
 			"the namespace is fenced, but the tenant's quota leaves nothing of %v", nothing))
 	}
 	if len(less) > 0 {
@@ -243,14 +243,14 @@ func (r *Reconciler) checkShortages(_ context.Context, p *pass) error {
 // checkProof reads the tenant's latest proof: it counts for this Space when it was about just what is enforced now.
 func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	proof := p.tenant.Status.Proof
-	pending := report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofPending, "the API server has not been asked since the last change")
+	pending := status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofPending, "the API server has not been asked since the last change")
 	pending.Unknown = true
 	if proof == nil || !slices.Contains(proof.Covers, p.space.Name+"/"+p.space.Status.Revision) {
 		return pending
 	}
 	left := p.platform.Spec.ProofFreshness.Duration - r.Clock.Since(proof.Time.Time)
 	if left <= 0 {
-		stale := report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofStale, "the last proof is of %s, older than %s: unknown is never safe",
+		stale := status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofStale, "the last proof is of %s, older than %s: unknown is never safe",
 			proof.Time.UTC().Format(time.RFC3339), p.platform.Spec.ProofFreshness.Duration)
 		stale.Unknown = true
 		return stale
@@ -260,9 +260,9 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	case v1alpha1.Isolated:
 		return nil
 	case v1alpha1.Exposed:
-		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
+		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
 	default:
-		failed := report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofFailed, "%v", proof.Findings)
+		failed := status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofFailed, "%v", proof.Findings)
 		failed.Unknown = true
 		return failed
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // definitionName is the CustomResourceDefinition of Spaces.
@@ -46,7 +46,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 		return true, err
 	}
 	if err == nil && tenant.Spec.Protected {
-		p.Holds = append(p.Holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
+		p.Holds = append(p.Holds, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
 			"deletion was asked for, but tenant %s is protected: set its spec.protected to false to let it happen", p.owner))
 		return false, nil
 	}

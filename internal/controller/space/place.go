@@ -12,15 +12,15 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // gather reads the Platform, the Tenant and the Space's namespace. Without the first two nothing is allowed.
 func (r *Reconciler) gather(ctx context.Context, p *pass) error {
 	missing := func(reason, format string, args ...any) error {
-		return report.Waiting(v1alpha1.ConditionDecided, reason, format, args...)
+		return status.Waiting(v1alpha1.ConditionDecided, reason, format, args...)
 	}
 	p.platform, p.tenant = &v1alpha1.Platform{}, &v1alpha1.Tenant{}
 	err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.PlatformName}, p.platform)
@@ -82,12 +82,12 @@ func (r *Reconciler) decide(_ context.Context, p *pass) error {
 		for i := range p.tenant.Spec.Workloads {
 			declared[i] = p.tenant.Spec.Workloads[i].Name
 		}
-		return report.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonWorkloadUnknown,
+		return status.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonWorkloadUnknown,
 			"tenant %s declares no workload %q; it has %v: create another Space, or ask the platform team to declare it", p.owner, name, declared)
 	}
 	d, err := observe.Tenancy(p.platform, p.tenant, workload)
 	if err != nil {
-		return report.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonInvalid, "%v", err)
+		return status.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonInvalid, "%v", err)
 	}
 	p.decision = d
 	p.space.Status.Pattern = string(d.Pattern)
@@ -110,7 +110,7 @@ func rules(d *decision.TenancyDecision) string {
 // one that has a namespace already keeps it, as it is and with its guardrails, and says so.
 func (r *Reconciler) place(_ context.Context, p *pass) error {
 	if !p.tenant.DeletionTimestamp.IsZero() && p.space.DeletionTimestamp.IsZero() && !p.tenant.Spec.Protected {
-		return report.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonDeleting, "tenant %s is being removed, and this Space with it", p.owner)
+		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonDeleting, "tenant %s is being removed, and this Space with it", p.owner)
 	}
 	workload := observe.Workload(p.tenant, p.space.Spec.Workload)
 	wait := misplaced(p.platform, p.tenant, workload, &p.decision)
@@ -131,17 +131,17 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 }
 
 // misplaced says why this cluster may not hold a workload; nil when it may.
-func misplaced(platform *v1alpha1.Platform, tenant *v1alpha1.Tenant, workload *v1alpha1.Workload, d *decision.TenancyDecision) *report.Wait {
+func misplaced(platform *v1alpha1.Platform, tenant *v1alpha1.Tenant, workload *v1alpha1.Workload, d *decision.TenancyDecision) *status.Wait {
 	switch {
 	case d.Pattern == decision.PatternHard:
-		return report.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNeedsDedicatedCluster,
+		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNeedsDedicatedCluster,
 			"workload %s is decided Hard and waits for a dedicated cluster: %s", workload.Name, rules(d))
 	case workload.Environment != platform.Spec.Environment:
-		return report.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNeedsOtherEnvironment,
+		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNeedsOtherEnvironment,
 			"workload %s is %s and this cluster serves %s: the two never share one, so it waits for a cluster of its environment",
 			workload.Name, workload.Environment, platform.Spec.Environment)
 	case d.Pattern == decision.PatternSoftAffinity && !hasNodeGroup(platform, tenant.Name):
-		return report.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNodeGroupMissing,
+		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNodeGroupMissing,
 			"workload %s needs a node group of the tenant's own and none is free: add one to the Platform's spec.nodeGroups", workload.Name)
 	default:
 		return nil
@@ -173,7 +173,7 @@ func (r *Reconciler) activeWaivers(ctx context.Context, p *pass) error {
 		if left <= 0 || !w.DeletionTimestamp.IsZero() {
 			continue
 		}
-		p.waivers = append(p.waivers, desired.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
+		p.waivers = append(p.waivers, guardrail.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
 		p.LookAgain(left)
 	}
 	return nil

@@ -14,9 +14,9 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // Reconciler makes and keeps the namespaces of Spaces.
@@ -26,7 +26,7 @@ type Reconciler struct {
 	// Live reads from the API server itself: for what must not be outdated, and for what is not cached.
 	Live   client.Reader
 	Apply  *apply.Applier
-	Report *report.Reporter
+	Report *status.Reporter
 	Echo   *apply.Echo
 	Clock  clock.PassiveClock
 
@@ -36,7 +36,7 @@ type Reconciler struct {
 
 // pass is one look at one Space: what was gathered, decided and written.
 type pass struct {
-	report.Pass
+	status.Pass
 
 	space *v1alpha1.Space
 	// owner is the name of the tenant, from the home namespace's name.
@@ -45,13 +45,13 @@ type pass struct {
 	tenant    *v1alpha1.Tenant
 	namespace *corev1.Namespace // nil when there is none
 	decision  decision.TenancyDecision
-	waivers   []desired.ActiveWaiver
+	waivers   []guardrail.ActiveWaiver
 	peers     []*v1alpha1.Space
-	grant     desired.Grant
+	grant     guardrail.Grant
 
 	// rendered objects: the fence first, then what gives owners their rights.
-	fence, rights []desired.Object
-	closed        []desired.ClosedFlow
+	fence, rights []guardrail.Object
+	closed        []guardrail.ClosedFlow
 }
 
 // Reconcile brings one Space closer to what it asks for.
@@ -61,7 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err) // gone without a deletion that we saw: nothing is removed
 	}
 	if r.Echo.Stale(space) {
-		return report.Soon(), nil
+		return status.Soon(), nil
 	}
 	p := newPass(space)
 	if !space.DeletionTimestamp.IsZero() {
@@ -75,26 +75,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // walk goes through the steps until one of them stops the chain.
 func (r *Reconciler) walk(ctx context.Context, p *pass) error {
-	return report.Walk(ctx, &p.Pass, p, []report.Step[*pass]{
-		report.At(v1alpha1.ConditionDecided, r.gather),
-		report.At(v1alpha1.ConditionDecided, r.decide),
-		report.At(v1alpha1.ConditionPlaced, r.place),
-		report.At(v1alpha1.ConditionEnforced, r.awaitFoundations),
-		report.At(v1alpha1.ConditionEnforced, r.holdOn),
-		report.At(v1alpha1.ConditionEnforced, r.makeNamespace),
-		report.At(v1alpha1.ConditionEnforced, r.raiseFence),
-		report.At(v1alpha1.ConditionEnforced, r.removeObsolete),
-		report.At(v1alpha1.ConditionEnforced, r.awaitQuota),
-		report.At(v1alpha1.ConditionEnforced, r.awaitFairness),
-		report.At(v1alpha1.ConditionEnforced, r.admitOwners),
-		report.At(v1alpha1.ConditionEnforced, r.checkShortages),
-		report.At(v1alpha1.ConditionProven, r.checkProof),
+	return status.Walk(ctx, &p.Pass, p, []status.Step[*pass]{
+		status.At(v1alpha1.ConditionDecided, r.gather),
+		status.At(v1alpha1.ConditionDecided, r.decide),
+		status.At(v1alpha1.ConditionPlaced, r.place),
+		status.At(v1alpha1.ConditionEnforced, r.awaitFoundations),
+		status.At(v1alpha1.ConditionEnforced, r.holdOn),
+		status.At(v1alpha1.ConditionEnforced, r.makeNamespace),
+		status.At(v1alpha1.ConditionEnforced, r.raiseFence),
+		status.At(v1alpha1.ConditionEnforced, r.removeObsolete),
+		status.At(v1alpha1.ConditionEnforced, r.awaitQuota),
+		status.At(v1alpha1.ConditionEnforced, r.awaitFairness),
+		status.At(v1alpha1.ConditionEnforced, r.admitOwners),
+		status.At(v1alpha1.ConditionEnforced, r.checkShortages),
+		status.At(v1alpha1.ConditionProven, r.checkProof),
 	})
 }
 
 func newPass(space *v1alpha1.Space) *pass {
 	owner, _ := v1alpha1.TenantOfHome(space.Namespace)
-	return &pass{Pass: report.NewPass(owner, space, &space.Status.Conditions), space: space, owner: owner}
+	return &pass{Pass: status.NewPass(owner, space, &space.Status.Conditions), space: space, owner: owner}
 }
 
 // holdOn puts the finalizer on the Space before anything exists that would have to be removed with it.

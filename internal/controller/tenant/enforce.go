@@ -14,10 +14,10 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
-	"github.com/bulkhead-dev/bulkhead/desired"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // gather reads the Platform, the tenant's Spaces and their namespaces, and the waivers in force.
@@ -25,7 +25,7 @@ func (r *Reconciler) gather(ctx context.Context, p *pass) error {
 	p.platform = &v1alpha1.Platform{}
 	err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.PlatformName}, p.platform)
 	if apierrors.IsNotFound(err) {
-		return report.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonPlatformMissing,
+		return status.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonPlatformMissing,
 			"there is no Platform named %q, so nothing is allowed: create one", v1alpha1.PlatformName)
 	}
 	if err != nil {
@@ -67,7 +67,7 @@ func (r *Reconciler) decide(_ context.Context, p *pass) error {
 	p.tenant.Status.Decisions = records
 	p.tenant.Status.Patterns = observe.Patterns(records)
 	if err != nil {
-		return report.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonInvalid, "%v", err)
+		return status.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonInvalid, "%v", err)
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 		v1alpha1.ReasonNodeGroupMissing, v1alpha1.ReasonNeedsDedicatedCluster, v1alpha1.ReasonNeedsOtherEnvironment,
 	} {
 		if len(waiting[reason]) > 0 {
-			p.Holds = append(p.Holds, report.Waiting(v1alpha1.ConditionPlaced, reason, "%s", p.waitingText(waiting)))
+			p.Holds = append(p.Holds, status.Waiting(v1alpha1.ConditionPlaced, reason, "%s", p.waitingText(waiting)))
 			break
 		}
 	}
@@ -134,13 +134,13 @@ func (r *Reconciler) enforce(ctx context.Context, p *pass) error {
 		home := &corev1.Namespace{}
 		err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.HomeNamespace(p.tenant.Name)}, home)
 		if apierrors.IsNotFound(err) {
-			return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for the Platform to be Enforced")
+			return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for the Platform to be Enforced")
 		}
 		if err != nil {
 			return err
 		}
 	}
-	for _, object := range desired.Tenant(p.tenant, p.spaceNamespaces()) {
+	for _, object := range guardrail.Tenant(p.tenant, p.spaceNamespaces()) {
 		if _, grantsRights := object.(*rbacv1.RoleBinding); grantsRights {
 			if err := r.awaitHomeQuota(ctx, p); err != nil {
 				return err
@@ -170,7 +170,7 @@ func (p *pass) spaceNamespaces() []string {
 // awaitHomeQuota waits until the API server enforces the bound on Spaces, before the owners may make any.
 func (r *Reconciler) awaitHomeQuota(ctx context.Context, p *pass) error {
 	home := v1alpha1.HomeNamespace(p.tenant.Name)
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: desired.OwnersName}, &rbacv1.RoleBinding{})
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: guardrail.OwnersName}, &rbacv1.RoleBinding{})
 	if err == nil {
 		return nil // they have their rights already, under the bound that was
 	}
@@ -178,22 +178,22 @@ func (r *Reconciler) awaitHomeQuota(ctx context.Context, p *pass) error {
 		return err
 	}
 	quota := &corev1.ResourceQuota{}
-	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: desired.QuotaName}, quota); client.IgnoreNotFound(err) != nil {
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: guardrail.QuotaName}, quota); client.IgnoreNotFound(err) != nil {
 		return err
 	}
 	// Without a number of what is there already, admission refuses every Space.
-	_, counted := quota.Status.Used[desired.CountSpaces]
+	_, counted := quota.Status.Used[guardrail.CountSpaces]
 	if counted && equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
 		return nil
 	}
-	return report.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for the API server to enforce the quota of namespace %s", home).LookAgain(report.Awhile)
+	return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+		"waits for the API server to enforce the quota of namespace %s", home).LookAgain(status.Awhile)
 }
 
 // removeObsolete deletes what was rendered for this tenant once and is not any more.
 func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 	var keep []client.Object
-	for _, object := range desired.Tenant(p.tenant, p.spaceNamespaces()) {
+	for _, object := range guardrail.Tenant(p.tenant, p.spaceNamespaces()) {
 		keep = append(keep, object)
 	}
 	changes, err := r.Apply.Prune(ctx, &apply.Scope{

@@ -14,7 +14,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // definitionName is the CustomResourceDefinition of Tenants.
@@ -41,7 +41,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 		return true, r.letGo(ctx, p)
 	}
 	if p.tenant.Spec.Protected {
-		p.Holds = append(p.Holds, report.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
+		p.Holds = append(p.Holds, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
 			"deletion was asked for, but the tenant is protected: set spec.protected to false to let it happen"))
 		return false, nil
 	}

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // Prover asks the API server, as the tenant's own identities, whether its isolation holds.
@@ -98,7 +98,7 @@ func (r *Proofs) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	leaving := !t.DeletionTimestamp.IsZero() && !t.Spec.Protected
-	if leaving || !report.IsTrue(t.Status.Conditions, v1alpha1.ConditionEnforced, t.Generation) {
+	if leaving || !status.IsTrue(t.Status.Conditions, v1alpha1.ConditionEnforced, t.Generation) {
 		return ctrl.Result{}, nil // its status will tell
 	}
 	if err := r.Client.List(ctx, spaces, client.InNamespace(v1alpha1.HomeNamespace(t.Name))); err != nil {

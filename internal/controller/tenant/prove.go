@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 const (
@@ -57,7 +57,7 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	case proof.Verdict == v1alpha1.Isolated:
 		return r.checkReport(p)
 	case proof.Verdict == v1alpha1.Exposed:
-		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
+		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
 	default:
 		return unknown(v1alpha1.ReasonProofFailed, "%v", proof.Findings)
 	}
@@ -75,19 +75,19 @@ func (r *Reconciler) checkReport(p *pass) error {
 	switch {
 	case age >= freshness || age < -skew:
 		return unknown(v1alpha1.ReasonProofStale, "the last exact proof is of %s, and counts for %s: unknown is never safe",
-			p.exact.Time.UTC().Format(time.RFC3339), freshness).LookAgain(report.Awhile)
+			p.exact.Time.UTC().Format(time.RFC3339), freshness).LookAgain(status.Awhile)
 	case p.exact.Verdict == v1alpha1.Isolated:
 		p.Messages[v1alpha1.ConditionProven] += "; nothing exposed in the exact proof of all that the cluster holds"
 		return nil
 	case p.exact.Verdict == v1alpha1.Exposed:
-		return report.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "exact proof: %s", p.exact.Summary())
+		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "exact proof: %s", p.exact.Summary())
 	default:
 		return unknown(v1alpha1.ReasonProofFailed, "exact proof: %s", p.exact.Summary())
 	}
 }
 
-func unknown(reason, format string, args ...any) *report.Wait {
-	wait := report.Waiting(v1alpha1.ConditionProven, reason, format, args...)
+func unknown(reason, format string, args ...any) *status.Wait {
+	wait := status.Waiting(v1alpha1.ConditionProven, reason, format, args...)
 	wait.Unknown = true
 	return wait
 }

@@ -11,7 +11,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 var now = time.Unix(1_800_000_000, 0)
@@ -21,7 +21,7 @@ func provenPass(verdict v1alpha1.Verdict, age time.Duration, covers ...string) *
 	if verdict != "" {
 		t.Status.Proof = &v1alpha1.Proof{Verdict: verdict, Time: metav1.NewTime(now.Add(-age)), Covers: covers}
 	}
-	p := &pass{Pass: report.NewPass("t", t, &t.Status.Conditions), tenant: t}
+	p := &pass{Pass: status.NewPass("t", t, &t.Status.Conditions), tenant: t}
 	p.platform = &v1alpha1.Platform{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
 	p.platform.Spec.ProofFreshness.Duration = 10 * time.Minute
 	p.spaces = []v1alpha1.Space{
@@ -92,7 +92,7 @@ func TestVerdict(t *testing.T) {
 		{"unknown", provenPass(v1alpha1.Unknown, time.Minute, whole...), v1alpha1.ReasonProofFailed},
 		{"a verdict that nobody knows", provenPass("Perhaps", time.Minute, whole...), v1alpha1.ReasonProofFailed},
 	} {
-		var wait *report.Wait
+		var wait *status.Wait
 		reason := ""
 		if errors.As(r.checkProof(t.Context(), c.p), &wait) {
 			reason = wait.Reason

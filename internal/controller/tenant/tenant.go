@@ -14,7 +14,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // Reconciler keeps Tenants.
@@ -24,7 +24,7 @@ type Reconciler struct {
 	// Live reads from the API server itself: for what must not be outdated, and for what is not cached.
 	Live   client.Reader
 	Apply  *apply.Applier
-	Report *report.Reporter
+	Report *status.Reporter
 	Echo   *apply.Echo
 	// Proofs are made in the background.
 	Proofs *Proofs
@@ -33,7 +33,7 @@ type Reconciler struct {
 
 // pass is one look at one Tenant.
 type pass struct {
-	report.Pass
+	status.Pass
 
 	tenant   *v1alpha1.Tenant
 	platform *v1alpha1.Platform
@@ -51,9 +51,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err) // gone without a deletion that we saw: nothing is removed
 	}
 	if r.Echo.Stale(tenant) {
-		return report.Soon(), nil
+		return status.Soon(), nil
 	}
-	p := &pass{Pass: report.NewPass(tenant.Name, tenant, &tenant.Status.Conditions), tenant: tenant}
+	p := &pass{Pass: status.NewPass(tenant.Name, tenant, &tenant.Status.Conditions), tenant: tenant}
 	if !tenant.DeletionTimestamp.IsZero() {
 		done, err := r.offboard(ctx, p)
 		if done || err != nil {
@@ -64,16 +64,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 func (r *Reconciler) walk(ctx context.Context, p *pass) error {
-	return report.Walk(ctx, &p.Pass, p, []report.Step[*pass]{
-		report.At(v1alpha1.ConditionDecided, r.gather),
-		report.At(v1alpha1.ConditionDecided, r.decide),
-		report.At(v1alpha1.ConditionPlaced, r.place),
-		report.At(v1alpha1.ConditionEnforced, r.holdOn),
-		report.At(v1alpha1.ConditionEnforced, r.enforce),
-		report.At(v1alpha1.ConditionEnforced, r.removeObsolete),
-		report.At(v1alpha1.ConditionEnforced, r.countSpaces),
-		report.At(v1alpha1.ConditionProven, r.readReport),
-		report.At(v1alpha1.ConditionProven, r.checkProof),
+	return status.Walk(ctx, &p.Pass, p, []status.Step[*pass]{
+		status.At(v1alpha1.ConditionDecided, r.gather),
+		status.At(v1alpha1.ConditionDecided, r.decide),
+		status.At(v1alpha1.ConditionPlaced, r.place),
+		status.At(v1alpha1.ConditionEnforced, r.holdOn),
+		status.At(v1alpha1.ConditionEnforced, r.enforce),
+		status.At(v1alpha1.ConditionEnforced, r.removeObsolete),
+		status.At(v1alpha1.ConditionEnforced, r.countSpaces),
+		status.At(v1alpha1.ConditionProven, r.readReport),
+		status.At(v1alpha1.ConditionProven, r.checkProof),
 	})
 }
 

@@ -19,14 +19,14 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/report"
+	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
 // Reconciler keeps the status of Waivers.
 type Reconciler struct {
 	// Client reads from the cache and writes.
 	Client client.Client
-	Report *report.Reporter
+	Report *status.Reporter
 	Clock  clock.PassiveClock
 }
 
@@ -46,7 +46,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	conditions := []metav1.Condition{condition}
-	report.Merge(&waiver.Status.Conditions, conditions)
+	status.Merge(&waiver.Status.Conditions, conditions)
 	err = r.Report.Status(ctx, waiver.Spec.Tenant, before, waiver, before.Status.Conditions, conditions)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil

@@ -1,0 +1,123 @@
+package guardrail
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// compute holds, for each compute resource of a container, the figures that its defaults come from, in thousandths of
+// a CPU or in bytes.
+//
+//   - request and limit are for a container that names none: enough for a small web service.
+//   - least is the smallest amount that a container may name. It is not there for tidiness: a container that names a
+//     limit of 0 has no limit at all in the kernel, and a request of 0 counts nothing in the quota, so without it one
+//     pod could take a whole node for free. 4 MiB is about what a container runtime needs to start a process.
+//   - whole is the unit to round to.
+var compute = []struct {
+	name                         corev1.ResourceName
+	least, request, limit, whole int64
+	format                       resource.Format
+}{
+	{corev1.ResourceCPU, 1, 50, 500, 1, resource.DecimalSI},
+	{corev1.ResourceMemory, 4 * mebi, 64 * mebi, 256 * mebi, mebi, resource.BinarySI},
+	{corev1.ResourceEphemeralStorage, mebi, 64 * mebi, 1024 * mebi, mebi, resource.BinarySI},
+}
+
+const (
+	mebi = 1 << 20
+	// podsAssumed is by how many pods a grant is divided that does not say how many it has.
+	podsAssumed = 10
+)
+
+// limitRange gives containers that name no requests or limits some, and bounds those that do.
+//
+// A default is the table's figure or, where the grant divided by its number of pods is less, that: so a Space can
+// always run as many pods without requests as its quota counts. The largest limit of one container is what the whole
+// tenant has, also of what its quota does not name and TenantQuota bounds for it, since a quota of requests alone would let
+// a container burst without bound. It does not follow the
+// Space's own share, which changes whenever a sibling comes or goes, and which the quota enforces.
+func limitRange(in *SpaceInput) *corev1.LimitRange {
+	container := corev1.LimitRangeItem{
+		Type:           corev1.LimitTypeContainer,
+		Min:            corev1.ResourceList{},
+		Max:            corev1.ResourceList{},
+		Default:        corev1.ResourceList{},
+		DefaultRequest: corev1.ResourceList{},
+	}
+	tenant := TenantQuota(in.Platform, in.Tenant)
+	pods := int64(podsAssumed)
+	if q, given := in.Quota[corev1.ResourcePods]; given && q.Value() > 0 {
+		pods = q.Value()
+	}
+	for _, c := range compute {
+		quantity := func(n int64) resource.Quantity {
+			if c.name == corev1.ResourceCPU {
+				return *resource.NewMilliQuantity(n, c.format)
+			}
+			return *resource.NewQuantity(n, c.format)
+		}
+		per := func(amount int64) int64 { return amount / pods / c.whole * c.whole }
+		request, limit := c.request, c.limit
+		requests, limits := keysOf(c.name)
+		if share, named := first(in.Quota, limits...); named {
+			limit = max(c.least, min(limit, per(share)))
+		}
+		if share, named := first(in.Quota, requests...); named {
+			request = max(c.least, min(request, per(share)))
+		}
+		if total, named := first(tenant, append(limits, requests...)...); named {
+			largest := max(total, c.least)
+			limit = min(limit, largest)
+			container.Max[c.name] = quantity(largest)
+		}
+		request = min(request, limit)
+		container.Min[c.name] = quantity(c.least)
+		container.Default[c.name] = quantity(limit)
+		container.DefaultRequest[c.name] = quantity(request)
+	}
+	limits := []corev1.LimitRangeItem{container}
+	if storage, named := in.Tenant.Spec.Quota[corev1.ResourceRequestsStorage]; named && storage.Sign() > 0 {
+		limits = append(limits, corev1.LimitRangeItem{
+			Type: corev1.LimitTypePersistentVolumeClaim,
+			Max:  corev1.ResourceList{corev1.ResourceStorage: storage.DeepCopy()},
+		})
+	}
+	return &corev1.LimitRange{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "LimitRange"},
+		ObjectMeta: spaceMeta(in, LimitsName),
+		Spec:       corev1.LimitRangeSpec{Limits: limits},
+	}
+}
+
+// keysOf a compute resource in a quota; "cpu" there means requests.cpu.
+func keysOf(name corev1.ResourceName) (requests, limits []corev1.ResourceName) {
+	return []corev1.ResourceName{"requests." + name, name}, []corev1.ResourceName{"limits." + name}
+}
+
+// first amount of a list that is named by one of the keys, in the unit of amountOf.
+func first(list corev1.ResourceList, keys ...corev1.ResourceName) (int64, bool) {
+	for _, key := range keys {
+		if q, named := list[key]; named {
+			return amountOf(key, q, false), true
+		}
+	}
+	return 0, false
+}
+
+// isCPU says that a quota key is measured in thousandths; every other key is measured in whole bytes or objects.
+func isCPU(key corev1.ResourceName) bool {
+	return key == corev1.ResourceCPU || strings.HasSuffix(string(key), ".cpu")
+}
+
+// isBytes says that a quota key is measured in bytes.
+func isBytes(key corev1.ResourceName) bool {
+	name := string(key)
+	if strings.HasPrefix(name, "count/") {
+		return false
+	}
+	name = name[strings.LastIndex(name, "/")+1:] // of one storage class: NAME.storageclass.storage.k8s.io/requests.storage
+	return strings.HasSuffix(name, "memory") || strings.HasSuffix(name, "storage")
+}

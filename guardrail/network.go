@@ -1,0 +1,178 @@
+package guardrail
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// internalOpen is the value of a Space's spec.internal under which its pods reach each other; it is the default.
+const internalOpen = "Open"
+
+// networkPolicies of a Space: one that denies by default and opens DNS and, if declared, the Space to itself; and, where
+// flows are open, one for all pods and one for each set of labels that flows are limited to.
+func networkPolicies(in *SpaceInput) ([]Object, []ClosedFlow) {
+	w := newWiring(in)
+	meta := spaceMeta(in, NetworkDefaultName)
+	egress := []networkingv1.NetworkPolicyEgressRule{dnsRule(&in.Platform.Spec.Network.DNS)}
+	var ingress []networkingv1.NetworkPolicyIngressRule
+	if cmp.Or(in.Space.Spec.Internal, internalOpen) == internalOpen {
+		same := []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}
+		egress = append(egress, networkingv1.NetworkPolicyEgressRule{To: same})
+		ingress = append(ingress, networkingv1.NetworkPolicyIngressRule{From: same})
+	}
+	objects := []Object{networkPolicy(&meta, nil, ingress, egress)}
+	rules := w.rules()
+	for _, key := range slices.Sorted(maps.Keys(rules)) {
+		objects = append(objects, rules[key].policy(in, key))
+	}
+	return objects, w.closed()
+}
+
+// networkPolicy that holds the selected pods (all, without labels) to the rules in both directions.
+func networkPolicy(meta *metav1.ObjectMeta, pods map[string]string,
+	ingress []networkingv1.NetworkPolicyIngressRule, egress []networkingv1.NetworkPolicyEgressRule,
+) *networkingv1.NetworkPolicy {
+	return &networkingv1.NetworkPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
+		ObjectMeta: *meta,
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: pods},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
+			Ingress:     ingress,
+			Egress:      egress,
+		},
+	}
+}
+
+// dnsRule opens the cluster's DNS, and nothing else in its namespace.
+func dnsRule(d *v1alpha1.DNSService) networkingv1.NetworkPolicyEgressRule {
+	labels := d.PodLabels
+	if len(labels) == 0 {
+		labels = map[string]string{"k8s-app": "kube-dns"} // as the API defaults it
+	}
+	const dns = 53
+	return networkingv1.NetworkPolicyEgressRule{
+		To: []networkingv1.NetworkPolicyPeer{*peerOf(cmp.Or(d.Namespace, metav1.NamespaceSystem), labels)},
+		Ports: []networkingv1.NetworkPolicyPort{
+			{Protocol: new(corev1.ProtocolTCP), Port: new(intstr.FromInt32(dns))},
+			{Protocol: new(corev1.ProtocolUDP), Port: new(intstr.FromInt32(dns))},
+		},
+	}
+}
+
+// flowRule of a policy in either direction.
+type flowRule struct {
+	peer  *networkingv1.NetworkPolicyPeer
+	ports portSet
+}
+
+// ruleSet is the rules for one set of pods.
+type ruleSet struct {
+	pods            map[string]string
+	egress, ingress []flowRule
+}
+
+// rules of the Space's open flows, by the canonical text of the pods' labels.
+func (w *wiring) rules() map[string]*ruleSet {
+	sets := make(map[string]*ruleSet)
+	set := func(pods map[string]string) *ruleSet {
+		key := labelsText(pods)
+		if sets[key] == nil {
+			sets[key] = &ruleSet{pods: pods}
+		}
+		return sets[key]
+	}
+	for other := range w.spaces {
+		namespace := v1alpha1.SpaceNamespace(other.tenant, other.space)
+		for _, o := range w.openings(w.self, other) {
+			s := set(o.sourcePods)
+			s.egress = append(s.egress, flowRule{peerOf(namespace, o.destinationPods), o.ports})
+		}
+		for _, o := range w.openings(other, w.self) {
+			s := set(o.destinationPods)
+			s.ingress = append(s.ingress, flowRule{peerOf(namespace, o.sourcePods), o.ports})
+		}
+	}
+	for i := range w.own.Spec.To {
+		f := &w.own.Spec.To[i]
+		if p := w.outside(outward, f); p != nil {
+			s := set(f.Pods)
+			s.egress = append(s.egress, flowRule{p, portsOf(f.Ports)})
+		}
+	}
+	for i := range w.own.Spec.From {
+		f := &w.own.Spec.From[i]
+		if p := w.outside(inward, f); p != nil {
+			s := set(f.Pods)
+			s.ingress = append(s.ingress, flowRule{p, portsOf(f.Ports)})
+		}
+	}
+	return sets
+}
+
+// outside is the peer of an open flow that is no Space; nil when the flow is closed or names a Space.
+func (w *wiring) outside(d direction, f *v1alpha1.Flow) *networkingv1.NetworkPolicyPeer {
+	if w.why(d, f) != "" || f.Space != "" {
+		return nil
+	}
+	if f.Service != "" {
+		p, _ := w.service(f.Service)
+		return p
+	}
+	block, _ := w.fence.block(f.CIDR)
+	return &networkingv1.NetworkPolicyPeer{IPBlock: block}
+}
+
+// policy of the rules, each once and in an order that does not depend on anything but them.
+func (s *ruleSet) policy(in *SpaceInput, key string) *networkingv1.NetworkPolicy {
+	name := NetworkFlowsName
+	if key != "" {
+		name += "-" + shortHash(key, 10)
+	}
+	meta := spaceMeta(in, name)
+	var ingress []networkingv1.NetworkPolicyIngressRule
+	for _, r := range sorted(s.ingress) {
+		ingress = append(ingress, networkingv1.NetworkPolicyIngressRule{
+			From: []networkingv1.NetworkPolicyPeer{*r.peer}, Ports: r.ports.rules(),
+		})
+	}
+	var egress []networkingv1.NetworkPolicyEgressRule
+	for _, r := range sorted(s.egress) {
+		egress = append(egress, networkingv1.NetworkPolicyEgressRule{
+			To: []networkingv1.NetworkPolicyPeer{*r.peer}, Ports: r.ports.rules(),
+		})
+	}
+	return networkPolicy(&meta, s.pods, ingress, egress)
+}
+
+func sorted(rules []flowRule) []flowRule {
+	texts := make(map[string]flowRule, len(rules))
+	for _, r := range rules {
+		text, _ := json.Marshal(r.peer) //nolint:errchkjson // of strings alone
+		texts[string(text)+r.ports.String()] = r
+	}
+	list := make([]flowRule, 0, len(texts))
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		list = append(list, texts[key])
+	}
+	return list
+}
+
+// labelsText is the same for equal labels and different for others; no key or value of a label holds these signs.
+func labelsText(labels map[string]string) string {
+	words := make([]string, 0, len(labels))
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		words = append(words, key+"="+labels[key])
+	}
+	return strings.Join(words, ",")
+}

@@ -1,0 +1,164 @@
+package guardrail
+
+import (
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// images (control images): every container and every image volume comes from an allowed registry, and pods pull always,
+// so that an image on a shared node's disk is never used without its registry agreeing.
+func images(s *v1alpha1.PlatformSpec) validation {
+	prefixes := registryPrefixes(s.Registries)
+	return validation{
+		name: "images", control: "images",
+		about: "Images of containers and image volumes come from the Platform's registries and are pulled always.",
+		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
+		variables: containerVariables(waived("images"),
+			let("registries", celList(prefixes)),
+			let("oldNames", "variables.oldContainers.map(c, c.name)"),
+			let("oldImages", "variables.oldContainers.map(c, c.name + ' ' + c.?image.orValue(''))"),
+			let("foreign", `variables.containers.filter(c,
+ !variables.registries.exists(r, c.?image.orValue('').startsWith(r)) &&
+ !(c.name + ' ' + c.?image.orValue('') in variables.oldImages))`),
+			let("foreignVolumes", `variables.pod.?volumes.orValue([]).filter(v, has(v.image) &&
+ !variables.registries.exists(r, v.image.?reference.orValue('').startsWith(r)) &&
+ !(v in variables.old.?volumes.orValue([])))`),
+			let("stale", `object.kind != 'Pod' ? [] : variables.containers.filter(c,
+ c.?imagePullPolicy.orValue('') != 'Always' && !(c.name in variables.oldNames))`),
+			let("staleVolumes", `object.kind != 'Pod' ? [] : variables.pod.?volumes.orValue([]).filter(v, has(v.image) &&
+ v.image.?pullPolicy.orValue('') != 'Always' && !(v in variables.old.?volumes.orValue([])))`),
+		),
+		checks: []check{{
+			expression: "size(variables.foreign) == 0 || variables.waived",
+			message: `variables.foreign.map(c, 'image "' + c.?image.orValue('') + '" of container "' + c.name + '"').join(', ') + ` +
+				celString(" comes from no allowed registry; "+oneOf("registries", prefixes)),
+			fallback: "an image comes from no allowed registry; " + oneOf("registries", prefixes),
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "size(variables.foreignVolumes) == 0 || variables.waived",
+			message: `variables.foreignVolumes.map(v, 'image "' + v.image.?reference.orValue('') + '" of volume "' + v.name + '"').join(', ') + ` +
+				celString(" comes from no allowed registry; "+oneOf("registries", prefixes)),
+			fallback: "an image volume comes from no allowed registry; " + oneOf("registries", prefixes),
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "size(variables.stale) == 0 || variables.waived",
+			message: `variables.stale.map(c, 'container "' + c.name + '"').join(', ') + ` +
+				celString(" must have imagePullPolicy: Always; set it, or leave it out"),
+			fallback: "every container must have imagePullPolicy: Always; set it, or leave it out",
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "size(variables.staleVolumes) == 0 || variables.waived",
+			message: `variables.staleVolumes.map(v, 'image volume "' + v.name + '"').join(', ') + ` +
+				celString(" must have pullPolicy: Always; set it, or leave it out"),
+			fallback: "every image volume must have pullPolicy: Always; set it, or leave it out",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// registryPrefixes ends every registry in exactly one slash: registry.example.com is no prefix of
+// registry.example.com.evil.org/image.
+func registryPrefixes(registries []string) []string {
+	var prefixes []string
+	for _, r := range registries {
+		if r = strings.TrimRight(r, "/"); r != "" {
+			prefixes = append(prefixes, r+"/")
+		}
+	}
+	slices.Sort(prefixes)
+	return slices.Compact(prefixes)
+}
+
+// pullAlways sets what images demands, on pods only: templates stay as people wrote them.
+func pullAlways() mutation {
+	return mutation{
+		name: "images-pull", control: "images",
+		about: "Pods pull their images always.",
+		match: match{
+			rules: []admissionv1.NamedRuleWithOperations{
+				on("", []string{"pods"}, onCreate), on("", []string{"pods/ephemeralcontainers"}, onUpdate),
+			},
+			namespaces: inSpaces(),
+			// Also what a mutating webhook adds to a pod after this policy has seen it makes it look again.
+			conditions: []admissionv1.MatchCondition{{
+				Name: "something-to-set",
+				Expression: strings.Join([]string{
+					pullsOtherwise("containers", "imagePullPolicy"), pullsOtherwise("initContainers", "imagePullPolicy"),
+					pullsOtherwise("ephemeralContainers", "imagePullPolicy"), pullsOtherwise("volumes", "image.pullPolicy"),
+				}, " ||\n"),
+			}},
+		},
+		variables: []admissionv1.Variable{
+			let("pod", "dyn(object).spec"),
+			// Debugging containers that are there already cannot change.
+			let("known", "oldObject == null ? [] : dyn(oldObject).spec.?ephemeralContainers.orValue([]).map(c, c.name)"),
+			let("paths", "request.operation == 'CREATE' ? "+strings.Join([]string{
+				pullPaths("containers", "imagePullPolicy"), pullPaths("initContainers", "imagePullPolicy"),
+				pullPaths("volumes", "image.pullPolicy"),
+			}, " +\n ")+" :\n "+pullPaths("ephemeralContainers", "imagePullPolicy")),
+		},
+		patch: notWaived("images") + ` ?
+ variables.paths.map(p, JSONPatch{op: 'add', path: p, value: 'Always'}) : []`,
+	}
+}
+
+// pullsOtherwise is true when an element of a list of the pod does not pull always.
+func pullsOtherwise(list, field string) string {
+	return strings.NewReplacer("LIST", list, "WRONG", wrongPull(field)).Replace(
+		"dyn(object).spec.?LIST.orValue([]).exists(e, WRONG)")
+}
+
+// pullPaths are JSON pointers to the pull policies that are to be set in a list of the pod.
+func pullPaths(list, field string) string {
+	return strings.NewReplacer("LIST", list, "WRONG", wrongPull(field), "FIELD", strings.ReplaceAll(field, ".", "/")).Replace(
+		`variables.pod.?LIST.orValue([]).transformList(i, e,
+ WRONG && !(e.name in variables.known), '/spec/LIST/' + string(i) + '/FIELD')`)
+}
+
+func wrongPull(field string) string {
+	if parent, child, nested := strings.Cut(field, "."); nested {
+		return "has(e." + parent + ") && e." + parent + ".?" + child + ".orValue('') != 'Always'"
+	}
+	return "e.?" + field + ".orValue('') != 'Always'"
+}
+
+// lapsedPodSecurity (control pod-security) ends a waiver of Pod Security at its time. The waiver lowers a label, and a label
+// has no clock: until Bulkhead raises it again, this policy asks of new pods what the level restricted asks beyond
+// baseline (v1.36, https://kubernetes.io/docs/concepts/security/pod-security-standards/). Kinds of volumes are left to
+// control storage.
+func lapsedPodSecurity() validation {
+	const lax = `c.?securityContext.?allowPrivilegeEscalation.orValue(true) ||
+ !('ALL' in c.?securityContext.?capabilities.?drop.orValue([])) ||
+ c.?securityContext.?capabilities.?add.orValue([]).exists(a, a != 'NET_BIND_SERVICE') ||
+ !c.?securityContext.?runAsNonRoot.orValue(variables.shared.?runAsNonRoot.orValue(false)) ||
+ c.?securityContext.?runAsUser.orValue(variables.shared.?runAsUser.orValue(1)) == 0 ||
+ !(c.?securityContext.?seccompProfile.?type.orValue(variables.shared.?seccompProfile.?type.orValue(''))
+  in ['RuntimeDefault', 'Localhost'])`
+	return validation{
+		name: "pod-security", control: "pod-security",
+		about: "Where a Waiver of Pod Security is over, pods are restricted again at once.",
+		match: match{
+			rules: []admissionv1.NamedRuleWithOperations{
+				on("", []string{"pods"}, onCreate), on("", []string{"pods/ephemeralcontainers"}, onUpdate),
+			},
+			namespaces: labelled(v1alpha1.WaiverPrefix + "pod-security"),
+		},
+		variables: containerVariables(waived("pod-security"),
+			let("oldNames", "variables.oldContainers.map(c, c.name)"),
+			let("shared", "variables.pod.?securityContext.orValue({})"),
+			let("lax", "variables.containers.filter(c, !(c.name in variables.oldNames) && ("+lax+"))"),
+		),
+		checks: []check{{
+			expression: "size(variables.lax) == 0 || variables.waived",
+			message: `'container "' + variables.lax.map(c, c.name).join('", "') + '" is not restricted, and the waiver is over; ' +
+ 'set runAsNonRoot: true, seccompProfile RuntimeDefault, allowPrivilegeEscalation: false, and drop ALL capabilities'`,
+			fallback: "a container is not restricted, and the waiver is over",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}

@@ -1,0 +1,55 @@
+package guardrail
+
+import (
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// roleBindings (control rbac-escalate): owners share their rights, which RBAC keeps from growing, with people and with
+// their own tenant's service accounts; never with everybody, with the cluster's own users or with another tenant's
+// service accounts. Of the cluster's roles they may bind the owners' own: of every other, view
+// too, RBAC itself says that it holds rights which they lack.
+func roleBindings() validation {
+	return validation{
+		name: "role-bindings", control: "rbac-escalate",
+		about: "RoleBindings of tenants name people and the tenant's own service accounts.",
+		match: match{
+			rules: []admissionv1.NamedRuleWithOperations{
+				on("rbac.authorization.k8s.io", []string{"rolebindings"}, onCreate, onUpdate),
+			},
+			namespaces: ofTenants(),
+			conditions: []admissionv1.MatchCondition{{
+				Name: "rights-are-new",
+				Expression: "oldObject == null || dyn(object).roleRef != dyn(oldObject).roleRef || " +
+					"dyn(object).?subjects != dyn(oldObject).?subjects",
+			}},
+		},
+		variables: []admissionv1.Variable{
+			tenantName(),
+			let("mayChange", celMayChange()),
+			let("role", "dyn(object).roleRef"),
+			let("homes", "['tenant-' + variables.tenant]"),
+			let("strangers", `dyn(object).?subjects.orValue([]).filter(s, s.kind == 'ServiceAccount' ?
+ !(s.?namespace.orValue('') in variables.homes || s.?namespace.orValue('').startsWith(variables.tenant + '--')) :
+ s.name.startsWith('system:') &&
+ !s.name.startsWith('system:serviceaccount:' + variables.tenant + '--') &&
+ !s.name.startsWith('system:serviceaccounts:' + variables.tenant + '--'))`),
+		},
+		checks: []check{{
+			expression: "variables.mayChange || size(variables.strangers) == 0",
+			message: `variables.strangers.map(s, s.kind + ' "' + s.?namespace.optMap(n, n + '/').orValue('') + s.name + '"').join(', ') +
+ ' is not of this tenant; bind people, or service accounts of ' + variables.tenant + '--...'`,
+			fallback: "a subject is not of this tenant; bind people, or service accounts of this tenant",
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "variables.mayChange || variables.role.kind != 'ClusterRole' || variables.role.name in " +
+				celList([]string{v1alpha1.RoleOwner}),
+			message: `'ClusterRole "' + variables.role.name + '" is not for tenants to bind; use a Role of this namespace, ' + ` +
+				celString("or ClusterRole "+v1alpha1.RoleOwner),
+			fallback: "this ClusterRole is not for tenants to bind; use a Role of this namespace",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}

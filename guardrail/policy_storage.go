@@ -1,0 +1,80 @@
+package guardrail
+
+import (
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// claims (control storage): a claim gets a new volume of an allowed class. A claim that names no class gets the
+// cluster's default from the API server before policies see it, so the default counts like any other; where there is
+// none, the claim must name one, because a claim of no class binds to whatever volume lies about.
+func claims(s *v1alpha1.PlatformSpec) validation {
+	const legacy = "'volume.beta.kubernetes.io/storage-class'"
+	return validation{
+		name: "claims", control: "storage",
+		about: "Claims name an allowed StorageClass and get a new volume from it.",
+		match: match{
+			rules: []admissionv1.NamedRuleWithOperations{
+				on("", []string{"persistentvolumeclaims"}, onCreate, onUpdate),
+			},
+			namespaces: inSpaces(), conditions: specChanged(),
+		},
+		variables: []admissionv1.Variable{
+			waived("storage"),
+			// The old annotation goes before the field.
+			let("class", "object.metadata.?annotations[?"+legacy+"].orValue(object.spec.?storageClassName.orValue(''))"),
+			let("volume", "object.spec.?volumeName.orValue('')"),
+			let("source", "object.spec.?dataSourceRef.?namespace.orValue('')"),
+		},
+		checks: []check{{
+			expression: "request.operation == 'UPDATE' || variables.class in " + celList(s.StorageClasses) + " || variables.waived",
+			message: `'storageClassName "' + variables.class + '" is not allowed; ' + ` +
+				celString(oneOf("storageClasses", s.StorageClasses)),
+			fallback: "storageClassName is not allowed; " + oneOf("storageClasses", s.StorageClasses),
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			// The controller that binds may write volumes, which are cluster-wide: no tenant may.
+			expression: `variables.volume == '' || variables.waived ||
+ (oldObject != null && variables.volume == oldObject.spec.?volumeName.orValue('')) ||
+ authorizer.group('').resource('persistentvolumes').check('update').allowed()`,
+			message:  `'volumeName "' + variables.volume + '" picks a volume that may hold data of others; leave it out'`,
+			fallback: "volumeName picks a volume that may hold data of others; leave it out",
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "request.operation == 'UPDATE' || !has(object.spec.selector) || variables.waived",
+			message:    `'selector picks volumes that may hold data of others; leave it out'`,
+			fallback:   "selector picks volumes that may hold data of others; leave it out",
+			reason:     metav1.StatusReasonForbidden,
+		}, {
+			expression: "variables.source in ['', request.namespace] || variables.waived",
+			message:    `'dataSourceRef reads from namespace "' + variables.source + '"; name a source in this namespace'`,
+			fallback:   "dataSourceRef reads from another namespace; name a source in this namespace",
+			reason:     metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// volumes (control storage): what pods mount goes through claims. Pod Security refuses most other kinds; it lets
+// in-line CSI volumes pass, and more where a waiver lowers it.
+func volumes() validation {
+	return validation{
+		name: "volumes", control: "storage",
+		about: "Pods mount storage through claims.",
+		match: match{rules: anyPodSpec(), namespaces: inSpaces(),
+			conditions: podSpecWith("volumes", "has(POD.volumes)")},
+		variables: podVariables(waived("storage"),
+			let("others", `variables.pod.?volumes.orValue([]).filter(v, !(has(v.configMap) || has(v.downwardAPI) || has(v.emptyDir) ||
+ has(v.ephemeral) || has(v.image) || has(v.persistentVolumeClaim) || has(v.projected) || has(v.secret)) &&
+ !(v in variables.old.?volumes.orValue([])))`),
+		),
+		checks: []check{{
+			expression: "size(variables.others) == 0 || variables.waived",
+			message: `'volume "' + variables.others.map(v, v.name).join('", "') + '" goes past the StorageClasses; use a ` +
+				`persistentVolumeClaim or an ephemeral volume'`,
+			fallback: "a volume goes past the StorageClasses; use a persistentVolumeClaim or an ephemeral volume",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}

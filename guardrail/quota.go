@@ -1,0 +1,119 @@
+package guardrail
+
+import (
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// countPods counts every pod, the terminated ones too, which the key "pods" leaves out.
+const countPods corev1.ResourceName = "count/pods"
+
+// objectCounts bounds, tenant-wide, what a tenant's quota does not name, so that no kind that an owner may create is
+// without a bound: objects of every tenant share one etcd, whose default size is 2 GiB and whose largest recommended
+// size is 8 GiB. Figures: roomy for a tenant of a hundred Spaces, which then has 5 ConfigMaps and Secrets in each; an
+// object has at most 1.5 MiB. In the same line: the older key of the same thing, where there is one.
+var objectCounts = []struct {
+	key, older corev1.ResourceName
+	total      int64
+}{
+	{countPods, "", 2000},
+	{"count/configmaps", corev1.ResourceConfigMaps, 500},
+	{"count/secrets", corev1.ResourceSecrets, 500},
+	{"count/services", corev1.ResourceServices, 500},
+	{"count/persistentvolumeclaims", corev1.ResourcePersistentVolumeClaims, 500},
+	{"count/replicationcontrollers", corev1.ResourceReplicationControllers, 200},
+	{"count/serviceaccounts", "", 500},
+	{"count/podtemplates", "", 200},
+	{"count/deployments.apps", "", 500},
+	{"count/replicasets.apps", "", 5000}, // a Deployment keeps ten old ones
+	{"count/statefulsets.apps", "", 500},
+	{"count/daemonsets.apps", "", 200},
+	{"count/jobs.batch", "", 1000},
+	{"count/cronjobs.batch", "", 500},
+	{"count/roles.rbac.authorization.k8s.io", "", 500},
+	{"count/rolebindings.rbac.authorization.k8s.io", "", 500},
+	{"count/networkpolicies.networking.k8s.io", "", 1000},
+	{"count/ingresses.networking.k8s.io", "", 500},
+	{"count/horizontalpodautoscalers.autoscaling", "", 500},
+	{"count/poddisruptionbudgets.policy", "", 500},
+	{"count/leases.coordination.k8s.io", "", 500},
+}
+
+// customResources bounds each custom resource of the Platform's tenantResources, as objectCounts does.
+const customResources = 500
+
+// TenantQuota is the quota that the ledger splits over a tenant's Spaces: spec.quota, completed so that nothing an
+// owner may create is without a bound.
+//
+//   - services.nodeports is 0 always, services.loadbalancers is 0 unless given;
+//   - count/pods is what pods is unless given, so that terminated pods count;
+//   - cpu, memory and ephemeral storage, where no key names them, are bounded by what as many pods get by default;
+//   - every other kind of object that is not named has the bound of a constant.
+//
+// CountSpaces is left out: it bounds the home namespace.
+func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
+	total := make(corev1.ResourceList, len(t.Spec.Quota)+len(objectCounts))
+	maps.Copy(total, t.Spec.Quota.DeepCopy())
+	delete(total, CountSpaces)
+	total[corev1.ResourceServicesNodePorts] = *resource.NewQuantity(0, resource.DecimalSI)
+	complete(total, corev1.ResourceServicesLoadBalancers, "", 0)
+	if pods, given := total[corev1.ResourcePods]; given {
+		complete(total, countPods, "", pods.Value())
+	}
+	for _, c := range objectCounts {
+		complete(total, c.key, c.older, c.total)
+	}
+	boundCompute(total)
+	if p == nil {
+		return total
+	}
+	for _, r := range p.Spec.TenantResources {
+		for _, name := range usable(&r) {
+			complete(total, corev1.ResourceName("count/"+name+"."+r.Group), "", customResources)
+		}
+	}
+	return total
+}
+
+// boundCompute bounds what a container can take of a node. The default limit of one container, times the pods: whoever names
+// nothing gets what the LimitRange gives, for every pod that he may have.
+func boundCompute(total corev1.ResourceList) {
+	pods := total[countPods]
+	for _, c := range compute {
+		requests, limits := keysOf(c.name)
+		if _, named := first(total, append(requests, limits...)...); named {
+			continue
+		}
+		amount := resource.NewQuantity(c.limit, c.format)
+		if c.name == corev1.ResourceCPU {
+			amount = resource.NewMilliQuantity(c.limit, c.format)
+		}
+		amount.Mul(pods.Value())
+		total[limits[0]] = *amount
+	}
+}
+
+// complete sets key unless it, or the older key of the same thing, is there.
+func complete(total corev1.ResourceList, key, older corev1.ResourceName, amount int64) {
+	_, given := total[key]
+	_, givenOlder := total[older]
+	if !given && !givenOlder {
+		total[key] = *resource.NewQuantity(amount, resource.DecimalSI)
+	}
+}
+
+// resourceQuota is the Space's grant. What must always be 0 is 0 even when the grant is wrong.
+func resourceQuota(in *SpaceInput) *corev1.ResourceQuota {
+	hard := in.Quota.DeepCopy()
+	if hard == nil {
+		hard = corev1.ResourceList{}
+	}
+	hard[corev1.ResourceServicesNodePorts] = *resource.NewQuantity(0, resource.DecimalSI)
+	complete(hard, corev1.ResourceServicesLoadBalancers, "", 0)
+	meta := spaceMeta(in, QuotaName)
+	return quotaObject(&meta, hard)
+}

@@ -1,0 +1,77 @@
+package kubeadmission
+
+import (
+	"fmt"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// webhook is one webhook of a configuration. Nobody can say here what it would answer.
+type webhook struct {
+	object    isolation.Object
+	name      string
+	mutates   bool
+	match     admissionv1.MatchResources
+	mayBypass bool
+}
+
+func webhooksOf(s *snapshot.Snapshot) []*webhook {
+	var list []*webhook
+	for _, c := range s.MutatingWebhooks {
+		for i := range c.Webhooks {
+			w := &c.Webhooks[i]
+			list = append(list, newWebhook(isolation.Object{Kind: "MutatingWebhookConfiguration", Name: c.Name}, w.Name, true,
+				w.Rules, w.NamespaceSelector, w.ObjectSelector, w.FailurePolicy))
+		}
+	}
+	for _, c := range s.ValidatingWebhooks {
+		for i := range c.Webhooks {
+			w := &c.Webhooks[i]
+			list = append(list, newWebhook(isolation.Object{Kind: "ValidatingWebhookConfiguration", Name: c.Name}, w.Name, false,
+				w.Rules, w.NamespaceSelector, w.ObjectSelector, w.FailurePolicy))
+		}
+	}
+	return list
+}
+
+func newWebhook(o isolation.Object, name string, mutates bool, rules []admissionv1.RuleWithOperations,
+	namespaces, objects *metav1.LabelSelector, failure *admissionv1.FailurePolicyType,
+) *webhook {
+	w := &webhook{object: o, name: name, mutates: mutates, mayBypass: failure != nil && *failure == admissionv1.Ignore}
+	w.match.NamespaceSelector, w.match.ObjectSelector = namespaces, objects
+	for _, r := range rules {
+		w.match.ResourceRules = append(w.match.ResourceRules, admissionv1.NamedRuleWithOperations{RuleWithOperations: r})
+	}
+	return w
+}
+
+// askWebhooks says which webhooks would have a word, and that it is not known.
+func (e *Evaluator) askWebhooks(r *request, answer *isolation.AdmissionAnswer) {
+	for _, w := range e.webhooks {
+		if excludedFromWebhooks(r) || w.mutates && r.Operation == "DELETE" || len(w.match.ResourceRules) == 0 || !mayMatch(&w.match, &r.target) {
+			continue
+		}
+		if r.Namespace != "" && !r.isNamespace() && !selects(&w.match, labels.Set(r.space.object.Labels)) || !selectsEither(&w.match, r) {
+			continue
+		}
+		answer.Considered = append(answer.Considered, w.object)
+		switch {
+		case w.mayBypass:
+			answer.Unknown = append(answer.Unknown, fmt.Sprintf("webhook %s of %s is asked, and passed over when it does not answer (failurePolicy Ignore)", w.name, w.object))
+		case w.mutates:
+			answer.Unknown = append(answer.Unknown, fmt.Sprintf("webhook %s of %s may change or refuse it: what it answers is not known", w.name, w.object))
+		default:
+			answer.Unknown = append(answer.Unknown, fmt.Sprintf("webhook %s of %s may refuse it: what it answers is not known", w.name, w.object))
+		}
+	}
+}
+
+// excludedFromWebhooks are the configurations of admission itself.
+func excludedFromWebhooks(r *request) bool {
+	return r.Resource.Group == admissionv1.GroupName
+}
