@@ -37,6 +37,7 @@ type contents struct {
 type readItem struct {
 	at     Source
 	object any
+	rest   any
 }
 
 func newContents() *contents {

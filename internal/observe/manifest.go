@@ -93,8 +93,10 @@ func Manifests(paths []string, stdin io.Reader, o ManifestOptions) (*World, erro
 type item struct {
 	kind   string
 	object any
-	put    func(c *contents, object any)
-	at     Source
+	// rest is what the file says of a workload besides its metadata and template, which are all that proofs read of it.
+	rest any
+	put  func(c *contents, object any)
+	at   Source
 }
 
 // manifestResult is what one document declares.
@@ -114,13 +116,13 @@ func (c *contents) add(r *manifestResult) []Fault {
 		it := &r.items[i]
 		ref := refOf(it.kind, it.object)
 		if before, twice := c.read[ref]; twice {
-			if !equality.Semantic.DeepEqual(before.object, it.object) {
+			if !equality.Semantic.DeepEqual(before.object, it.object) || !equality.Semantic.DeepEqual(before.rest, it.rest) {
 				faults = append(faults, Fault{it.at, ref.String(), "already declared, and differently, at " + before.at.String() +
 					": a cluster holds one; give one of them"})
 			}
 			continue
 		}
-		c.read[ref] = readItem{it.at, it.object}
+		c.read[ref] = readItem{it.at, it.object, it.rest}
 		it.put(c, it.object)
 	}
 	faults = append(faults, c.addOwn(&r.own)...)

@@ -156,7 +156,12 @@ func (d *documentReader) take(node *yaml.Node, k *kind, kindName string, value m
 	case object.GetNamespace() == "":
 		object.SetNamespace(metav1.NamespaceDefault)
 	}
-	d.items = append(d.items, item{kind: kindName, object: object, put: k.put, at: d.source(node)})
+	read := item{kind: kindName, object: object, put: k.put, at: d.source(node)}
+	if _, isWorkload := object.(*workload); isWorkload {
+		delete(value, "metadata")
+		read.rest = value
+	}
+	d.items = append(d.items, read)
 }
 
 // miss notes that an object of a kind is not understood, so that nobody takes what was read for all.

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,49 @@ func TestMalformedManifestsAreFaults(t *testing.T) {
 		_, err := Manifests([]string{"-"}, strings.NewReader(content), ManifestOptions{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", content, err, want)
+		}
+	}
+}
+
+// workloadsOfEveryKind are manifests of one workload each, by its kind.
+func workloadsOfEveryKind() map[string]string {
+	const template = "template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: registry.example/web:1, resources: {requests: {cpu: 1}}}]}}"
+	of := func(version, kind, spec string) string {
+		return "apiVersion: " + version + "\nkind: " + kind + "\nmetadata: {name: web, namespace: shop}\nspec: {" + spec + "}\n"
+	}
+	return map[string]string{
+		"Pod":                   of("v1", "Pod", "containers: [{name: c, image: registry.example/web:1, resources: {requests: {cpu: 1}}}], priority: 1"),
+		"Deployment":            of("apps/v1", "Deployment", "replicas: 1, "+template),
+		"StatefulSet":           of("apps/v1", "StatefulSet", "replicas: 1, "+template),
+		"DaemonSet":             of("apps/v1", "DaemonSet", "minReadySeconds: 1, "+template),
+		"ReplicaSet":            of("apps/v1", "ReplicaSet", "replicas: 1, "+template),
+		"ReplicationController": of("v1", "ReplicationController", "replicas: 1, "+template),
+		"Job":                   of("batch/v1", "Job", "parallelism: 1, "+template),
+		"CronJob":               of("batch/v1", "CronJob", "startingDeadlineSeconds: 1, jobTemplate: {spec: {"+template+"}}"),
+	}
+}
+
+// Promise: a workload that is declared twice in the same way is one workload; one that is declared twice in different ways
+// is refused, with both places.
+func TestWorkloadsThatAreDeclaredTwice(t *testing.T) {
+	for kind, content := range workloadsOfEveryKind() {
+		for _, same := range []string{content, strings.Replace(content, "cpu: 1", `cpu: "1000m"`, 1)} {
+			if pods := readManifests(t, content+"---\n"+same).Snapshot.Pods; len(pods) != 1 {
+				t.Errorf("%s: two equal copies make %d pods", kind, len(pods))
+			}
+		}
+		const want = "<stdin>:6:1: %s shop/web: already declared, and differently, at <stdin>:1:1: a cluster holds one; give one of them"
+		for _, differs := range []string{
+			strings.Replace(content, "web:1", "web:2", 1), strings.Replace(content, ": 1, ", ": 2, ", 1),
+			strings.Replace(content, "priority: 1", "priority: 2", 1), strings.Replace(content, "metadata: {", "metadata: {labels: {a: b}, ", 1),
+		} {
+			if differs == content {
+				continue
+			}
+			_, err := Manifests([]string{"-"}, strings.NewReader(content+"---\n"+differs), ManifestOptions{})
+			if err == nil || err.Error() != fmt.Sprintf(want, kind) {
+				t.Errorf("%s: %v, want the fault of two copies that differ:\n%s", kind, err, differs)
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -16,11 +17,11 @@ import (
 type workload struct {
 	metav1.ObjectMeta
 
-	kind     string
-	template corev1.PodTemplateSpec
+	Kind     string
+	Template corev1.PodTemplateSpec
 }
 
-func (w *workload) ref() Ref { return Ref{w.kind, w.Namespace, w.Name} }
+func (w *workload) ref() Ref { return Ref{w.Kind, w.Namespace, w.Name} }
 
 // addWorkloadKinds adds what is, or stands for, pods. Of a workload, only its template is read.
 func addWorkloadKinds(add func(group, name string, k kind)) {
@@ -63,20 +64,18 @@ func decodePod(value map[string]any) (metav1.Object, error) {
 
 var errNoTemplate = errors.New("it has no template for its pods")
 
+// decodeWorkload moves the template out of value.
 func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Object, error) {
-	w := &workload{kind: kind}
+	w := &workload{Kind: kind}
 	if err := strictPart(value["metadata"], &w.ObjectMeta); err != nil && !isUnknownFields(err) {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
-	part := any(value)
-	for _, name := range path {
-		fields, _ := part.(map[string]any)
-		part = fields[name]
-	}
-	if part == nil {
+	template, found, err := unstructured.NestedFieldNoCopy(value, path...)
+	if err != nil || !found || template == nil {
 		return nil, errNoTemplate
 	}
-	err := strictPart(part, &w.template)
+	unstructured.RemoveNestedField(value, path...)
+	err = strictPart(template, &w.Template)
 	var unknown *unknownFieldsError
 	if errors.As(err, &unknown) {
 		for i, field := range unknown.paths {
@@ -85,7 +84,7 @@ func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Ob
 	} else if err != nil {
 		return nil, err
 	}
-	completePodSpec(&w.template.Spec)
+	completePodSpec(&w.Template.Spec)
 	return w, err
 }
 
@@ -123,14 +122,14 @@ func (c *contents) standIns() {
 		if has[w.ref()] || present[owner] {
 			continue
 		}
-		top := snapshot.Owner{Kind: w.kind, Name: w.Name}
+		top := snapshot.Owner{Kind: w.Kind, Name: w.Name}
 		if owner != (Ref{}) {
 			top = snapshot.Owner{Kind: owner.Kind, Name: owner.Name}
 		}
-		pod := snapshot.PodOfTemplate(w.Namespace, top, &w.template)
+		pod := snapshot.PodOfTemplate(w.Namespace, top, &w.Template)
 		pod.Name = w.Name
 		if names[w.Namespace+"/"+pod.Name] { // a Deployment and a Job may have the same name; pods may not
-			pod.Name += "." + strings.ToLower(w.kind)
+			pod.Name += "." + strings.ToLower(w.Kind)
 		}
 		pod.Idle = !c.Offline
 		names[w.Namespace+"/"+pod.Name] = true
