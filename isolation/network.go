@@ -52,11 +52,9 @@ type NetworkReach struct {
 	tiers               *tiers
 	labels              *labelIndex
 	selected            map[string]*spaceSet // by namespaceSelector
-	blocks              map[string]*blockSpaces
+	blocks              map[string]*spaceSet // by ipBlock: the namespaces that may have pods in it
 	cuts                cuts
 	groupsIn, groupsOut map[groupKey]*group
-	// interned counts what a rebuild found, so that churn cannot let the tables above grow without bound.
-	interned int
 
 	// sure holds the pairs of tenants that certainly have a connection, maybe those too whose pods' addresses or nodes
 	// would have to be known.
@@ -66,12 +64,6 @@ type NetworkReach struct {
 type tenant struct {
 	name   string
 	spaces []int32 // sorted
-}
-
-// blockSpaces is an ipBlock with the namespaces that may have pods in it.
-type blockSpaces struct {
-	block  *ipBlock
-	spaces *spaceSet
 }
 
 // Reach computes the network reach of a snapshot with as many workers; 0 means one for each processor. The result is
@@ -84,20 +76,9 @@ func Reach(s *snapshot.Snapshot, workers int) *NetworkReach {
 }
 
 func reach(s *snapshot.Snapshot, workers, narrow int) *NetworkReach {
-	r := &NetworkReach{workers: workers, narrow: narrow, open: unrestricted()}
-	r.rebuild(s)
-	return r
-}
-
-// Snapshot that the reach is of.
-func (r *NetworkReach) Snapshot() *snapshot.Snapshot { return r.snapshot }
-
-func (r *NetworkReach) rebuild(s *snapshot.Snapshot) {
-	r.snapshot = s
+	r := &NetworkReach{snapshot: s, workers: workers, narrow: narrow, open: unrestricted(), labels: labelIndexOf(s.Namespaces, narrow),
+		selected: map[string]*spaceSet{}, blocks: map[string]*spaceSet{}, groupsIn: map[groupKey]*group{}, groupsOut: map[groupKey]*group{}}
 	r.indexSpaces()
-	r.labels = labelIndexOf(s.Namespaces, r.narrow)
-	r.selected, r.blocks = map[string]*spaceSet{}, map[string]*blockSpaces{}
-	r.groupsIn, r.groupsOut = map[groupKey]*group{}, map[groupKey]*group{}
 	r.tiers = r.tiersOf(s)
 	pods, policies := podsBySpace(r, s), policiesBySpace(r, s)
 	r.parallel(len(r.spaces), func(i int) { r.spaces[i].compile(policies[i]) })
@@ -112,17 +93,9 @@ func (r *NetworkReach) rebuild(s *snapshot.Snapshot) {
 	for _, sp := range r.spaces {
 		r.join(sp)
 	}
-	r.interned = r.internedNow()
 	r.sure, r.maybe = newMatrix(len(r.tenants)), newMatrix(len(r.tenants))
-	r.fill(scope{from: -1, to: -1})
-}
-
-func (r *NetworkReach) internedNow() int {
-	n := len(r.selected) + len(r.blocks) + len(r.groupsIn) + len(r.groupsOut) + len(r.cuts)
-	if r.tiers != nil {
-		n += len(r.tiers.signatures) + len(r.tiers.admissions)
-	}
-	return n
+	r.fill()
+	return r
 }
 
 func (r *NetworkReach) indexSpaces() {

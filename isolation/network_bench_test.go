@@ -140,57 +140,6 @@ func BenchmarkNetworkConnections(b *testing.B) {
 	}
 }
 
-// BenchmarkNetworkUpdate brings the reach of 100,000 pods up to date after one change: 100 ms is required, 20 ms the aim.
-func BenchmarkNetworkUpdate(b *testing.B) { benchmarkUpdate(b, 0) }
-
-// BenchmarkNetworkUpdateWithAdminPolicies is the same with 100 ClusterNetworkPolicies before the NetworkPolicies.
-func BenchmarkNetworkUpdateWithAdminPolicies(b *testing.B) { benchmarkUpdate(b, 100) }
-
-func benchmarkUpdate(b *testing.B, adminPolicies int) {
-	b.Helper()
-	s := cluster(b, 100_000, adminPolicies)
-	pod := *s.Pods[len(s.Pods)/2]
-	pod.Labels = snapshot.LabelsOf(map[string]string{"app": "other"})
-	allowAll := *s.NetworkPolicies[len(s.NetworkPolicies)/2]
-	allowAll.Spec = networkingv1.NetworkPolicySpec{Ingress: []networkingv1.NetworkPolicyIngressRule{{}}, Egress: []networkingv1.NetworkPolicyEgressRule{{}}}
-	block := allowAll
-	block.Spec = networkingv1.NetworkPolicySpec{Egress: []networkingv1.NetworkPolicyEgressRule{{To: []networkingv1.NetworkPolicyPeer{
-		{IPBlock: &networkingv1.IPBlock{CIDR: "10.0.0.0/9", Except: []string{"10.0.8.0/21"}}}}}}}
-	dns := *s.Pods[0]
-	for _, change := range []struct {
-		name     string
-		do, undo snapshot.Change
-	}{
-		{"pod", snapshot.SetPod(&pod), snapshot.SetPod(s.Pods[len(s.Pods)/2])},
-		{"system-pod", snapshot.SetPod(&dns), snapshot.SetPod(s.Pods[0])},
-		{"policy", snapshot.SetNetworkPolicy(&allowAll), snapshot.SetNetworkPolicy(s.NetworkPolicies[len(s.NetworkPolicies)/2])},
-		{"new-ip-block", snapshot.SetNetworkPolicy(&block), snapshot.SetNetworkPolicy(s.NetworkPolicies[len(s.NetworkPolicies)/2])},
-	} {
-		b.Run(change.name, func(b *testing.B) {
-			r := isolation.Reach(s, 0)
-			now, changed := s, false
-			before := cpuTime(b)
-			for b.Loop() {
-				step := change.do
-				if changed {
-					step = change.undo
-				}
-				changed = !changed
-				now = now.With("next", now.Time, step)
-				r.Update(now)
-				pairs, err := r.TenantPairs(nil)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if pairs.Count()[isolation.Exceeding] == 0 {
-					b.Fatal("nothing exceeds")
-				}
-			}
-			reportCPU(b, before)
-		})
-	}
-}
-
 // BenchmarkNetworkReachWithAWideRuleEach gives every tenant a wide rule of its own, the hardest case for grouping: all
 // but me may connect. At 10,000 pods; the answer itself has as many parts as there are pairs.
 func BenchmarkNetworkReachWithAWideRuleEach(b *testing.B) {

@@ -1,7 +1,6 @@
 package isolation
 
 import (
-	"slices"
 	"sync/atomic"
 )
 
@@ -44,55 +43,31 @@ func (m *matrix) markAll(from int, to bitset) {
 	}
 }
 
-// clear forgets what is known about a tenant as source and as destination.
-func (m *matrix) clear(tenant int) {
-	clear(m.rows[tenant])
-	for _, row := range m.rows {
-		row.unset(tenant)
-	}
-}
-
-// scope is what part of the matrix to fill: the row of one source, the column of one destination, or with -1 all.
-type scope struct {
-	from, to int
-}
-
-func (s scope) source(tenant int) bool {
-	return tenant >= 0 && (s.from < 0 || s.from == tenant)
-}
-
-func (s scope) destination(tenant int) bool {
-	return tenant >= 0 && (s.to < 0 || s.to == tenant)
-}
-
-// fill marks every connection within the scope. Each connection satisfies an allowance of its source and one of its
+// fill marks every connection. Each connection satisfies an allowance of its source and one of its
 // destination. If the source's is narrow, it is found from the source; if only the destination's is, from there; if
 // both are wide, from their groups. So no two namespaces are ever compared that no policy brings together.
-func (r *NetworkReach) fill(sc scope) {
+func (r *NetworkReach) fill() {
 	r.parallel(len(r.spaces), func(i int) {
-		s := r.spaces[i]
-		if sc.source(s.tenant) {
-			r.narrowFrom(s, sc)
-		}
-		if sc.destination(s.tenant) {
-			r.narrowInto(s, sc)
+		if s := r.spaces[i]; s.tenant >= 0 {
+			r.narrowFrom(s)
+			r.narrowInto(s)
 		}
 	})
-	ins, outs := r.inScope(r.groupsIn, sc.to), r.inScope(r.groupsOut, sc.from)
+	ins, outs := ofTenants(r.groupsIn), ofTenants(r.groupsOut)
 	r.parallel(len(outs), func(i int) {
 		for _, in := range ins {
 			r.wideToWide(outs[i], in)
 		}
 	})
-	r.sameNode(sc)
+	r.sameNode()
 }
 
 // narrowFrom marks what the namespace's narrow egress allowances open.
-func (r *NetworkReach) narrowFrom(from *space, sc scope) {
+func (r *NetworkReach) narrowFrom(from *space) {
 	for _, out := range from.narrowOut {
 		for _, id := range out.allowance.peer.spaces.list {
 			to := r.spaces[id]
-			if !sc.destination(to.tenant) || to.tenant == from.tenant || r.sure.has(from.tenant, to.tenant) {
+			if to.tenant < 0 || to.tenant == from.tenant || r.sure.has(from.tenant, to.tenant) {
 				continue
 			}
 			for _, c := range to.classes {
@@ -105,11 +80,11 @@ func (r *NetworkReach) narrowFrom(from *space, sc scope) {
 }
 
 // narrowInto marks what the namespace's narrow ingress allowances open to sources with wide egress.
-func (r *NetworkReach) narrowInto(to *space, sc scope) {
+func (r *NetworkReach) narrowInto(to *space) {
 	for _, in := range to.narrowIn {
 		for _, id := range in.allowance.peer.spaces.list {
 			from := r.spaces[id]
-			if !sc.source(from.tenant) || to.tenant == from.tenant || r.sure.has(from.tenant, to.tenant) {
+			if from.tenant < 0 || to.tenant == from.tenant || r.sure.has(from.tenant, to.tenant) {
 				continue
 			}
 			for _, out := range from.wideOut {
@@ -140,29 +115,15 @@ func (r *NetworkReach) try(from, to *space, out, in carried) {
 	}
 }
 
-// part is a group, or what of it lies in scope.
-type part struct {
-	group  *group
-	spaces []int32
-}
-
-func (r *NetworkReach) inScope(groups map[groupKey]*group, tenant int) []part {
-	parts := make([]part, 0, len(groups))
+// ofTenants returns the groups in which tenants have namespaces.
+func ofTenants(groups map[groupKey]*group) []*group {
+	list := make([]*group, 0, len(groups))
 	for _, g := range groups {
-		p := part{group: g, spaces: g.spaces}
-		if tenant >= 0 {
-			p.spaces = nil
-			for _, id := range r.tenants[tenant].spaces {
-				if _, found := slices.BinarySearch(g.spaces, id); found {
-					p.spaces = append(p.spaces, id)
-				}
-			}
-		}
-		if len(p.spaces) > 0 {
-			parts = append(parts, p)
+		if len(g.spaces) > 0 {
+			list = append(list, g)
 		}
 	}
-	return parts
+	return list
 }
 
 // familySets is the number of sets of IP families.
@@ -170,9 +131,9 @@ const familySets = int(ipv4|ipv6) + 1
 
 // wideToWide marks what a wide egress and a wide ingress allowance open together: all sources that the ingress holds,
 // to all destinations that the egress holds.
-func (r *NetworkReach) wideToWide(out, in part) {
-	a, b := out.group.allowance, in.group.allowance
-	x := crossing{out: out, in: in, passage: r.tiers.passage(out.group.key.signature, in.group.key.signature)}
+func (r *NetworkReach) wideToWide(out, in *group) {
+	a, b := out.allowance, in.allowance
+	x := crossing{out: out, in: in, passage: r.tiers.passage(out.key.signature, in.key.signature)}
 	r.cross(&x, &r.sure, &r.maybe)
 	if x.passage != nil || a.peer.kind == addressesIn || b.peer.kind == addressesIn { // nothing else hangs on what is not known
 		x.loose = true
@@ -182,7 +143,7 @@ func (r *NetworkReach) wideToWide(out, in part) {
 
 // crossing is of two groups, with what the tiers make of it; loose also counts what hangs on what is not known.
 type crossing struct {
-	out, in part
+	out, in *group
 	passage *passage
 	loose   bool
 }
@@ -211,7 +172,7 @@ func (r *NetworkReach) sources(list []member, x *crossing) []member {
 		s := r.spaces[id]
 		for _, c := range s.wideOut {
 			m := member{s.tenant, c.class.families}
-			if n := len(list); c.group == x.out.group && (n == 0 || list[n-1] != m) && x.in.group.allowance.peer.holds(s, c.class, x.loose) {
+			if n := len(list); c.group == x.out && (n == 0 || list[n-1] != m) && x.in.allowance.peer.holds(s, c.class, x.loose) {
 				list = append(list, m)
 			}
 		}
@@ -221,9 +182,9 @@ func (r *NetworkReach) sources(list []member, x *crossing) []member {
 
 // reaches says whether the egress group reaches a class by an allowance of the ingress group.
 func (x *crossing) reaches(s *space, c carried) bool {
-	a := x.out.group.allowance
+	a := x.out.allowance
 	switch {
-	case c.group != x.in.group || !a.peer.holds(s, c.class, x.loose):
+	case c.group != x.in || !a.peer.holds(s, c.class, x.loose):
 		return false
 	case x.passage != nil:
 		return !x.passage.ports(a, c.allowance, c.class.ports, x.loose).Empty()
@@ -281,7 +242,7 @@ func (r *NetworkReach) crossMany(sources []member, x *crossing, matrices []*matr
 
 // together says whether one packet between pods of such families can satisfy both groups' peers.
 func (x *crossing) together(from, to families) bool {
-	return x.passage != nil || together(&x.out.group.allowance.peer, &x.in.group.allowance.peer, from, to)
+	return x.passage != nil || together(&x.out.allowance.peer, &x.in.allowance.peer, from, to)
 }
 
 // marked says whether there is no more to find out about two tenants.

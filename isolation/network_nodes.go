@@ -11,7 +11,7 @@ import (
 // it may be any.
 
 // sameNode marks tenants whose host-network pods share a node with another's pods, both ways.
-func (r *NetworkReach) sameNode(sc scope) {
+func (r *NetworkReach) sameNode() {
 	var hosts []*space
 	on := map[string]bitset{} // tenants with pods, by node that matters
 	for _, s := range r.spaces {
@@ -42,26 +42,21 @@ func (r *NetworkReach) sameNode(sc scope) {
 	for _, host := range hosts {
 		for _, node := range host.hostNodes {
 			if node == "" {
-				link(&r.maybe, host.tenant, anywhere, sc)
+				link(&r.maybe, host.tenant, anywhere)
 				continue
 			}
-			link(&r.sure, host.tenant, on[node], sc)
-			link(&r.maybe, host.tenant, on[node], sc)
-			link(&r.maybe, host.tenant, unknown, sc)
+			link(&r.sure, host.tenant, on[node])
+			link(&r.maybe, host.tenant, on[node])
+			link(&r.maybe, host.tenant, unknown)
 		}
 	}
 }
 
 // link marks connections between a tenant and others, both ways.
-func link(m *matrix, tenant int, others bitset, sc scope) {
+func link(m *matrix, tenant int, others bitset) {
 	others.each(func(other int) {
-		if other == tenant {
-			return
-		}
-		if sc.source(tenant) && sc.destination(other) {
+		if other != tenant {
 			m.mark(tenant, other)
-		}
-		if sc.source(other) && sc.destination(tenant) {
 			m.mark(other, tenant)
 		}
 	})

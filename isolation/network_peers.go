@@ -36,19 +36,13 @@ func (r *NetworkReach) resolve(spaces []*space) {
 					if index == nil {
 						index = cellIndexOf(r.spaces)
 					}
-					r.blocks[key] = &blockSpaces{a.peer.block, spaceSetOf(index.find(a.peer.block), r.narrow)}
+					r.blocks[key] = spaceSetOf(index.find(a.peer.block), r.narrow)
 				}
-				a.peer.spaces = r.blocks[key].spaces
+				a.peer.spaces = r.blocks[key]
 			case everyone, podsHere, admitted: // mean no set, or have it
 			}
 		})
 	}
-}
-
-// mayHold says whether the namespace has pods in a block, or pods whose address is not known.
-func (s *space) mayHold(b *ipBlock) bool {
-	p := peer{kind: addressesIn, block: b}
-	return slices.ContainsFunc(s.classes, func(c *class) bool { return p.holds(s, c, true) })
 }
 
 // cellIndex finds namespaces by the cells that their pods' addresses lie in.
@@ -133,27 +127,12 @@ func (r *NetworkReach) join(s *space) {
 			}
 			wide[i].group = g
 			if s.tenant >= 0 {
-				g.spaces = put(g.spaces, int32(s.id), true)
+				g.spaces = put(g.spaces, int32(s.id))
 			}
 		}
 	}
 	enter(r.groupsIn, s.wideIn)
 	enter(r.groupsOut, s.wideOut)
-}
-
-// leave takes it out again.
-func (r *NetworkReach) leave(s *space) {
-	exit := func(groups map[groupKey]*group, wide []carried) {
-		for i := range wide {
-			g := wide[i].group
-			// Namespaces of no tenant hold on to a group that is long gone, and must not take its successor away.
-			if g.spaces = put(g.spaces, int32(s.id), false); len(g.spaces) == 0 && groups[g.key] == g {
-				delete(groups, g.key)
-			}
-		}
-	}
-	exit(r.groupsIn, s.wideIn)
-	exit(r.groupsOut, s.wideOut)
 }
 
 // key is the same for two wide allowances exactly when they allow the same.

@@ -287,54 +287,6 @@ func dumbDeclared(s *snapshot.Snapshot, flows []snapshot.Flow, p packet) bool {
 	})
 }
 
-// TestUpdateEqualsANewReach changes worlds step by step and compares everything that can be asked.
-func TestUpdateEqualsANewReach(t *testing.T) {
-	for i := range worldsForLists() {
-		w := newWorld(uint64(i))
-		s := w.snapshot(t)
-		r := reach(s, 1, i%3)
-		for step := range 12 {
-			s = s.With(fmt.Sprint(step), s.Time, w.change(s))
-			r.Update(s)
-			if got, want := everything(t, r), everything(t, Reach(s, 1)); got != want {
-				t.Fatalf("world %d, step %d: updated:\n%s\nnew:\n%s\n%s", i, step, got, want, describe(s))
-			}
-		}
-	}
-}
-
-func (w world) change(s *snapshot.Snapshot) snapshot.Change {
-	n := w.IntN(12)
-	if n > 9 && !w.tiers {
-		n = 0
-	}
-	switch n {
-	case 10:
-		return pick(w, snapshot.SetAdminNetworkPolicy(w.admin(w.IntN(3))), snapshot.SetBaselineAdminNetworkPolicy(w.baseline()),
-			snapshot.SetClusterNetworkPolicy(w.cluster(w.IntN(3))))
-	case 11:
-		return pick(w, snapshot.DeleteAdminNetworkPolicy("anp0"), snapshot.DeleteBaselineAdminNetworkPolicy("default"), snapshot.DeleteClusterNetworkPolicy("cnp1"))
-	case 0, 1, 2:
-		return snapshot.SetPod(w.pod(w.IntN(12)))
-	case 3:
-		if len(s.Pods) > 3 {
-			p := pick(w, s.Pods...)
-			return snapshot.DeletePod(p.Namespace, p.Name)
-		}
-		return snapshot.SetPod(w.pod(w.IntN(12)))
-	case 4:
-		return snapshot.SetNamespace(&snapshot.Namespace{Name: w.namespaceName(), Labels: snapshot.LabelsOf(w.labels())})
-	case 5, 6:
-		if len(s.NetworkPolicies) > 0 {
-			p := pick(w, s.NetworkPolicies...)
-			return snapshot.DeleteNetworkPolicy(p.Namespace, p.Name)
-		}
-		fallthrough
-	default:
-		return snapshot.SetNetworkPolicy(w.policy(w.IntN(6)))
-	}
-}
-
 func everything(t *testing.T, r *NetworkReach) string {
 	t.Helper()
 	var b strings.Builder
@@ -369,16 +321,12 @@ func TestWorkersMakeNoDifference(t *testing.T) {
 
 func FuzzEveryPacketIsJudgedAsTheAPIDocumentationSays(f *testing.F) {
 	for seed := range uint64(8) {
-		f.Add(seed, seed*31)
+		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, seed, changes uint64) {
+	f.Fuzz(func(t *testing.T, seed uint64) {
 		w := newWorld(seed)
 		s := w.snapshot(t)
 		r := Reach(s, 1)
-		for range changes % 4 {
-			s = s.With("next", s.Time, w.change(s))
-			r.Update(s)
-		}
 		for range 50 {
 			p := w.packet(s)
 			for _, loose := range []bool{false, true} {

@@ -16,7 +16,6 @@ func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
 
 func (b bitset) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 func (b bitset) set(i int)      { b[i/64] |= 1 << (i % 64) }
-func (b bitset) unset(i int)    { b[i/64] &^= 1 << (i % 64) }
 
 func (b bitset) count() int {
 	n := 0
@@ -63,29 +62,13 @@ func (s *spaceSet) has(id int) bool {
 	return slices.Contains(s.list, int32(id))
 }
 
-// put makes id a member or not. A set stays narrow or wide, as those who use it have sorted it by that.
-func (s *spaceSet) put(id int, member bool) {
-	if s.bits != nil {
-		if member {
-			s.bits.set(id)
-		} else {
-			s.bits.unset(id)
-		}
-		return
-	}
-	s.list = put(s.list, int32(id), member)
-}
-
-// put makes id a member, or not, of a sorted list.
-func put(list []int32, id int32, member bool) []int32 {
+// put makes id a member of a sorted list.
+func put(list []int32, id int32) []int32 {
 	i, found := slices.BinarySearch(list, id)
-	switch {
-	case member && !found:
-		return slices.Insert(list, i, id)
-	case !member && found:
-		return slices.Delete(list, i, i+1)
+	if found {
+		return list
 	}
-	return list
+	return slices.Insert(list, i, id)
 }
 
 // labelIndex finds namespaces by label.

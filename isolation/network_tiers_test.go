@@ -5,9 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -126,16 +123,5 @@ func TestTheWitnessNamesTheAdminPolicyThatOverrules(t *testing.T) {
 	pair := pairOf(t, build(t, twoPods, anp("hole", 1, allowFromA)+strings.Split(closed, "---")[1]), "a", "b")
 	if pair.Witness == nil || len(pair.Witness.Ingress) != 1 || pair.Witness.Ingress[0].Name != "hole" || pair.Witness.Ingress[0].Kind != "AdminNetworkPolicy" {
 		t.Errorf("witness %+v", pair.Witness)
-	}
-}
-
-func TestAChangedNodeIsNoticedWherePoliciesNameNodes(t *testing.T) {
-	s := build(t, []string{"a/x ip=10.0.0.1", "b/y ip=10.0.0.2"}, anp("p", 1, "egress: [{action: Deny, to: [{nodes: {}}]}]"))
-	r := Reach(s, 1)
-	next := *s
-	next.Nodes = []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Address: "10.0.0.2"}}}}}
-	r.Update(&next)
-	if got, want := everything(t, r), everything(t, Reach(&next, 1)); got != want || strings.Contains(got, "a/x[Pod] => b/y[Pod]") {
-		t.Errorf("updated:\n%s\nnew:\n%s", got, want)
 	}
 }

@@ -171,18 +171,7 @@ func table(points map[string][]point) string {
 		fmt.Fprintf(&b, "| %.0f | %.0f | %.0f | %.0f | %s | %s | %.0f MB |\n", p.pods, p.metrics["namespaces"], p.metrics["policies"],
 			p.metrics["tenants"], milliseconds(p.cpu), admin, math.Ceil(p.metrics["MB-live"]))
 	}
-	b.WriteString("\n| after one change, at 100,000 pods | processor | with 100 admin policies |\n|---|---:|---:|\n")
-	for _, change := range []struct{ name, text string }{{"pod", "a tenant's pod"}, {"system-pod", "a pod of the system"}, {"policy", "a policy"}, {"new-ip-block", "a policy with a range that nobody named before"}} {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", change.text, of(points["NetworkUpdate/"+change.name]), of(points["NetworkUpdateWithAdminPolicies/"+change.name]))
-	}
 	return b.String() + "\n"
-}
-
-func of(list []point) string {
-	if len(list) == 0 {
-		return "-"
-	}
-	return milliseconds(list[0].cpu)
 }
 
 func milliseconds(ms float64) string {
