@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
@@ -27,6 +29,8 @@ type Applier struct {
 	live    client.Reader
 	memory  *memory
 	metrics *Metrics
+	// visiting is true where the API server records the caller on what it changes.
+	visiting bool
 }
 
 // New makes an Applier. The client's reads may come from a cache; live must not.
@@ -34,7 +38,25 @@ func New(c client.Client, live client.Reader, clk clock.PassiveClock, m *Metrics
 	return &Applier{client: c, live: live, memory: newMemory(clk), metrics: m}
 }
 
-// Ensure makes the live object equal to the rendered one and says what that took. The object must be complete, with
+// NewVisiting makes an Applier for a caller that has another identity than Bulkhead's, such as the person who installs it.
+// The API server records this caller on the managed objects that it changes, which the Applier takes for no difference.
+// The client must not read from a cache.
+func NewVisiting(c client.Client) *Applier {
+	a := New(c, c, clock.RealClock{}, NewMetrics())
+	a.visiting = true
+	return a
+}
+
+// compare finds the differences of the live object that this Applier must put right.
+func (a *Applier) compare(want, have client.Object) difference {
+	d := compare(want, have)
+	if a.visiting {
+		d.fields = d.unnoted()
+	}
+	return d
+}
+
+// Ensure makes the live object equal to the rendered one and returns what that took. The object must be complete, with
 // everything that the API server would default written out, and carry its TypeMeta and Bulkhead's labels.
 //
 // Errors: *ForeignError for a namespace that is not Bulkhead's; *TerminatingError while the old object goes;
@@ -67,7 +89,7 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 	if have.GetDeletionTimestamp() != nil {
 		return a.change(want, Unchanged), terminating(want, have)
 	}
-	d := compare(want, have)
+	d := a.compare(want, have)
 	if d.none() {
 		return a.change(want, Unchanged), nil
 	}
@@ -75,7 +97,10 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 		return a.change(want, Unchanged), err
 	}
 	change := a.change(want, Updated)
-	change.Fields, change.By, change.Version = d.told(), LastForeignWriter(have), have.GetResourceVersion()
+	change.Fields, change.By, change.Version = d.unnoted(), LastForeignWriter(have), have.GetResourceVersion()
+	if len(change.Fields) == 0 {
+		change.Fields = d.fields
+	}
 	change.Noted = change.By != "" && change.By == have.GetAnnotations()[v1alpha1.AnnotationChangedBy]
 	if a.memory.same(want) || change.Noted {
 		change.Action = Repaired
@@ -83,26 +108,56 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 	return change, a.repair(ctx, want, have, &d)
 }
 
+// EnsurePartly makes the live object equal to the rendered one in every field that the rendering sets, and leaves the other
+// fields as they are: it is for objects that others may default and extend. It writes nothing that is right already. A rendering that was never applied is applied even where nothing differs, so that Bulkhead owns its fields.
+func (a *Applier) EnsurePartly(ctx context.Context, want client.Object) (Change, error) {
+	change := a.change(want, Created)
+	have, err := Get(ctx, a.live, want)
+	if err != nil {
+		return change, err
+	}
+	if have != nil {
+		change.Action, change.Fields, change.Version = Updated, PartialDifferences(want, have), have.GetResourceVersion()
+	}
+	if have != nil && len(change.Fields) == 0 && isApplied(have) {
+		change.Action = Unchanged
+		return change, nil
+	}
+	written, err := a.apply(ctx, want)
+	if err == nil && written.GetResourceVersion() == change.Version {
+		change.Action = Unchanged
+	}
+	return change, err
+}
+
+// isApplied reports whether an earlier installation, or the controller, has applied the object.
+func isApplied(have client.Object) bool {
+	return slices.ContainsFunc(have.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == v1alpha1.ManagedBy && entry.Operation == metav1.ManagedFieldsOperationApply
+	})
+}
+
 // read gets the live object, nil when there is none. The cache answers, unless what it says would lead to a write and
 // it may be wrong: this process wrote the object a moment ago, so that the cache may not have seen it yet; or the
 // object was in place and is not in the cache, which is also so when only the label is gone by which the cache selects.
 func (a *Applier) read(ctx context.Context, want client.Object) (client.Object, error) {
-	have, err := get(ctx, a.client, want)
-	if err != nil || have != nil && compareNone(want, have) {
+	have, err := Get(ctx, a.client, want)
+	if err != nil || have != nil && a.isRight(want, have) {
 		return have, err
 	}
 	if have == nil && a.memory.same(want) || a.memory.fresh(want) {
-		return get(ctx, a.live, want)
+		return Get(ctx, a.live, want)
 	}
 	return have, nil
 }
 
-func compareNone(want, have client.Object) bool {
-	d := compare(want, have)
+func (a *Applier) isRight(want, have client.Object) bool {
+	d := a.compare(want, have)
 	return d.none()
 }
 
-func get(ctx context.Context, from client.Reader, want client.Object) (client.Object, error) {
+// Get reads the live object of a rendered one, nil when there is none.
+func Get(ctx context.Context, from client.Reader, want client.Object) (client.Object, error) {
 	have := empty(want)
 	err := from.Get(ctx, client.ObjectKeyFromObject(want), have)
 	if apierrors.IsNotFound(err) {
@@ -134,9 +189,9 @@ func (a *Applier) create(ctx context.Context, want client.Object) (Change, error
 		if err != nil {
 			return change, failed("create", change.Kind, want, err)
 		}
-		return change, asRendered(want, made)
+		return change, a.asRendered(want, made)
 	}
-	have, err := get(ctx, a.live, want)
+	have, err := Get(ctx, a.live, want)
 	switch {
 	case err != nil:
 		return change, err
@@ -148,7 +203,7 @@ func (a *Applier) create(ctx context.Context, want client.Object) (Change, error
 	if err := a.owned(want, have); err != nil {
 		return change, err
 	}
-	d := compare(want, have)
+	d := a.compare(want, have)
 	change.Action, change.Fields = Updated, d.fields
 	if d.none() {
 		change.Action = Unchanged
@@ -194,28 +249,37 @@ func (a *Applier) repair(ctx context.Context, want, have client.Object, d *diffe
 // write applies the object with Bulkhead as owner of every rendered field, and updates it in full when something of
 // another manager's is left in it.
 func (a *Applier) write(ctx context.Context, want client.Object) error {
+	have, err := a.apply(ctx, want)
+	if err != nil {
+		return err
+	}
+	if have.GetDeletionTimestamp() != nil {
+		return terminating(want, have)
+	}
+	if a.isRight(want, have) {
+		return nil
+	}
+	return a.update(ctx, want, have)
+}
+
+// apply writes the rendered fields with Bulkhead as their owner, and returns what the API server made of the object.
+func (a *Applier) apply(ctx context.Context, want client.Object) (client.Object, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
 	if err != nil {
-		return failed("render", kindOf(want), want, err)
+		return nil, failed("render", kindOf(want), want, err)
 	}
 	delete(content, "status")
 	body := &unstructured.Unstructured{Object: content}
 	unstructured.RemoveNestedField(content, "metadata", "creationTimestamp")
 	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(body), client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership)
 	if err != nil {
-		return failed("apply", kindOf(want), want, err)
+		return nil, failed("apply", kindOf(want), want, err)
 	}
 	have := empty(want)
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(body.Object, have); err != nil {
-		return failed("read the answer for", kindOf(want), want, err)
+		return nil, failed("read the answer for", kindOf(want), want, err)
 	}
-	if have.GetDeletionTimestamp() != nil {
-		return terminating(want, have)
-	}
-	if compareNone(want, have) {
-		return nil
-	}
-	return a.update(ctx, want, have)
+	return have, nil
 }
 
 func (a *Applier) update(ctx context.Context, want, have client.Object) error {
@@ -224,11 +288,11 @@ func (a *Applier) update(ctx context.Context, want, have client.Object) error {
 	if err := a.client.Update(ctx, fixed, client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
 		return failed("update", kindOf(want), want, err)
 	}
-	return asRendered(want, fixed)
+	return a.asRendered(want, fixed)
 }
 
-func asRendered(want, have client.Object) error {
-	if d := compare(want, have); !d.none() {
+func (a *Applier) asRendered(want, have client.Object) error {
+	if d := a.compare(want, have); !d.none() {
 		return &NotAsRenderedError{Kind: kindOf(want), Namespace: want.GetNamespace(), Name: want.GetName(), Fields: d.fields}
 	}
 	return nil

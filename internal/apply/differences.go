@@ -30,6 +30,8 @@ type difference struct {
 	foreign bool
 	// immutable is true when the API server refuses to change one of the fields in place.
 	immutable bool
+	// partial is true when only fields that the rendering sets are compared.
+	partial bool
 }
 
 func (d *difference) none() bool { return len(d.fields) == 0 }
@@ -43,12 +45,31 @@ func compare(want, have client.Object) difference {
 	if _, ok := want.(*corev1.Namespace); ok {
 		prefixes = reservedOnNamespaces
 	}
-	d.keys("metadata.labels", want.GetLabels(), have.GetLabels(), prefixes)
-	d.keys("metadata.annotations", want.GetAnnotations(), have.GetAnnotations(), prefixes)
+	d.metadata(want, have, prefixes)
 	if len(have.GetOwnerReferences()) > 0 {
 		d.fields = append(d.fields, "metadata.ownerReferences")
 		d.foreign = true
 	}
+	d.content(want, have)
+	return d
+}
+
+// comparePartly finds the differences in fields that want sets. The others are the API server's to default, and anybody's
+// to extend; a list is compared in length and item by item.
+func comparePartly(want, have client.Object) difference {
+	d := difference{partial: true}
+	d.metadata(want, have, nil)
+	d.content(want, have)
+	return d
+}
+
+func (d *difference) metadata(want, have client.Object, prefixes []string) {
+	d.keys("metadata.labels", want.GetLabels(), have.GetLabels(), prefixes)
+	d.keys("metadata.annotations", want.GetAnnotations(), have.GetAnnotations(), prefixes)
+}
+
+// content compares everything outside of the metadata and the status.
+func (d *difference) content(want, have client.Object) {
 	a, b := reflect.ValueOf(want).Elem(), reflect.ValueOf(have).Elem()
 	for i := range a.NumField() {
 		field := a.Type().Field(i)
@@ -60,21 +81,33 @@ func compare(want, have client.Object) difference {
 		d.values(jsonName(&field), a.Field(i), b.Field(i))
 		d.immutable = d.immutable || field.Name == "RoleRef" && len(d.fields) > before
 	}
-	return d
 }
 
-// told are the differences without the note that the API server made about who changed the object, unless that is all.
-func (d *difference) told() []string {
+// unnoted are the differences without the annotation by which the API server records who changed the object.
+func (d *difference) unnoted() []string {
 	note := fmt.Sprintf("metadata.annotations[%s]", v1alpha1.AnnotationChangedBy)
-	told := slices.DeleteFunc(slices.Clone(d.fields), func(f string) bool { return f == note })
-	if len(told) == 0 {
-		return d.fields
-	}
-	return told
+	return slices.DeleteFunc(slices.Clone(d.fields), func(f string) bool { return f == note })
 }
 
-// AsRendered tells whether a live object is exactly as rendered.
-func AsRendered(want, have client.Object) bool { return compareNone(want, have) }
+// AsRendered reports whether a live object is exactly as rendered.
+func AsRendered(want, have client.Object) bool {
+	d := compare(want, have)
+	return d.none()
+}
+
+// Differences returns the paths at which a live object differs from its complete rendering. The annotation by which the
+// API server records who changed the object is none.
+func Differences(want, have client.Object) []string {
+	d := compare(want, have)
+	return d.unnoted()
+}
+
+// PartialDifferences returns the paths at which a live object differs from what its rendering sets. Fields that the
+// rendering leaves unset are not compared.
+func PartialDifferences(want, have client.Object) []string {
+	d := comparePartly(want, have)
+	return d.fields
+}
 
 func (d *difference) keys(path string, want, have map[string]string, prefixes []string) {
 	for _, key := range slices.Sorted(maps.Keys(want)) {
@@ -95,9 +128,10 @@ func isReserved(key string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) })
 }
 
-// values descends as far as a reader needs to see what differs: into structs and maps, not into lists.
+// values descends as far as a reader needs to see what differs: into structs and maps. It descends into lists only where
+// the items' unset fields are not compared.
 func (d *difference) values(path string, want, have reflect.Value) {
-	if equality.Semantic.DeepEqual(want.Interface(), have.Interface()) {
+	if d.partial && isUnset(want) || equality.Semantic.DeepEqual(want.Interface(), have.Interface()) {
 		return
 	}
 	if want.Kind() == reflect.Pointer && !want.IsNil() && !have.IsNil() {
@@ -111,6 +145,10 @@ func (d *difference) values(path string, want, have reflect.Value) {
 		}
 	case want.Kind() == reflect.Map:
 		d.mapValues(path, want, have)
+	case d.partial && want.Kind() == reflect.Slice && want.Len() == have.Len():
+		for i := range want.Len() {
+			d.values(fmt.Sprintf("%s[%d]", path, i), want.Index(i), have.Index(i))
+		}
 	default:
 		d.fields = append(d.fields, path)
 		d.foreign = d.foreign || want.IsZero() || want.Kind() == reflect.Slice
@@ -126,12 +164,23 @@ func (d *difference) mapValues(path string, want, have reflect.Value) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		a, b := want.MapIndex(names[name]), have.MapIndex(names[name])
+		if d.partial && !a.IsValid() {
+			continue
+		}
+		if d.partial && b.IsValid() {
+			d.values(fmt.Sprintf("%s[%s]", path, name), a, b)
+			continue
+		}
 		if a.IsValid() && b.IsValid() && equality.Semantic.DeepEqual(a.Interface(), b.Interface()) {
 			continue
 		}
 		d.fields = append(d.fields, fmt.Sprintf("%s[%s]", path, name))
 		d.foreign = d.foreign || !a.IsValid()
 	}
+}
+
+func isUnset(v reflect.Value) bool {
+	return v.IsZero() || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0
 }
 
 // plainStruct is a struct whose fields can be read one by one; Quantity, Time and the like hide theirs.

@@ -115,6 +115,44 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Promise: what the rendering leaves unset is anybody's, down to the items of lists; every field that it sets is compared.
+func TestPartialDifferences(t *testing.T) {
+	pod := func(change ...func(*corev1.PodSpec)) client.Object {
+		p := &corev1.Pod{Spec: corev1.PodSpec{
+			NodeSelector: map[string]string{"a": "b"},
+			Containers: []corev1.Container{{
+				Name: "c", Args: []string{"run"},
+				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse("1000m")}},
+			}},
+		}}
+		for _, c := range change {
+			c(&p.Spec)
+		}
+		return p
+	}
+	for _, c := range []struct {
+		name   string
+		have   client.Object
+		fields []string
+	}{
+		{name: "equal", have: pod()},
+		{name: "defaulted and extended", have: pod(func(s *corev1.PodSpec) {
+			s.RestartPolicy, s.NodeSelector["x"], s.Containers[0].ImagePullPolicy = "Always", "y", "Always"
+			s.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("1"), "memory": resource.MustParse("1Gi")}
+		})},
+		{name: "changed in an item", have: pod(func(s *corev1.PodSpec) { s.Containers[0].Args = []string{"stop"} }), fields: []string{"spec.containers[0].args[0]"}},
+		{name: "an item more", have: pod(func(s *corev1.PodSpec) { s.Containers = append(s.Containers, corev1.Container{Name: "d"}) }), fields: []string{"spec.containers"}},
+		{name: "a key less", have: pod(func(s *corev1.PodSpec) { s.NodeSelector = nil }), fields: []string{"spec.nodeSelector[a]"}},
+		{name: "a field less", have: pod(func(s *corev1.PodSpec) { s.Containers[0].Name = "" }), fields: []string{"spec.containers[0].name"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := PartialDifferences(pod(), c.have); !slices.Equal(got, c.fields) {
+				t.Errorf("got %v, want %v", got, c.fields)
+			}
+		})
+	}
+}
+
 // Promise: who changed an object is told by the API server's note, else by the last field manager that is not Bulkhead.
 func TestLastForeignWriter(t *testing.T) {
 	at := func(second int64) *metav1.Time { return &metav1.Time{Time: time.Unix(second, 0)} }

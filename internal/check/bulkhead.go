@@ -13,11 +13,11 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
@@ -79,7 +79,7 @@ func checkDefinitions(ctx context.Context, s *session) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.compareAll(ctx, objects)
+	findings, err := s.compareAll(ctx, objects, apply.PartialDifferences)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func checkDefinitions(ctx context.Context, s *session) ([]Finding, error) {
 			continue // compareAll has said so
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", install.Name(object), err)
+			return nil, fmt.Errorf("read %s: %w", apply.Describe(object), err)
 		}
 		if pending := install.NotEstablished(crd); pending != "" {
 			findings = append(findings, about(object, "%s", pending))
@@ -104,7 +104,7 @@ func checkGuardrails(ctx context.Context, s *session) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.compareAll(ctx, objects)
+	findings, err := s.compareAll(ctx, objects, apply.Differences)
 	return orAllEqual(findings, len(objects), "in place and equal to what this version renders"), err
 }
 
@@ -128,7 +128,7 @@ func checkOwn(ctx context.Context, s *session) ([]Finding, error) {
 		}
 		objects = append(objects, more...)
 	}
-	findings, err := s.compareAll(ctx, objects)
+	findings, err := s.compareAll(ctx, objects, apply.PartialDifferences)
 	return orAllEqual(findings, len(objects), "in place and as this version renders them"), err
 }
 
@@ -233,27 +233,28 @@ func (s *session) phase(ctx context.Context, name string) ([]guardrail.Object, e
 	return nil, errors.New("this installation has no phase " + name)
 }
 
+// maxDifferences are named of one object: more help nobody.
+const maxDifferences = 3
+
 // compareAll returns a finding for every object that is missing or differs from its rendering.
-func (s *session) compareAll(ctx context.Context, objects []guardrail.Object) ([]Finding, error) {
+func (s *session) compareAll(ctx context.Context, objects []guardrail.Object, differences func(want, have client.Object) []string) ([]Finding, error) {
 	var findings []Finding
 	for _, object := range objects {
-		want, err := install.Content(object)
-		if err != nil {
-			return nil, err
-		}
-		live := &unstructured.Unstructured{}
-		live.SetGroupVersionKind(want.GroupVersionKind())
-		err = s.client.Get(ctx, client.ObjectKeyFromObject(object), live)
+		live, err := apply.Get(ctx, s.client, object)
 		switch {
-		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+		case meta.IsNoMatchError(err) || err == nil && live == nil:
 			findings = append(findings, about(object, "missing"))
 		case err != nil:
-			return nil, fmt.Errorf("read %s: %w", install.Name(object), err)
+			return nil, err
 		case live.GetDeletionTimestamp() != nil:
 			findings = append(findings, about(object, "being deleted"))
 		default:
-			if differs := install.Differences(want.Object, live.Object); len(differs) > 0 {
-				findings = append(findings, about(object, "differs at %s", strings.Join(differs, ", ")))
+			differ := differences(object, live)
+			if len(differ) > maxDifferences {
+				differ = append(differ[:maxDifferences], "...")
+			}
+			if len(differ) > 0 {
+				findings = append(findings, about(object, "differs at %s", strings.Join(differ, ", ")))
 			}
 		}
 	}
@@ -263,7 +264,7 @@ func (s *session) compareAll(ctx context.Context, objects []guardrail.Object) ([
 // about is a problem with one object.
 func about(object guardrail.Object, detail string, args ...any) Finding {
 	f := found(Problem, detail, args...)
-	f.Subject = install.Name(object)
+	f.Subject = apply.Describe(object)
 	return f
 }
 

@@ -45,6 +45,12 @@ func TestInstalledObjectsAreComparedWithTheirRendering(t *testing.T) {
 	if err := admin.Update(ctx, policy); err != nil {
 		t.Fatal(err)
 	}
+	narrowed := &admissionv1.ValidatingAdmissionPolicy{}
+	get(t, narrowed, "bulkhead-priority")
+	narrowed.Spec.MatchConditions = append(narrowed.Spec.MatchConditions, admissionv1.MatchCondition{Name: "never", Expression: "false"})
+	if err := admin.Update(ctx, narrowed); err != nil {
+		t.Fatal(err)
+	}
 	role := &rbacv1.ClusterRole{}
 	get(t, role, v1alpha1.RoleOwner)
 	if err := admin.Delete(ctx, role); err != nil {
@@ -58,8 +64,9 @@ func TestInstalledObjectsAreComparedWithTheirRendering(t *testing.T) {
 	}
 	findings = all(t)
 	expect(t, findings, "BHC202", "ValidatingAdmissionPolicy bulkhead-images", check.Problem, "differs at spec.validations")
+	expect(t, findings, "BHC202", "ValidatingAdmissionPolicy bulkhead-priority", check.Problem, "differs at spec.matchConditions")
 	expect(t, findings, "BHC202", "ClusterRole "+v1alpha1.RoleOwner, check.Problem, "missing")
-	expect(t, findings, "BHC203", "Namespace bulkhead-system", check.Problem, "differs at metadata.labels.pod-security.kubernetes.io/enforce")
+	expect(t, findings, "BHC203", "Namespace bulkhead-system", check.Problem, "differs at metadata.labels[pod-security.kubernetes.io/enforce]")
 
 	installed(t)
 	findings = all(t)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
@@ -69,7 +70,7 @@ func checkRights(ctx context.Context, s *session) ([]Finding, error) {
 // verbsFor an object's resource. Whoever gives rights must be allowed to give them: escalate and bind stand for
 // holding all of them.
 func verbsFor(resource string) []string {
-	verbs := []string{"get", "create", "patch"}
+	verbs := []string{"get", "create", "patch", "update"}
 	switch resource {
 	case "clusterroles", "roles":
 		return append(verbs, "escalate")
@@ -109,11 +110,11 @@ func checkNames(ctx context.Context, s *session) ([]Finding, error) {
 		switch {
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
 		case err != nil:
-			return nil, fmt.Errorf("look for %s: %w", install.Name(object), err)
+			return nil, fmt.Errorf("look for %s: %w", apply.Describe(object), err)
 		case isOurs(object, live):
 			ours++
 		default:
-			taken = append(taken, fmt.Sprintf("%s (no label %s=%s)", install.Name(object),
+			taken = append(taken, fmt.Sprintf("%s (no label %s=%s)", apply.Describe(object),
 				v1alpha1.LabelManagedBy, object.GetLabels()[v1alpha1.LabelManagedBy]))
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
 
 // refuseWhileDeclared returns an error that wraps ErrDeclared when there is a Tenant or a Space: whoever deletes their
@@ -26,7 +27,7 @@ func (u *uninstaller) refuseWhileDeclared(ctx context.Context) error {
 	}
 	names := make([]string, 0, len(declared))
 	for _, object := range declared {
-		names = append(names, Name(object))
+		names = append(names, apply.Describe(object))
 	}
 	const shown = 5
 	more := ""
@@ -77,7 +78,7 @@ func (u *uninstaller) removeDefinitions(ctx context.Context) error {
 	for _, definition := range definitions {
 		if u.options.DryRun {
 			// Not tried: without the annotation, the guardrail refuses, as it should.
-			u.progress.tell(PhaseDefinitions, Removed, Name(definition), "with every object of its kind")
+			u.progress.tell(PhaseDefinitions, Removed, apply.Describe(definition), "with every object of its kind")
 			continue
 		}
 		if err := u.allowDeletion(ctx, definition); err != nil {
@@ -116,9 +117,9 @@ func (u *uninstaller) release(ctx context.Context) error {
 		}
 		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 		if err := u.client.Patch(ctx, object, patch, options...); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("release %s from its finalizer: %w", Name(before), err)
+			return fmt.Errorf("release %s from its finalizer: %w", apply.Describe(before), err)
 		}
-		u.progress.tell(PhaseDefinitions, Orphaned, Name(before), "its namespace and what runs there stay")
+		u.progress.tell(PhaseDefinitions, Orphaned, apply.Describe(before), "its namespace and what runs there stay")
 	}
 	return nil
 }
@@ -131,7 +132,7 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition guardrail.Ob
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", Name(definition), err)
+		return fmt.Errorf("read %s: %w", apply.Describe(definition), err)
 	}
 	before := live.DeepCopy()
 	if live.Annotations == nil {
@@ -140,7 +141,7 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition guardrail.Ob
 	live.Annotations[guardrail.AnnotationAllowDeletion] = "true"
 	// A field owner of its own, so that no installation takes the annotation over.
 	if err := u.client.Patch(ctx, live, client.MergeFrom(before), client.FieldOwner("bulkhead-uninstall")); err != nil {
-		return fmt.Errorf("annotate %s for its deletion: %w", Name(definition), err)
+		return fmt.Errorf("annotate %s for its deletion: %w", apply.Describe(definition), err)
 	}
 	return nil
 }
@@ -165,7 +166,7 @@ func (u *uninstaller) waitGone(ctx context.Context, definition guardrail.Object)
 		return false, err
 	})
 	if err != nil {
-		return fmt.Errorf("wait until %s is gone (%s): %w", Name(definition), why, err)
+		return fmt.Errorf("wait until %s is gone (%s): %w", apply.Describe(definition), why, err)
 	}
 	return nil
 }

@@ -11,8 +11,6 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -21,6 +19,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
 
 // Options say what to install.
@@ -108,12 +107,18 @@ func ApplyDefinitions(ctx context.Context, config *rest.Config, progress Progres
 }
 
 func applyPhase(ctx context.Context, c client.Client, phase *Phase, progress Progress) error {
+	applier := apply.NewVisiting(c)
+	ensure := applier.EnsurePartly
+	if phase.Name == PhaseGuardrails {
+		ensure = applier.Ensure // complete, and nobody's to extend: what was added to them is removed
+	}
 	for _, object := range phase.Objects {
-		action, err := applyObject(ctx, c, object)
+		change, err := ensure(ctx, object)
 		if err != nil {
-			return fmt.Errorf("write %s: %w", Name(object), err)
+			return err
 		}
-		progress.tell(phase.Name, action, Name(object), "")
+		action := map[apply.Action]Action{apply.Created: Created, apply.Updated: Changed, apply.Unchanged: Unchanged}[change.Action]
+		progress.tell(phase.Name, action, change.Object(), "")
 	}
 	if phase.Name != PhaseDefinitions {
 		return nil
@@ -134,75 +139,6 @@ func FindPlatform(ctx context.Context, c client.Client) (*v1alpha1.Platform, err
 	return platform, nil
 }
 
-// applyObject writes one object and says what that did to it.
-func applyObject(ctx context.Context, c client.Client, object guardrail.Object) (Action, error) {
-	content, err := Content(object)
-	if err != nil {
-		return "", err
-	}
-	before := &unstructured.Unstructured{}
-	before.SetGroupVersionKind(content.GroupVersionKind())
-	err = c.Get(ctx, client.ObjectKeyFromObject(content), before)
-	if client.IgnoreNotFound(err) != nil {
-		return "", fmt.Errorf("read it first: %w", err)
-	}
-	existed := err == nil
-	// What is right already is not written: a write by the person who installs would be put down as a change by them.
-	if existed && ownedFields(before) && len(Differences(content.Object, before.Object)) == 0 {
-		return Unchanged, nil
-	}
-	apply := client.ApplyConfigurationFromUnstructured(content)
-	if err := c.Apply(ctx, apply, client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership); err != nil {
-		return "", err
-	}
-	switch {
-	case !existed:
-		return Created, nil
-	case before.GetResourceVersion() == content.GetResourceVersion():
-		return Unchanged, nil
-	}
-	return Changed, nil
-}
-
-// ownedFields is true when an earlier installation, or the controller, has applied the object.
-func ownedFields(object *unstructured.Unstructured) bool {
-	for _, entry := range object.GetManagedFields() {
-		if entry.Manager == v1alpha1.ManagedBy && entry.Operation == metav1.ManagedFieldsOperationApply {
-			return true
-		}
-	}
-	return false
-}
-
-// Content is the object as server-side apply wants it: without status, and without the nulls that typed objects
-// have for what is not set, which would claim those fields.
-func Content(object guardrail.Object) (*unstructured.Unstructured, error) {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
-	if err != nil {
-		return nil, fmt.Errorf("convert %s: %w", Name(object), err)
-	}
-	delete(fields, "status")
-	dropNulls(fields)
-	return &unstructured.Unstructured{Object: fields}, nil
-}
-
-func dropNulls(fields map[string]any) {
-	for key, value := range fields {
-		switch v := value.(type) {
-		case nil:
-			delete(fields, key)
-		case map[string]any:
-			dropNulls(v)
-		case []any:
-			for _, item := range v {
-				if m, ok := item.(map[string]any); ok {
-					dropNulls(m)
-				}
-			}
-		}
-	}
-}
-
 // waitEstablished returns when the API server serves every definition: nothing of their kinds can be read or written
 // before.
 func waitEstablished(ctx context.Context, c client.Client, definitions []guardrail.Object, progress Progress) error {
@@ -215,13 +151,13 @@ func waitEstablished(ctx context.Context, c client.Client, definitions []guardra
 			}
 			pending = NotEstablished(crd)
 			if pending != "" && !told {
-				progress.tell(PhaseDefinitions, Waiting, Name(object), "until the API server serves it")
+				progress.tell(PhaseDefinitions, Waiting, apply.Describe(object), "until the API server serves it")
 				told = true
 			}
 			return pending == "", nil
 		})
 		if err != nil {
-			return fmt.Errorf("wait until %s is served (%s): %w", Name(object), pending, err)
+			return fmt.Errorf("wait until %s is served (%s): %w", apply.Describe(object), pending, err)
 		}
 	}
 	return nil
@@ -240,15 +176,6 @@ func NotEstablished(crd *apiextensionsv1.CustomResourceDefinition) string {
 		}
 	}
 	return "not established yet"
-}
-
-// Name is an object as a person reads it: "Kind name" or "Kind namespace/name".
-func Name(object client.Object) string {
-	kind := object.GetObjectKind().GroupVersionKind().Kind
-	if object.GetNamespace() == "" {
-		return kind + " " + object.GetName()
-	}
-	return kind + " " + object.GetNamespace() + "/" + object.GetName()
 }
 
 // NewClient has the types of Kubernetes, of definitions and of Bulkhead, and no cache.

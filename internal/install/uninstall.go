@@ -100,7 +100,7 @@ func (u *uninstaller) removeController(ctx context.Context) error {
 		objects := phases[i].Objects
 		for j := len(objects) - 1; j >= 0; j-- {
 			if _, isNamespace := objects[j].(*corev1.Namespace); isNamespace {
-				u.progress.tell(PhaseController, Kept, Name(objects[j]), "holds the records of off-boarded tenants")
+				u.progress.tell(PhaseController, Kept, apply.Describe(objects[j]), "holds the records of off-boarded tenants")
 				continue
 			}
 			if err := u.remove(ctx, PhaseController, objects[j], objects[j].GetLabels()[v1alpha1.LabelManagedBy]); err != nil {
@@ -229,10 +229,10 @@ func (u *uninstaller) remove(ctx context.Context, phase string, object client.Ob
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read %s before it is removed: %w", Name(object), err)
+		return fmt.Errorf("read %s before it is removed: %w", apply.Describe(object), err)
 	}
 	if live.Labels[v1alpha1.LabelManagedBy] != owner {
-		u.progress.tell(phase, Kept, Name(object), "not labelled as Bulkhead's")
+		u.progress.tell(phase, Kept, apply.Describe(object), "not labelled as Bulkhead's")
 		return nil
 	}
 	options := []client.DeleteOption{
@@ -243,9 +243,9 @@ func (u *uninstaller) remove(ctx context.Context, phase string, object client.Ob
 	}
 	err = u.client.Delete(ctx, live, options...)
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("remove %s: %w", Name(object), err)
+		return fmt.Errorf("remove %s: %w", apply.Describe(object), err)
 	}
-	u.progress.tell(phase, Removed, Name(object), "")
+	u.progress.tell(phase, Removed, apply.Describe(object), "")
 	return nil
 }
 
