@@ -24,6 +24,7 @@ const module = "github.com/bulkhead-dev/bulkhead"
 // above it, and imports only from that entry or from layers before it; so entries of one layer never import each other.
 // An entry that ends in /* makes each package below it a room of its own: none of them imports another.
 var layers = [][]string{
+	{"parallel"},
 	{"decision"},
 	{"api"},
 	{"snapshot"},
@@ -52,6 +53,7 @@ var pure = []struct {
 	allowed []string
 	because string
 }{
+	{"parallel", []string{"golang.org/x/sync/errgroup"}, "pure packages spread their work with it"},
 	{"decision", nil, "a decision is a function of declared facts; anyone may import it without Kubernetes"},
 	{"api/v1alpha1", []string{"k8s.io/api", "k8s.io/apimachinery"}, "users import the types and want no client"},
 	{"snapshot", []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/network-policy-api/apis"}, "a snapshot is a value"},

@@ -5,11 +5,10 @@ package isolation
 import (
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/bulkhead-dev/bulkhead/parallel"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -157,26 +156,5 @@ func (r *NetworkReach) blocksOf(spaces []*space) []*ipBlock {
 // parallel calls f for 0 to n-1, spread over the workers.
 func (r *NetworkReach) parallel(n int, f func(i int)) {
 	const chunk = 64
-	if r.workers == 1 || n <= chunk {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	var group sync.WaitGroup
-	for range r.workers {
-		group.Go(func() {
-			for {
-				from := int(next.Add(chunk)) - chunk
-				if from >= n {
-					return
-				}
-				for i := from; i < min(from+chunk, n); i++ {
-					f(i)
-				}
-			}
-		})
-	}
-	group.Wait()
+	parallel.Each(r.workers, n, chunk, f)
 }

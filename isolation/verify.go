@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/bulkhead-dev/bulkhead/parallel"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -191,15 +192,4 @@ func (r *Report) eachConcerned(f *Finding, index map[string]int, do func(*Tenant
 }
 
 // parallel calls f for 0 to n-1, spread over the workers, one at a time each.
-func (p *proof) parallel(n int, f func(i int)) {
-	slots := make(chan struct{}, p.Workers)
-	var group sync.WaitGroup
-	for i := range n {
-		slots <- struct{}{}
-		group.Go(func() {
-			defer func() { <-slots }()
-			f(i)
-		})
-	}
-	group.Wait()
-}
+func (p *proof) parallel(n int, f func(i int)) { parallel.Each(p.Workers, n, 1, f) }

@@ -51,6 +51,7 @@ func decide(streams IOStreams, paths []string, output string, now time.Time) err
 	// Reading thousands of tenants leaves much garbage and ends soon: collecting it less often takes a fifth of the
 	// time off. What the files' sizes are bounded by bounds the memory too.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	streams.Reading(strings.Join(paths, ", "))
 	files, err := observe.ReadFiles(paths, streams.In)
 	if err != nil {
 		return badFiles(streams.Err, err)

@@ -150,7 +150,7 @@ func (o *proveOptions) read(ctx context.Context, files []string) (*observe.World
 		return nil, err
 	}
 	if len(files) > 0 {
-		o.Progressf("reading %s", strings.Join(files, ", "))
+		o.Progressf("reading %s", o.Reading(strings.Join(files, ", ")))
 		world, err := observe.Manifests(files, o.In, observe.ManifestOptions{Now: time.Now(), Tenants: source}) //nolint:contextcheck // schema validation of what lies in memory takes a context and waits for nothing
 		if err != nil {
 			return nil, err
@@ -167,7 +167,7 @@ func (o *proveOptions) read(ctx context.Context, files []string) (*observe.World
 	if err != nil {
 		return nil, err
 	}
-	o.Progressf("reading the cluster at %s", config.Host)
+	o.Progressf("reading %s", o.Reading("the cluster at "+config.Host))
 	var lock sync.Mutex
 	tell := func(kind string, objects int) {
 		lock.Lock()

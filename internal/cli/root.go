@@ -29,7 +29,7 @@ const (
 	exitNo = 1
 	// exitUnknown is for what could not be decided; it is never reported as safe.
 	exitUnknown = 2
-	// exitUsage is for wrong use, bad input and failed input or output: there is no answer.
+	// exitUsage is for wrong use, bad input, failed input or output, and defects: there is no answer.
 	exitUsage = 3
 )
 
@@ -66,6 +66,16 @@ type IOStreams struct {
 type globalFlags struct {
 	quiet   bool
 	verbose bool
+	// reading is what the command reads; empty until it reads something.
+	reading string
+}
+
+// Reading notes what the command reads from now on, for the report of a defect, and returns it.
+func (s IOStreams) Reading(what string) string {
+	if s.flags != nil {
+		s.flags.reading = what
+	}
+	return what
 }
 
 // Quiet says that the user wants no progress.
@@ -103,24 +113,33 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	defer context.AfterFunc(ctx, stop)()
 	messages := newPrintable(errOut)
 	messages.short = true
-	out, errOut = newPrintable(out), messages
-	root := newRootCommand(IOStreams{In: in, Out: out, Err: errOut})
+	streams := IOStreams{In: in, Out: newPrintable(out), Err: messages, flags: &globalFlags{}}
+	return execute(ctx, newRootCommand(streams), args, streams)
+}
+
+// execute runs args and returns the exit code. A panic is a defect of ours: it is reported, and is no answer.
+func execute(ctx context.Context, root *cobra.Command, args []string, streams IOStreams) (code int) {
+	defer func() {
+		if value := recover(); value != nil {
+			streams.writeDefect(value, debug.Stack(), args)
+			code = exitUsage
+		}
+	}()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var code answered
+	var answer answered
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &code):
-		return int(code)
+	case errors.As(err, &answer):
+		return int(answer)
 	default:
-		_, _ = fmt.Fprintf(errOut, "bulkhead: %v\n", err)
+		_, _ = fmt.Fprintf(streams.Err, "bulkhead: %v\n", err)
 		return exitUsage
 	}
 }
 
 func newRootCommand(streams IOStreams) *cobra.Command {
-	streams.flags = &globalFlags{}
 	root := &cobra.Command{
 		Use:   "bulkhead",
 		Short: "Decide, enforce and prove the isolation of tenants on shared Kubernetes",

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/parallel"
 )
 
 const (
@@ -61,22 +62,21 @@ func (p *Play) Deploy(ctx context.Context, spaces []SpaceState) ([]string, error
 		mu    sync.Mutex
 		kept  []string
 		fault error
-		group sync.WaitGroup
 	)
 	for _, workloads := range p.Example.Workloads {
 		isReady := slices.ContainsFunc(spaces, func(s SpaceState) bool { return s.Namespace == workloads.Namespace && s.Ready })
 		if !isReady {
 			return nil, fmt.Errorf("workloads/%s: no Space that is ready has this namespace", workloads.Namespace)
 		}
-		owner := p.Developers[tenantOf(workloads.Namespace)]
-		group.Go(func() {
-			more, err := owner.apply(ctx, workloads.Objects)
-			mu.Lock()
-			defer mu.Unlock()
-			kept, fault = append(kept, more...), errors.Join(fault, err)
-		})
 	}
-	group.Wait()
+	n := len(p.Example.Workloads)
+	parallel.Each(n, n, 1, func(i int) {
+		workloads := p.Example.Workloads[i]
+		more, err := p.Developers[tenantOf(workloads.Namespace)].apply(ctx, workloads.Objects)
+		mu.Lock()
+		defer mu.Unlock()
+		kept, fault = append(kept, more...), errors.Join(fault, err)
+	})
 	slices.Sort(kept)
 	return kept, fault
 }

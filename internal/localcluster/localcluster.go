@@ -24,6 +24,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/bulkhead-dev/bulkhead/parallel"
 )
 
 // Identities that are not tenants'.
@@ -134,12 +136,10 @@ func (c *Cluster) boot(ctx context.Context, options *Options) error {
 	// These three do not wait for one another.
 	rest := []*Program{c.controllerManager(), c.scheduler(), c.kwok()}
 	results := make([]error, len(rest))
-	var group sync.WaitGroup
-	for i, program := range rest {
+	for _, program := range rest {
 		options.Step(program.Name)
-		group.Go(func() { results[i] = c.Run(ctx, program) })
 	}
-	group.Wait()
+	parallel.Each(len(rest), len(rest), 1, func(i int) { results[i] = c.Run(ctx, rest[i]) })
 	return errors.Join(results...)
 }
 

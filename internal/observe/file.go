@@ -6,9 +6,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/parallel"
 )
 
 // Limits on what is read from files: generous for what people write, and a bound on what a hostile file costs.
@@ -139,22 +139,7 @@ func newFaultsError(inputs []input, faults []Fault) *FaultsError {
 func inParallel[T, R any](things []T, do func(*T) R) []R {
 	results := make([]R, len(things))
 	const batch = 16 // things per hand-over: a file or a document takes some tens of microseconds
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(things)/batch+1) {
-		workers.Go(func() {
-			for from := range next {
-				for i := from; i < min(from+batch, len(things)); i++ {
-					results[i] = do(&things[i])
-				}
-			}
-		})
-	}
-	for from := 0; from < len(things); from += batch {
-		next <- from
-	}
-	close(next)
-	workers.Wait()
+	parallel.Each(runtime.GOMAXPROCS(0), len(things), batch, func(i int) { results[i] = do(&things[i]) })
 	return results
 }
 
