@@ -33,6 +33,8 @@ type Sights struct {
 	HomeBounds []string
 	// Reclaim is the reclaim policy of each StorageClass.
 	Reclaim map[string]string
+	// Preempts reports for each PriorityClass whether its pods preempt pods that have no class.
+	Preempts map[string]bool
 }
 
 // nothing is the name of no object: what is asked of it, the authorizer answers alone.

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"errors"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -152,4 +153,60 @@ func affinityToForeign(s *corev1.PodSpec) {
 func affinityToPods(s *corev1.PodSpec) {
 	s.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
 		LabelSelector: &metav1.LabelSelector{}, NamespaceSelector: &metav1.LabelSelector{}, TopologyKey: corev1.LabelHostname}}}}
+}
+
+// priorityAttacks name a class that the Platform allows and that preempts. A pod shows what its class is and a template
+// does not, so only pods are tried.
+func priorityAttacks() []Attack {
+	const control = "priority"
+	a := podAttack("allowed-that-preempts", control, "preempts other tenants' pods with a class that the platform allows", nil, byPolicy(control))
+	a.Applies = func(s Scene) bool { return inForce(control)(s) && len(s.Platform.Spec.PriorityClasses) > 0 }
+	a.PositiveControl = Step{Title: "create a pod of an allowed class that does not preempt", Ask: func(s Scene) (Ask, error) {
+		polite, _, err := allowedClasses(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		return createPod("", ofClass(append(polite, "")[0])).Ask(s)
+	}}
+	a.Attempt = Step{Title: "create a pod of an allowed class that preempts", Ask: preempting}
+	a.Or = Refusal{By: Mended}
+	return []Attack{a}
+}
+
+// preempting makes a pod of each allowed class that preempts. Where no allowed class does, the pod of no class shows it.
+func preempting(s Scene) (Ask, error) {
+	_, preempts, err := allowedClasses(s)
+	if err != nil {
+		return Ask{}, err
+	}
+	if len(preempts) == 0 {
+		return mendedPod("", unchanged, func(*corev1.Pod) string { return "no allowed PriorityClass preempts" }).Ask(s)
+	}
+	asks := make([]Ask, len(preempts))
+	for i, class := range preempts {
+		if asks[i], err = createPod("", ofClass(class)).Ask(s); err != nil {
+			return Ask{}, err
+		}
+	}
+	return Ask{Every: asks}, nil
+}
+
+// allowedClasses are the Platform's priority classes that exist, by whether they preempt.
+func allowedClasses(s Scene) (polite, preempts []string, err error) {
+	if s.Seen == nil || s.Seen.Preempts == nil {
+		return nil, nil, errors.New("the PriorityClasses are not known: the attack's runner may not list them")
+	}
+	for _, class := range s.Platform.Spec.PriorityClasses {
+		switch does, exists := s.Seen.Preempts[class]; {
+		case exists && does:
+			preempts = append(preempts, class)
+		case exists:
+			polite = append(polite, class)
+		}
+	}
+	return polite, preempts, nil
+}
+
+func ofClass(class string) podChange {
+	return specChange(func(s *corev1.PodSpec) { s.PriorityClassName = class })
 }

@@ -78,7 +78,7 @@ var registry = sync.OnceValue(func() []Attack {
 	all := slices.Concat(foreign(), enumerate(), escalate(), guardrailRights(), scheduling(), matrixAttacks(), askedRights(), pathAttacks(), roleAttacks(),
 		managedAttacks(), forbiddenAtHome(), namespaceAttacks(), abilities(), hostAttacks(), containerAttacks(), templateAttacks(), podChanges(),
 		throughController(), resizeAttacks(), mendedAttacks(), credentialAttacks(), runtimeClass(), networkAttacks(), serviceAttacks(), ingressAttacks(),
-		storageAttacks(), shareAttacks())
+		storageAttacks(), priorityAttacks(), shareAttacks())
 	slices.SortFunc(all, func(a, b Attack) int { return strings.Compare(a.ID, b.ID) })
 	return all
 })

@@ -3,6 +3,7 @@ package attack
 import (
 	"context"
 	"flag"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -122,7 +123,7 @@ func TestRunnerUnderItsRights(t *testing.T) {
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
 	some := slices.DeleteFunc(All(), func(a Attack) bool {
-		return !(&Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
+		return !(&Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "priority/allowed-*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
 	})
 	var rules, blind []rbacv1.PolicyRule
 	for _, right := range RunnerRights() {
@@ -225,6 +226,32 @@ func TestWhatIsNotSeenIsUnknown(t *testing.T) {
 	if got := worst(nil, nil); got.Problem == "" {
 		t.Errorf("nothing asked is %s", got)
 	}
+}
+
+// Promise: an allowed class that preempts is refused by the policy, beside a pod of an allowed class that does not; without the
+// policy it is an exposure.
+func TestPreemptingClass(t *testing.T) {
+	f := enforced(t.Context(), t, "try-preempt", soft, v1alpha1.Owner{Kind: "User", Name: "try-preempt-jane"})
+	target := declared(t.Context(), t, f)
+	await(t, completeProver(t), f, isolated)
+	try := func(ctx context.Context) (Result, error) {
+		results, err := newRunner(t, "try-preempt").Try(ctx, target, priorityAttacks())
+		if err != nil || len(results) != 1 {
+			return Result{}, fmt.Errorf("%d results: %w", len(results), err)
+		}
+		return results[0], nil
+	}
+	got, err := try(t.Context())
+	must(t, err)
+	if got.Verdict != v1alpha1.Isolated || got.Refused.Name != "bulkhead-priority" || !strings.Contains(got.Refused.Says, `"pushy" preempts`) {
+		t.Errorf("%s: %s: %+v", got.Verdict, got.Detail, got.Refused)
+	}
+	defer withoutPolicy("priority")(t, f)()
+	eventually(t.Context(), t, "the API server has learnt that there is no policy", func(ctx context.Context) (bool, error) {
+		got, err := try(ctx)
+		return got.Verdict == v1alpha1.Exposed, err
+	})
+	nothingLeft(t, f)
 }
 
 // Promise: without the quota and the LimitRange, a pod that grows in place is an exposure.

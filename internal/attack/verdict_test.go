@@ -159,7 +159,7 @@ func TestStepsOfOneTitleAskTheSame(t *testing.T) {
 	seen := map[string]string{}
 	for _, a := range All() {
 		scene := Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web"}
-		scene.Seen = &Sights{Node: "node"}
+		scene.Seen = &Sights{Node: "node", Preempts: map[string]bool{}}
 		if on := a.PositiveControl.On; on != "" {
 			request, err := harmlessTarget(scene, on)
 			must(t, err)
