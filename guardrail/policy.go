@@ -24,7 +24,7 @@ const (
 const AnnotationAllowDeletion = "bulkhead.dev/allow-deletion"
 
 // policyPrefix begins the names of all admission policies, so that they stand together in a list.
-const policyPrefix = "bulkhead-"
+const policyPrefix = v1alpha1.PolicyPrefix
 
 // annotationDescription is the well-known annotation for people who read an object.
 const annotationDescription = "kubernetes.io/description"

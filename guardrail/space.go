@@ -17,12 +17,12 @@ import (
 // Names of the objects in every Space's namespace.
 const (
 	// QuotaName is the ResourceQuota and LimitsName the LimitRange of a namespace that Bulkhead renders.
-	QuotaName  = "bulkhead"
-	LimitsName = "bulkhead"
+	QuotaName  = v1alpha1.QuotaName
+	LimitsName = v1alpha1.LimitsName
 	// OwnersName is the RoleBinding that gives the tenant's owners their rights.
-	OwnersName = "bulkhead-owners"
+	OwnersName = v1alpha1.OwnersName
 	// NetworkDefaultName is the NetworkPolicy that denies by default.
-	NetworkDefaultName = "bulkhead-default"
+	NetworkDefaultName = v1alpha1.NetworkDefaultName
 	// NetworkFlowsName is the NetworkPolicy of the open flows of all pods. Flows of some pods only are in policies
 	// whose names start with it.
 	NetworkFlowsName = "bulkhead-flows"

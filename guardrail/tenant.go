@@ -22,7 +22,7 @@ const (
 	AnnotationProtected = "bulkhead.dev/protected"
 
 	// CountSpaces is the quota key of the number of Spaces. It bounds a tenant's home namespace and is not split.
-	CountSpaces corev1.ResourceName = "count/spaces.bulkhead.dev"
+	CountSpaces = v1alpha1.CountSpaces
 	// defaultSpaces is how many Spaces a tenant has whose quota does not say: each costs the platform a namespace with
 	// its objects, and a published limit of a cluster is 10,000 namespaces.
 	defaultSpaces = 100

@@ -1,6 +1,10 @@
 package v1alpha1
 
-import "strings"
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // Names that objects on a cluster carry. They are API: admission policies, selectors and users' own tooling read them.
 const (
@@ -72,4 +76,29 @@ const (
 	ResourceGuardrails = "guardrails"
 	// VerbChange is the verb on ResourceGuardrails.
 	VerbChange = "change"
+)
+
+// Names of the objects that Bulkhead keeps in every Space's namespace, and of what refuses.
+const (
+	// QuotaName is the ResourceQuota and LimitsName the LimitRange of a namespace that Bulkhead renders.
+	QuotaName  = "bulkhead"
+	LimitsName = "bulkhead"
+	// OwnersName is the RoleBinding that gives the tenant's owners their rights.
+	OwnersName = "bulkhead-owners"
+	// NetworkDefaultName is the NetworkPolicy that denies by default.
+	NetworkDefaultName = "bulkhead-default"
+	// PolicyPrefix begins the name of every admission policy.
+	PolicyPrefix = "bulkhead-"
+	// CountSpaces is the quota key of the number of Spaces. It bounds a tenant's home namespace and is not split.
+	CountSpaces corev1.ResourceName = "count/spaces.bulkhead.dev"
+)
+
+// Names of what `bulkhead attack` makes: it is known by them, and removed by them.
+const (
+	// LabelAttack, with the run as its value, is on everything that an attack makes. As a scheduling gate it keeps pods from
+	// ever being scheduled.
+	LabelAttack = "bulkhead.dev/attack"
+	// AttackName is the field manager that writes what attacks make, and AttackPrefix begins the name of all of it.
+	AttackName   = "bulkhead-attack"
+	AttackPrefix = AttackName + "-"
 )

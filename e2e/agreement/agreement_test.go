@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 )
 
@@ -131,7 +132,7 @@ func (w *world) judge(ctx context.Context, seed uint64, mistakes []mistake, now 
 		group.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(i)))
 			lookErr := w.trials[tenant].Look(ctx)
-			list := w.trials[tenant].Try(ctx, attack.All(), choice(r, tenant, mistakes))
+			list := w.trials[tenant].Try(ctx, hostile.All(), choice(r, tenant, mistakes))
 			lock.Lock()
 			defer lock.Unlock()
 			results, err = append(results, list...), errors.Join(err, lookErr)
@@ -154,7 +155,7 @@ func (w *world) judge(ctx context.Context, seed uint64, mistakes []mistake, now 
 }
 
 // choice of attacks: those that the mistakes are about, and some of the others, since a mistake may open what nobody thought of.
-func choice(r *rand.Rand, tenant string, mistakes []mistake) func(*attack.Attack, *attack.Scene) bool {
+func choice(r *rand.Rand, tenant string, mistakes []mistake) func(*hostile.Case, *hostile.Scene) bool {
 	controls, verbs := map[string]bool{}, map[string]bool{}
 	for _, m := range mistakes {
 		if m.tenant != "" && m.tenant != tenant {
@@ -167,7 +168,7 @@ func choice(r *rand.Rand, tenant string, mistakes []mistake) func(*attack.Attack
 			verbs[v] = true
 		}
 	}
-	return func(a *attack.Attack, _ *attack.Scene) bool {
+	return func(a *hostile.Case, _ *hostile.Scene) bool {
 		if !harmless(a) {
 			return false
 		}
@@ -176,7 +177,7 @@ func choice(r *rand.Rand, tenant string, mistakes []mistake) func(*attack.Attack
 			return verbs[parts[len(parts)-1]] && r.IntN(20) == 0
 		}
 		if controls[a.Control] {
-			return r.IntN(3) == 0 || a.Refusal.By == attack.RBAC && r.IntN(3) == 0
+			return r.IntN(3) == 0 || a.Refusal.By == hostile.RBAC && r.IntN(3) == 0
 		}
 		return r.IntN(60) == 0
 	}

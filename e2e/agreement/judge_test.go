@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
@@ -123,8 +124,8 @@ func attacked(ctx context.Context, p *proven, results []attack.Result) (*tally, 
 	succeeded, tried := map[pair]bool{}, map[pair]bool{}
 	for i := range results {
 		r := &results[i]
-		of := pair{r.Attack.Control, r.Scene.Tenant.Name, ""}
-		if r.Attack.OnForeign {
+		of := pair{r.Case.Control, r.Scene.Tenant.Name, ""}
+		if r.Case.OnForeign {
 			of.to = foreignTo(of.from)
 		}
 		tried[of] = true
@@ -161,7 +162,7 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pai
 	unseen := func(why string) {
 		t.disagreements = append(t.disagreements, disagreement{of.control, of.from, of.to, fmt.Sprintf("the attack succeeds and the prover does not say so: %s: %s", r.Finding(), why)})
 	}
-	if r.Attack.Refusal.By != attack.RBAC {
+	if r.Case.Refusal.By != hostile.RBAC {
 		space := isolation.Object{Kind: "Namespace", Name: r.Scene.Namespace()}
 		if slices.ContainsFunc(findingsAbout(p, of.from, isolation.Exposed), func(f *isolation.Finding) bool { return slices.Contains(f.Blame, space) }) {
 			t.explained[marked]++
@@ -177,7 +178,7 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pai
 		unseen("")
 		return nil
 	}
-	if other, is := halves()[r.Attack.ID]; is {
+	if other, is := halves()[r.Case.ID]; is {
 		has, err := mayAny(ctx, p, r, other)
 		if err != nil || !has {
 			t.explained[half]++
@@ -219,14 +220,14 @@ func blames(f *isolation.Finding, steps []isolation.Step) bool {
 // grantsOf are the requests of an attack that the prover's RBAC allows, with how.
 func grantsOf(p *proven, r *attack.Result) map[string][]isolation.Step {
 	grants := map[string][]isolation.Step{}
-	question, err := r.Attack.Attempt.Ask(r.Scene)
+	question, err := r.Case.Attempt.Ask(r.Scene)
 	if err != nil {
 		return nil
 	}
 	subject := isolation.Subject{User: r.Scene.Subject.User, Groups: r.Scene.Subject.Groups}
 	asks := question.Every
 	if asks == nil {
-		asks = []attack.Ask{question}
+		asks = []hostile.Ask{question}
 	}
 	for i := range asks {
 		a := attributesOf(&asks[i])
@@ -238,7 +239,7 @@ func grantsOf(p *proven, r *attack.Result) map[string][]isolation.Step {
 }
 
 // attributesOf a question, as the authorizer sees them.
-func attributesOf(a *attack.Ask) isolation.Attributes {
+func attributesOf(a *hostile.Ask) isolation.Attributes {
 	if review := a.Review; review != nil {
 		return isolation.Attributes{Verb: review.Verb, Group: review.Group, Resource: review.Resource, Subresource: review.Subresource,
 			Namespace: review.Namespace, Name: review.Name}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
@@ -235,7 +236,7 @@ func begin(ctx context.Context, tenant string) (*attack.Trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range trial.Try(ctx, attack.All(), func(a *attack.Attack, _ *attack.Scene) bool { return harmless(a) }) {
+	for _, r := range trial.Try(ctx, hostile.All(), func(a *hostile.Case, _ *hostile.Scene) bool { return harmless(a) }) {
 		if r.Verdict != v1alpha1.Isolated {
 			return nil, fmt.Errorf("before any mistake: %s", r.Finding())
 		}
@@ -250,7 +251,7 @@ func foreignTo(tenant string) string {
 }
 
 // harmless leaves out what makes workloads and waits for their controllers.
-func harmless(a *attack.Attack) bool {
+func harmless(a *hostile.Case) bool {
 	return !strings.Contains(a.ID, "-through-") && a.ID != "quota/by-scale"
 }
 

@@ -302,9 +302,7 @@ func clusterMutants() []mutant {
 			s.PersistentVolumes = append(slices.Clone(s.PersistentVolumes), v)
 		}},
 		{control: "priority", name: "default for all", object: named("PriorityClass", "magazine-business"), mutate: func(s *snapshot.Snapshot) {
-			s.PriorityClasses = change(s.PriorityClasses, "", "magazine-business", func(c *schedulingv1.PriorityClass) {
-				c.GlobalDefault, c.PreemptionPolicy = true, new(corev1.PreemptLowerPriority)
-			})
+			s.PriorityClasses = change(s.PriorityClasses, "", "magazine-business", func(c *schedulingv1.PriorityClass) { c.GlobalDefault = true })
 		}},
 	}
 }

@@ -14,9 +14,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
-var jane = Subject{Kind: "User", User: "jane", Groups: []string{authenticated}, words: "user jane"}
+var jane = user("jane")
+
+// user is the identity of an owner.
+func user(name string) hostile.Subject {
+	subject, err := hostile.OwnerSubject(v1alpha1.Owner{Kind: "User", Name: name})
+	if err != nil {
+		panic(err)
+	}
+	return subject
+}
 
 func forbiddenError(message string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
@@ -32,46 +42,46 @@ func TestOnlyKnownRefusalsAreRefusals(t *testing.T) {
 	const rbac = `pods is forbidden: User "jane" cannot create resource "pods" in API group "" in the namespace "a--b"`
 	tests := map[string]struct {
 		err  error
-		want Refusal // zero: a problem
+		want hostile.Refusal // zero: a problem
 	}{
-		"RBAC":                      {forbiddenError(rbac), Refusal{By: RBAC}},
-		"RBAC, patch":               {forbiddenError(`networkpolicies.networking.k8s.io "p" is forbidden: User "jane" cannot patch resource "networkpolicies" in API group "networking.k8s.io" in the namespace "a--b"`), Refusal{By: RBAC}},
-		"RBAC, dangling role":       {forbiddenError(rbac + `: RBAC: role.rbac.authorization.k8s.io "gone" not found`), Refusal{By: RBAC}},
-		"RBAC, two dangling":        {forbiddenError(rbac + `: RBAC: [role.rbac.authorization.k8s.io "a" not found, clusterrole.rbac.authorization.k8s.io "b" not found]`), Refusal{By: RBAC}},
-		"RBAC, cannot read":         {forbiddenError(rbac + `: RBAC: etcdserver: request timed out`), Refusal{}},
-		"RBAC, half unread":         {forbiddenError(rbac + `: RBAC: [role.rbac.authorization.k8s.io "a" not found, timeout]`), Refusal{}},
-		"another authorizer":        {forbiddenError(rbac + `: denied by webhook`), Refusal{}},
-		"somebody else":             {forbiddenError(strings.ReplaceAll(rbac, "jane", "janet")), Refusal{}},
-		"the prover itself":         {forbiddenError(`pods is forbidden: User "system:serviceaccount:bulkhead-system:bulkhead" cannot create resource "pods" in API group "" in the namespace "a--b"`), Refusal{}},
-		"no impersonation":          {forbiddenError(`users "jane" is forbidden: User "bulkhead" cannot impersonate:user-info resource "users" in API group "authentication.k8s.io" at the cluster scope`), Refusal{}},
-		"no impersonation-on":       {forbiddenError(`pods is forbidden: User "bulkhead" cannot impersonate-on:user-info:create resource "pods" in API group "" in the namespace "a--b"`), Refusal{}},
-		"policy":                    {policyInvalid, Refusal{By: Policy, Name: "bulkhead-images", Says: "images: no"}},
-		"policy in error":           {forbiddenError(`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: expression 'x' resulted in error: no such key`), Refusal{}},
-		"policy out of budget":      {forbiddenError(`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: validation failed due to running out of cost budget, no further validation rules will be run`), Refusal{}},
-		"policy wrongly configured": {forbiddenError(`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: y`), Refusal{}},
-		"binding misconfigured":     {forbiddenError(`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed to configure binding: no params found`), Refusal{}},
-		"Pod Security":              {forbiddenError(`pods "x" is forbidden: violates PodSecurity "restricted:v1.36": privileged`), Refusal{By: PodSecurity}},
-		"quota":                     {forbiddenError(`pods "x" is forbidden: exceeded quota: bulkhead, requested: limits.cpu=2, used: limits.cpu=0, limited: limits.cpu=1`), Refusal{By: Quota, Name: "bulkhead"}},
-		"quota not ready":           {forbiddenError(`pods "x" is forbidden: status unknown for quota: bulkhead, resources: limits.cpu`), Refusal{}},
-		"quota needs requests":      {forbiddenError(`pods "x" is forbidden: failed quota: bulkhead: must specify limits.cpu for: c`), Refusal{}},
-		"LimitRange":                {forbiddenError(`pods "x" is forbidden: maximum cpu usage per Container is 1, but limit is 2`), Refusal{By: Limits}},
-		"escalation":                {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"jane\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{}"), Refusal{By: Escalation}},
-		"escalation of another":     {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"joe\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n{}"), Refusal{}},
-		"escalation half seen":      {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"jane\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n{}; resolution errors: [timeout]"), Refusal{}},
-		"no service account":        {forbiddenError(`pods "x" is forbidden: error looking up service account a--b/default: serviceaccount "default" not found`), Refusal{}},
-		"namespace going":           {forbiddenError(`pods "x" is forbidden: unable to create new content in namespace a--b because it is being terminated`), Refusal{}},
-		"webhook":                   {forbiddenError(`admission webhook "w" denied the request: no`), Refusal{}},
-		"forbidden, no more":        {forbiddenError("Forbidden"), Refusal{}},
-		"validation":                {invalid, Refusal{By: Validation}},
-		"not found":                 {apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "x"), Refusal{}},
-		"already exists":            {apierrors.NewAlreadyExists(schema.GroupResource{Resource: "pods"}, "x"), Refusal{}},
-		"unauthorized":              {apierrors.NewUnauthorized("no"), Refusal{}},
-		"too many requests":         {apierrors.NewTooManyRequests("slow", 1), Refusal{}},
-		"internal":                  {apierrors.NewInternalError(errors.New("boom")), Refusal{}},
-		"server time-out":           {apierrors.NewTimeoutError("t", 1), Refusal{}},
-		"deadline":                  {fmt.Errorf("get: %w", context.DeadlineExceeded), Refusal{}},
-		"cancelled":                 {context.Canceled, Refusal{}},
-		"connection refused":        {errors.New("dial tcp: connection refused"), Refusal{}},
+		"RBAC":                      {forbiddenError(rbac), hostile.Refusal{By: hostile.RBAC}},
+		"RBAC, patch":               {forbiddenError(`networkpolicies.networking.k8s.io "p" is forbidden: User "jane" cannot patch resource "networkpolicies" in API group "networking.k8s.io" in the namespace "a--b"`), hostile.Refusal{By: hostile.RBAC}},
+		"RBAC, dangling role":       {forbiddenError(rbac + `: RBAC: role.rbac.authorization.k8s.io "gone" not found`), hostile.Refusal{By: hostile.RBAC}},
+		"RBAC, two dangling":        {forbiddenError(rbac + `: RBAC: [role.rbac.authorization.k8s.io "a" not found, clusterrole.rbac.authorization.k8s.io "b" not found]`), hostile.Refusal{By: hostile.RBAC}},
+		"RBAC, cannot read":         {forbiddenError(rbac + `: RBAC: etcdserver: request timed out`), hostile.Refusal{}},
+		"RBAC, half unread":         {forbiddenError(rbac + `: RBAC: [role.rbac.authorization.k8s.io "a" not found, timeout]`), hostile.Refusal{}},
+		"another authorizer":        {forbiddenError(rbac + `: denied by webhook`), hostile.Refusal{}},
+		"somebody else":             {forbiddenError(strings.ReplaceAll(rbac, "jane", "janet")), hostile.Refusal{}},
+		"the prover itself":         {forbiddenError(`pods is forbidden: User "system:serviceaccount:bulkhead-system:bulkhead" cannot create resource "pods" in API group "" in the namespace "a--b"`), hostile.Refusal{}},
+		"no impersonation":          {forbiddenError(`users "jane" is forbidden: User "bulkhead" cannot impersonate:user-info resource "users" in API group "authentication.k8s.io" at the cluster scope`), hostile.Refusal{}},
+		"no impersonation-on":       {forbiddenError(`pods is forbidden: User "bulkhead" cannot impersonate-on:user-info:create resource "pods" in API group "" in the namespace "a--b"`), hostile.Refusal{}},
+		"policy":                    {policyInvalid, hostile.Refusal{By: hostile.Policy, Name: "bulkhead-images", Says: "images: no"}},
+		"policy in error":           {forbiddenError(`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: expression 'x' resulted in error: no such key`), hostile.Refusal{}},
+		"policy out of budget":      {forbiddenError(`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: validation failed due to running out of cost budget, no further validation rules will be run`), hostile.Refusal{}},
+		"policy wrongly configured": {forbiddenError(`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: y`), hostile.Refusal{}},
+		"binding misconfigured":     {forbiddenError(`pods "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed to configure binding: no params found`), hostile.Refusal{}},
+		"Pod Security":              {forbiddenError(`pods "x" is forbidden: violates PodSecurity "restricted:v1.36": privileged`), hostile.Refusal{By: hostile.PodSecurity}},
+		"quota":                     {forbiddenError(`pods "x" is forbidden: exceeded quota: bulkhead, requested: limits.cpu=2, used: limits.cpu=0, limited: limits.cpu=1`), hostile.Refusal{By: hostile.Quota, Name: "bulkhead"}},
+		"quota not ready":           {forbiddenError(`pods "x" is forbidden: status unknown for quota: bulkhead, resources: limits.cpu`), hostile.Refusal{}},
+		"quota needs requests":      {forbiddenError(`pods "x" is forbidden: failed quota: bulkhead: must specify limits.cpu for: c`), hostile.Refusal{}},
+		"LimitRange":                {forbiddenError(`pods "x" is forbidden: maximum cpu usage per Container is 1, but limit is 2`), hostile.Refusal{By: hostile.Limits}},
+		"escalation":                {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"jane\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{}"), hostile.Refusal{By: hostile.Escalation}},
+		"escalation of another":     {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"joe\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n{}"), hostile.Refusal{}},
+		"escalation half seen":      {forbiddenError("rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"jane\" (groups=[]) is attempting to grant RBAC permissions not currently held:\n{}; resolution errors: [timeout]"), hostile.Refusal{}},
+		"no service account":        {forbiddenError(`pods "x" is forbidden: error looking up service account a--b/default: serviceaccount "default" not found`), hostile.Refusal{}},
+		"namespace going":           {forbiddenError(`pods "x" is forbidden: unable to create new content in namespace a--b because it is being terminated`), hostile.Refusal{}},
+		"webhook":                   {forbiddenError(`admission webhook "w" denied the request: no`), hostile.Refusal{}},
+		"forbidden, no more":        {forbiddenError("Forbidden"), hostile.Refusal{}},
+		"validation":                {invalid, hostile.Refusal{By: hostile.Validation}},
+		"not found":                 {apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "x"), hostile.Refusal{}},
+		"already exists":            {apierrors.NewAlreadyExists(schema.GroupResource{Resource: "pods"}, "x"), hostile.Refusal{}},
+		"unauthorized":              {apierrors.NewUnauthorized("no"), hostile.Refusal{}},
+		"too many requests":         {apierrors.NewTooManyRequests("slow", 1), hostile.Refusal{}},
+		"internal":                  {apierrors.NewInternalError(errors.New("boom")), hostile.Refusal{}},
+		"server time-out":           {apierrors.NewTimeoutError("t", 1), hostile.Refusal{}},
+		"deadline":                  {fmt.Errorf("get: %w", context.DeadlineExceeded), hostile.Refusal{}},
+		"cancelled":                 {context.Canceled, hostile.Refusal{}},
+		"connection refused":        {errors.New("dial tcp: connection refused"), hostile.Refusal{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -79,13 +89,13 @@ func TestOnlyKnownRefusalsAreRefusals(t *testing.T) {
 			if got.Allowed {
 				t.Fatalf("an error counts as allowed: %+v", got)
 			}
-			if test.want == (Refusal{}) {
+			if test.want == (hostile.Refusal{}) {
 				if got.Problem == "" || got.Refusal.By != "" {
 					t.Fatalf("got %+v, want a problem", got)
 				}
 				return
 			}
-			if got.Problem != "" || !test.want.matches(got.Refusal) {
+			if got.Problem != "" || !test.want.Matches(got.Refusal) {
 				t.Fatalf("got %+v, want a refusal by %s", got, test.want)
 			}
 		})
@@ -100,12 +110,12 @@ func TestNoErrorIsAllowed(t *testing.T) {
 
 // A user's name is quoted in messages as the API server quotes it.
 func TestSubjectsWithStrangeNamesAreRecognised(t *testing.T) {
-	strange, err := OwnerSubject(v1alpha1.Owner{Kind: "User", Name: `a"<b>&\c`})
+	strange, err := hostile.OwnerSubject(v1alpha1.Owner{Kind: "User", Name: `a"<b>&\c`})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := answered(forbiddenError(`pods is forbidden: User "a\"&lt;b&gt;&amp;\\c" cannot create resource "pods" in API group "" in the namespace "x"`), strange)
-	if got.Refusal.By != RBAC {
+	if got.Refusal.By != hostile.RBAC {
 		t.Fatalf("got %+v", got)
 	}
 }

@@ -1,9 +1,6 @@
 package attack
 
 import (
-	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
@@ -42,29 +39,3 @@ func benchmarkSuite() Suite {
 		{ID: "planned/namespaces", Title: "The tenant makes its own namespaces", Attacks: []string{"rbac-own/own-spaces"}},
 	}}
 }
-
-// abilities are what a tenant must be able to do without asking anybody. A platform that is safe because nothing can be done on it
-// has missed its purpose.
-func abilities() []Attack {
-	able := func(id, control, title string, step Step) Attack {
-		return Attack{ID: control + "/" + id, Control: control, Title: title, By: Owners, EachSpace: true, PositiveControl: reallyAllowed,
-			Attempt: step, Refusal: Refusal{By: Nobody}}
-	}
-	return []Attack{
-		able("own-roles", "rbac-own", "it cannot manage its own Roles", createRole("create a Role within its own rights", mayReadPods)),
-		able("own-role-bindings", "rbac-own", "it cannot manage its own RoleBindings", bindOwnRole),
-		able("own-policies", "network-default", "it cannot manage its own NetworkPolicies", createNetworkPolicy("create a NetworkPolicy of its own", withinSpace)),
-		able("own-spaces", "rbac-own", "it cannot make namespaces by itself", plainSpace),
-	}
-}
-
-// bindOwnRole binds a Role of the tenant's own making.
-var bindOwnRole = Step{Title: "bind a Role of its own", On: "roles", Ask: func(s Scene) (Ask, error) {
-	binding := &rbacv1.RoleBinding{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
-		ObjectMeta: marked(s),
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: targetName(s)},
-		Subjects:   []rbacv1.Subject{ownAccount(s)},
-	}
-	return Ask{DryRun: &Request{Group: rbacv1.GroupName, Version: "v1", Namespace: s.Namespace(), Resource: "rolebindings", Body: binding}}, nil
-}}

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // Exclusion is something that changes by itself, and so does not count as a change.
@@ -44,10 +47,12 @@ var byItself = []selfChange{
 	{"openreports.io", "clusterreports", [][]string{{"metadata", "generation"}, {"results"}, {"summary"}}, "as isolationreports, in another form"},
 }
 
-func (r *selfChange) is(s *Served) bool { return r.group == s.Group && r.resource == s.Resource }
+func (r *selfChange) is(s *hostile.Served) bool {
+	return r.group == s.Group && r.resource == s.Resource
+}
 
 // wholly says whether nothing of a kind is compared.
-func wholly(s *Served) bool {
+func wholly(s *hostile.Served) bool {
 	return slices.ContainsFunc(byItself, func(r selfChange) bool { return r.is(s) && r.fields == nil })
 }
 
@@ -150,7 +155,7 @@ func FuzzExclusions() []Exclusion {
 // ruleOf names the rule by which objects of a kind may change; empty when there is none.
 func ruleOf(key objectKey) string {
 	for i := range byItself {
-		if byItself[i].is(&Served{Group: key.group, Resource: key.resource}) {
+		if byItself[i].is(&hostile.Served{Group: key.group, Resource: key.resource}) {
 			return byItself[i].String()
 		}
 	}
@@ -170,7 +175,7 @@ func writersOf(m *metav1.ObjectMeta, since time.Time) (writers []string, ours bo
 		if !slices.Contains(writers, name) {
 			writers = append(writers, name)
 		}
-		ours = ours || f.Manager == fieldManager
+		ours = ours || f.Manager == v1alpha1.AttackName
 	}
 	return writers, ours
 }

@@ -3,6 +3,7 @@ package attack
 import (
 	"slices"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
@@ -59,7 +60,7 @@ func gated(object map[string]any, path []any) bool {
 	node, named := pod["nodeName"]
 	return (!named || node == "") && slices.ContainsFunc(gates, func(g any) bool {
 		fields, _ := g.(map[string]any)
-		return fields["name"] == gate
+		return fields["name"] == v1alpha1.LabelAttack
 	})
 }
 
@@ -67,7 +68,7 @@ func gated(object map[string]any, path []any) bool {
 func selectsOurs(spec map[string]any, field string) bool {
 	selector, _ := spec[field].(map[string]any)
 	labels, _ := selector["matchLabels"].(map[string]any)
-	return labels["app"] == "bulkhead-attack"
+	return labels["app"] == v1alpha1.AttackName
 }
 
 // stamp puts the run's mark on an object that is to be made. It says whether the object can be known by it, and be removed at once.
@@ -83,8 +84,8 @@ func stamp(object map[string]any, run string) bool {
 	if !ok {
 		return false
 	}
-	labels[labelAttack] = run
-	metadata["generateName"] = generateName
+	labels[v1alpha1.LabelAttack] = run
+	metadata["generateName"] = v1alpha1.AttackPrefix
 	for _, field := range []string{"name", "finalizers", "ownerReferences", "managedFields"} {
 		if metadata[field] != nil {
 			return false

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // objectKey is one object of a cluster.
@@ -72,14 +73,14 @@ func (z *fuzzing) takeInventory(ctx context.Context) *inventory {
 			continue
 		}
 		if err := z.listInto(ctx, v, s); err != nil {
-			v.missing = append(v.missing, fmt.Sprintf("%s: %v", (&Request{Group: s.Group, Resource: s.Resource, Verb: "list"}).String(), err))
+			v.missing = append(v.missing, fmt.Sprintf("%s: %v", (&hostile.Request{Group: s.Group, Resource: s.Resource, Verb: "list"}).String(), err))
 		}
 	}
 	return v
 }
 
 // listInto lists one kind in pages. A list whose revision is gone meanwhile begins again.
-func (z *fuzzing) listInto(ctx context.Context, v *inventory, s *Served) error {
+func (z *fuzzing) listInto(ctx context.Context, v *inventory, s *hostile.Served) error {
 	const pageSize, tries = "500", 3
 	var err error
 	for range tries {
@@ -107,10 +108,10 @@ func (z *fuzzing) listInto(ctx context.Context, v *inventory, s *Served) error {
 }
 
 // page of a list. Of Secrets only the metadata is read: their revision tells of every change.
-func (s *apiServer) page(ctx context.Context, served *Served, size, from string) (items []json.RawMessage, next string, err error) {
+func (s *apiServer) page(ctx context.Context, served *hostile.Served, size, from string) (items []json.RawMessage, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	request := s.rest.Get().AbsPath((&Request{Group: served.Group, Version: served.Version, Resource: served.Resource}).url()).Param("limit", size)
+	request := s.rest.Get().AbsPath((&hostile.Request{Group: served.Group, Version: served.Version, Resource: served.Resource}).URL()).Param("limit", size)
 	if from != "" {
 		request.Param("continue", from)
 	}
@@ -136,7 +137,7 @@ func (s *apiServer) page(ctx context.Context, served *Served, size, from string)
 }
 
 // tenants says whether an object is the tenant's own: in its Spaces all that Bulkhead does not keep there, and at home its Spaces.
-func (z *fuzzing) tenants(s *Served, m *metav1.ObjectMeta) bool {
+func (z *fuzzing) tenants(s *hostile.Served, m *metav1.ObjectMeta) bool {
 	if m.Namespace == v1alpha1.HomeNamespace(z.target.Tenant.Name) {
 		return s.Group == v1alpha1.GroupVersion.Group && s.Resource == "spaces"
 	}
@@ -145,7 +146,7 @@ func (z *fuzzing) tenants(s *Served, m *metav1.ObjectMeta) bool {
 
 // serviceOf is the namespace of the Service that an IPAddress stands for: the API server makes one for each address that it gives to a
 // Service, and removes it with it, so that it is as much the tenant's own.
-func serviceOf(s *Served, object map[string]any) string {
+func serviceOf(s *hostile.Served, object map[string]any) string {
 	if s.Group != "networking.k8s.io" || s.Resource != "ipaddresses" {
 		return ""
 	}
@@ -156,12 +157,13 @@ func serviceOf(s *Served, object map[string]any) string {
 }
 
 // see remembers an object, unless it is the tenant's own.
-func (z *fuzzing) see(into map[objectKey]seenObject, s *Served, item json.RawMessage) error {
+func (z *fuzzing) see(into map[objectKey]seenObject, s *hostile.Served, item json.RawMessage) error {
 	var object map[string]any
-	if err := json.Unmarshal(item, &object); err != nil {
+	var partial metav1.PartialObjectMetadata
+	if err := errors.Join(json.Unmarshal(item, &object), json.Unmarshal(item, &partial)); err != nil {
 		return fmt.Errorf("decode an object: %w", err)
 	}
-	m := metadataOf(object)
+	m := partial.ObjectMeta
 	if m.Name == "" {
 		return errors.New("an object has no name")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
@@ -66,19 +67,19 @@ func dictionary() []string {
 	return slices.Compact(controls)
 }
 
-// refusers are whose refusals show that a control of the dictionary holds.
-var refusers = map[string][]string{
-	"defaults": {string(Limits)}, "guardrail": {policy("managed-objects"), policy("owned-labels")}, "images": {policy("images")},
-	"network-default": {policy("network-policies")}, "network-metadata": {policy("network-policies")}, "node-affinity": {policy("node-affinity")},
-	"pod-security": {string(PodSecurity)}, "priority": {policy("priority")}, "rbac-escalate": {string(Escalation), policy("role-bindings")},
-	"runtime": {policy("runtime")}, "scheduling": {policy("scheduling")}, "service-expose": {policy("services"), policy("ingresses")},
-	"storage": {policy("volumes"), policy("claims")}, "token": {policy("token-pods"), policy("token-credentials")},
+// FuzzRefusers are whose refusals show that a control of the dictionary holds: those of the catalogue's cases that an object
+// can meet.
+func FuzzRefusers(control string) []string {
+	var names []string
+	for _, c := range hostile.All() {
+		judges := slices.Contains([]hostile.Authority{hostile.Policy, hostile.PodSecurity, hostile.Limits, hostile.Escalation}, c.Refusal.By)
+		if c.Control == control && judges && !slices.Contains(names, c.Refusal.String()) {
+			names = append(names, c.Refusal.String())
+		}
+	}
+	slices.Sort(names)
+	return names
 }
-
-// FuzzRefusers are who must refuse what the dictionary has against a control.
-func FuzzRefusers(control string) []string { return refusers[control] }
-
-func policy(name string) string { return byPolicy(name).String() }
 
 // tally counts what comes of a run.
 type tally struct {
@@ -118,7 +119,7 @@ func (t *tally) count(z *fuzzing, a *fuzz.Attempt, o *outcome, dryRun, isNew boo
 	barred := z.barred(a)
 	switch {
 	case barred:
-		t.judge(z, "outside", a, o, dryRun, isNew, string(RBAC))
+		t.judge(z, "outside", a, o, dryRun, isNew, string(hostile.RBAC))
 	case a.Place == fuzz.Managed:
 		t.judge(z, "managed", a, o, dryRun, isNew, "")
 	case o.accepted:
@@ -159,7 +160,7 @@ func (t *tally) countDangers(z *fuzzing, a *fuzz.Attempt, o *outcome, dryRun, is
 	if !known || !slices.Contains(d.Judged, a.Kind.String()) || len(a.Edits) != len(d.Edits(a.Kind.String())) {
 		return
 	}
-	if slices.Contains(refusers[d.Control], o.by) || (o.accepted && a.Verb == fuzz.Create && len(z.standing(a, o)) == 0) {
+	if slices.Contains(FuzzRefusers(d.Control), o.by) || (o.accepted && a.Verb == fuzz.Create && len(z.standing(a, o)) == 0) {
 		t.reached[d.ID] = true
 		t.tell(z, "danger/"+d.Control, a, o, dryRun, isNew, v1alpha1.Isolated, "")
 	}

@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
@@ -41,9 +42,9 @@ type Judgement struct {
 type fuzzing struct {
 	runner *Runner
 	target *Target
-	seen   *Sights
+	seen   *hostile.Facts
 	// subjects are the owners, and behind them the default service accounts.
-	subjects []Subject
+	subjects []hostile.Subject
 	owners   int
 	// spaces are those in which harmless objects are made: of one workload, so that what is harmless in one is in all. within are their
 	// namespaces; own are all namespaces of the tenant.
@@ -105,7 +106,7 @@ func (r *Runner) newFuzzing(ctx context.Context, target *Target, seed uint64) (*
 	if err != nil {
 		return nil, err
 	}
-	z.subjects = slices.DeleteFunc(owners, func(s Subject) bool { return r.As != "" && s.Kind != r.As })
+	z.subjects = slices.DeleteFunc(owners, func(s hostile.Subject) bool { return r.As != "" && s.Kind != r.As })
 	if z.owners = len(z.subjects); z.owners == 0 {
 		return nil, fmt.Errorf("tenant %s has no owner of the kind asked for: owners make the harmless objects without which a refusal shows nothing", target.Tenant.Name)
 	}
@@ -120,7 +121,7 @@ func (r *Runner) newFuzzing(ctx context.Context, target *Target, seed uint64) (*
 			z.spaces = append(z.spaces, spaces[i])
 			z.within = append(z.within, spaces[i].Status.Namespace)
 		}
-		if account := ServiceAccountSubject(spaces[i].Status.Namespace, "default"); r.As == "" || r.As == account.Kind {
+		if account := hostile.ServiceAccountSubject(spaces[i].Status.Namespace, "default"); r.As == "" || r.As == account.Kind {
 			z.subjects = append(z.subjects, account)
 		}
 	}
@@ -165,32 +166,31 @@ func (z *fuzzing) removeOutside(ctx context.Context, v *inventory) int {
 	found := 0
 	for _, key := range v.sorted() {
 		seen := v.objects[key]
-		object, err := plain(map[string]any{"metadata": &seen.metadata})
-		if err != nil || !own(object) {
+		if !own(&seen.metadata) {
 			continue
 		}
-		if err := z.removeOne(ctx, key, &seen, object); err == nil {
+		if err := z.removeOne(ctx, key, &seen); err == nil {
 			found++
-		} else if seen.metadata.Labels[labelAttack] == z.runner.Run {
+		} else if seen.metadata.Labels[v1alpha1.LabelAttack] == z.runner.Run {
 			z.tally.left = append(z.tally.left, err)
 		}
 	}
 	return found
 }
 
-func (z *fuzzing) removeOne(ctx context.Context, key objectKey, seen *seenObject, object map[string]any) error {
-	of := &Request{Group: key.group, Version: seen.version, Namespace: key.namespace, Resource: key.resource}
+func (z *fuzzing) removeOne(ctx context.Context, key objectKey, seen *seenObject) error {
+	of := &hostile.Request{Group: key.group, Version: seen.version, Namespace: key.namespace, Resource: key.resource}
 	for i := range z.subjects {
-		if z.runner.delete(ctx, &z.subjects[i], of, object) == nil {
+		if z.runner.delete(ctx, &z.subjects[i], of, &seen.metadata) == nil {
 			return nil
 		}
 	}
 	of.Name = key.name
-	if run := seen.metadata.Labels[labelAttack]; run != z.runner.Run {
+	if run := seen.metadata.Labels[v1alpha1.LabelAttack]; run != z.runner.Run {
 		return fmt.Errorf("%s bears the mark of run %s", key, run)
 	}
-	if err := z.runner.server.deleteOwn(ctx, of.url(), seen.uid); err != nil {
-		return fmt.Errorf("remove %s, which an attack made: %w: delete it by hand (label %s)", key, err, labelAttack)
+	if err := z.runner.server.deleteOwn(ctx, of.URL(), seen.uid); err != nil {
+		return fmt.Errorf("remove %s, which an attack made: %w: delete it by hand (label %s)", key, err, v1alpha1.LabelAttack)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
@@ -23,8 +24,8 @@ import (
 // that takes effect by itself it is not.
 func TestInert(t *testing.T) {
 	w := testWorld()
-	scene := Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web", Seen: &Sights{Node: "n"}, Run: "r"}
-	made, err := examples(scene)
+	scene := hostile.Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web", Facts: &hostile.Facts{Node: "n"}, Run: "r"}
+	made, err := hostile.Harmless(scene)
 	must(t, err)
 	for _, kind := range []string{"pods", "deployments.apps", "cronjobs.batch", "daemonsets.apps", "services", "networkpolicies.networking.k8s.io", "secrets", "configmaps"} {
 		if !inert(kind, made[kind]) {
@@ -72,7 +73,7 @@ func TestStamp(t *testing.T) {
 		"none":         {nil, false},
 		"a text":       {"x", false},
 		"empty":        {map[string]any{}, true},
-		"labels":       {map[string]any{"labels": map[string]any{"a": "b", labelAttack: "another"}}, true},
+		"labels":       {map[string]any{"labels": map[string]any{"a": "b", v1alpha1.LabelAttack: "another"}}, true},
 		"no labels":    {map[string]any{"labels": "x"}, false},
 		"a name":       {map[string]any{"name": "kube-dns"}, false},
 		"a finalizer":  {map[string]any{"finalizers": []any{"x/y"}}, false},
@@ -85,7 +86,7 @@ func TestStamp(t *testing.T) {
 		}
 		if test.known {
 			m := metadataOf(object)
-			if m.Labels[labelAttack] != "run" || m.GenerateName != generateName {
+			if m.GetLabels()[v1alpha1.LabelAttack] != "run" || m.GetGenerateName() != v1alpha1.AttackPrefix {
 				t.Errorf("%s: %v", name, m)
 			}
 		}
@@ -141,7 +142,7 @@ func TestComparison(t *testing.T) {
 			must(t, admin.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "made"}, Data: map[string]string{"x": "a try-compare-run b"}}))
 		}, v1alpha1.Exposed, "configmaps try-compare-rival--web/made was made"},
 		{"made by the attacks' field manager", func(t *testing.T) {
-			must(t, admin.Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "try-compare", Labels: map[string]string{"a": "b"}}}, client.FieldOwner(fieldManager)))
+			must(t, admin.Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "try-compare", Labels: map[string]string{"a": "b"}}}, client.FieldOwner(v1alpha1.AttackName)))
 		}, v1alpha1.Exposed, "clusterroles.rbac.authorization.k8s.io try-compare was made, written by bulkhead-attack"},
 		{"changed by somebody", patch(victim, `{"data":{"a":"c"}}`), v1alpha1.Unknown, "configmaps try-compare-rival--web/victim was changed"},
 		{"changed and changed back", then(patch(victim, `{"data":{"a":"d"}}`), patch(victim, `{"data":{"a":"c"}}`)), v1alpha1.Unknown, "was written, and reads as before"},
@@ -151,11 +152,11 @@ func TestComparison(t *testing.T) {
 		{"a lease that is renewed", patch(lease, `{"spec":{"renewTime":"2026-01-01T00:00:00.000000Z"}}`), v1alpha1.Isolated, ""},
 		{"a lease that is changed", patch(lease, `{"spec":{"leaseDurationSeconds":9}}`), v1alpha1.Unknown, "leases.coordination.k8s.io try-compare-rival--web/lease was changed"},
 		{"a lease that the attacks renew", func(t *testing.T) {
-			must(t, admin.Patch(ctx, lease, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"holderIdentity":"me"}}`)), client.FieldOwner(fieldManager)))
+			must(t, admin.Patch(ctx, lease, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"holderIdentity":"me"}}`)), client.FieldOwner(v1alpha1.AttackName)))
 		}, v1alpha1.Exposed, "leases.coordination.k8s.io try-compare-rival--web/lease was written"},
 		{"a report of an earlier run's objects that is made anew", patch(told, `{"verdict":"Isolated","exposed":0,"findings":null,"time":"2026-01-01T00:00:00Z"}`), v1alpha1.Isolated, ""},
 		{"a report that the attacks write", func(t *testing.T) {
-			must(t, admin.Patch(ctx, told, client.RawPatch("application/merge-patch+json", []byte(`{"verdict":"Unknown"}`)), client.FieldOwner(fieldManager)))
+			must(t, admin.Patch(ctx, told, client.RawPatch("application/merge-patch+json", []byte(`{"verdict":"Unknown"}`)), client.FieldOwner(v1alpha1.AttackName)))
 		}, v1alpha1.Exposed, "isolationreports.bulkhead.dev try-compare-rival was written"},
 		{"the tenant's own", patch(own, `{"data":{"a":"try-compare-run"}}`), v1alpha1.Isolated, ""},
 		{"gone", func(t *testing.T) { must(t, admin.Delete(ctx, victim)) }, v1alpha1.Unknown, "configmaps try-compare-rival--web/victim is gone"},
@@ -224,10 +225,10 @@ func TestFuzzingBrokenOff(t *testing.T) {
 	f := enforced(t.Context(), t, "try-fuzz", soft, v1alpha1.Owner{Kind: "User", Name: "try-fuzz-jane"})
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
-	subject, err := OwnerSubject(f.tenant.Spec.Owners[0])
+	subject, err := hostile.OwnerSubject(f.tenant.Spec.Owners[0])
 	must(t, err)
-	left := map[string]any{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": map[string]any{"generateName": generateName, "labels": map[string]any{labelAttack: "killed"}}}
-	request := &Request{Group: "coordination.k8s.io", Version: "v1", Namespace: f.namespace(), Resource: "leases", Body: left}
+	left := map[string]any{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": map[string]any{"generateName": v1alpha1.AttackPrefix, "labels": map[string]any{v1alpha1.LabelAttack: "killed"}}}
+	request := &hostile.Request{Group: "coordination.k8s.io", Version: "v1", Namespace: f.namespace(), Resource: "leases", Body: left}
 	if answer, _ := newRunner(t, "killed").server.send(t.Context(), &subject, request, false); !answer.Allowed {
 		t.Fatal(answer)
 	}

@@ -11,23 +11,24 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
 // live is an object that an attempt made and that is there.
 type live struct {
 	attempt *fuzz.Attempt
-	subject *Subject
-	request Request
+	subject *hostile.Subject
+	request hostile.Request
 	object  map[string]any
 }
 
 // request of an attempt, and whether it is only a dry-run. What it made of others' objects, it would be a pity to carry out.
-func (z *fuzzing) request(a *fuzz.Attempt) (r Request, dryRun bool) {
-	r = Request{Verb: a.Verb.Right(), Group: a.Kind.Group, Version: a.Kind.Version, Namespace: a.Namespace, Resource: a.Kind.Resource,
+func (z *fuzzing) request(a *fuzz.Attempt) (r hostile.Request, dryRun bool) {
+	r = hostile.Request{Verb: a.Verb.Right(), Group: a.Kind.Group, Version: a.Kind.Version, Namespace: a.Namespace, Resource: a.Kind.Resource,
 		Subresource: a.Kind.Subresource, Name: a.Name, RightOnly: z.barred(a)}
 	there := z.live[a.Target]
 	if there != nil {
@@ -58,7 +59,7 @@ func (z *fuzzing) request(a *fuzz.Attempt) (r Request, dryRun bool) {
 		metadata["name"] = r.Name
 		delete(metadata, "generateName")
 		if there != nil {
-			metadata["resourceVersion"] = metadataOf(there.object).ResourceVersion
+			metadata["resourceVersion"] = metadataOf(there.object).GetResourceVersion()
 			stampLabel(metadata, z.runner.Run)
 		}
 	}
@@ -75,22 +76,16 @@ func (z *fuzzing) mayChange(a *fuzz.Attempt, there *live, object map[string]any)
 
 // sweeps says whether the sweep at the end looks for objects of a kind.
 func sweeps(k *fuzz.Kind) bool {
-	return slices.ContainsFunc(swept(), func(r Request) bool { return r.Group == k.Group && r.Resource == k.Resource })
+	return slices.ContainsFunc(hostile.Made(), func(r hostile.Request) bool { return r.Group == k.Group && r.Resource == k.Resource })
 }
 
 func stampLabel(metadata map[string]any, run string) {
 	if labels, ok := metadata["labels"].(map[string]any); ok {
-		labels[labelAttack] = run
+		labels[v1alpha1.LabelAttack] = run
 	}
 }
 
-func metadataOf(object map[string]any) metav1.ObjectMeta {
-	var read struct{ Metadata metav1.ObjectMeta }
-	_ = decode(object, &read) // what is not metadata has no name
-	return read.Metadata
-}
-
-func nameOf(object map[string]any) string { return metadataOf(object).Name }
+func nameOf(object map[string]any) string { return metadataOf(object).GetName() }
 
 // outcome is what came of an attempt.
 type outcome struct {
@@ -107,7 +102,7 @@ type outcome struct {
 const accepted = "accepted"
 
 // send makes an attempt and reads the answer.
-func (z *fuzzing) send(ctx context.Context, a *fuzz.Attempt) (o outcome, r Request, dryRun bool) {
+func (z *fuzzing) send(ctx context.Context, a *fuzz.Attempt) (o outcome, r hostile.Request, dryRun bool) {
 	r, dryRun = z.request(a)
 	subject := &z.subjects[a.Subject]
 	raw, header, err := z.runner.server.exchange(ctx, subject, &r, dryRun)
@@ -165,7 +160,7 @@ func (z *fuzzing) try(ctx context.Context, a *fuzz.Attempt) {
 	if ctx.Err() != nil {
 		return // the answer is that of our own impatience
 	}
-	made := o.accepted && !dryRun && r.creates() && o.object != nil && own(o.object) && a.Place == fuzz.Own
+	made := o.accepted && !dryRun && r.Creates() && o.object != nil && own(metadataOf(o.object)) && a.Place == fuzz.Own
 	kept := made && !o.warned
 	switch {
 	case made && o.warned:
@@ -210,7 +205,7 @@ func (z *fuzzing) keep(ctx context.Context, l *live) {
 // drop removes an object: the oldest, or a workload whose pods Pod Security would refuse. The prover goes by what stands in a workload,
 // and would tell of pods that never come. What goes wrong here, the sweep at the end finds and reports.
 func (z *fuzzing) drop(ctx context.Context, l *live) {
-	_ = z.runner.delete(ctx, l.subject, &l.request, l.object)
+	_ = z.runner.delete(ctx, l.subject, &l.request, metadataOf(l.object))
 }
 
 // standing are the dangers of an accepted attempt that a control had to refuse, and that are there in what was stored, or would be.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // report of the run.
@@ -17,7 +18,7 @@ func (z *fuzzing) report() *Report {
 	t.Kinds = len(t.kinds)
 	for i := range z.seen.Resources {
 		s := &z.seen.Resources[i]
-		name := (&Request{Verb: "x", Group: s.Group, Resource: s.Resource, Subresource: s.Subresource}).String()[2:]
+		name := (&hostile.Request{Verb: "x", Group: s.Group, Resource: s.Resource, Subresource: s.Subresource}).String()[2:]
 		if t.kinds[name] && !t.accepted[name] && z.mayWrite(s) {
 			t.NeverAccepted = append(t.NeverAccepted, name+" ("+shortened(t.answers[name])+")")
 		}
@@ -36,7 +37,7 @@ func (z *fuzzing) report() *Report {
 }
 
 // mayWrite says whether an owner may write something of a kind in a Space.
-func (z *fuzzing) mayWrite(s *Served) bool {
+func (z *fuzzing) mayWrite(s *hostile.Served) bool {
 	resource := s.Resource
 	if s.Subresource != "" {
 		resource += "/" + s.Subresource
@@ -88,7 +89,7 @@ func (z *fuzzing) unknown(report *ItemReport, why string) { z.add(report, v1alph
 // judgeOwn demands that something of each kind with a harmless object was accepted. What only the tenant's own quota stops has passed
 // every control before it.
 func (z *fuzzing) judgeOwn(report *ItemReport) {
-	made, err := examples(z.scene())
+	made, err := hostile.Harmless(z.scene())
 	if err != nil {
 		z.unknown(report, err.Error())
 	}
@@ -96,7 +97,7 @@ func (z *fuzzing) judgeOwn(report *ItemReport) {
 		if strings.Contains(kind, "/") {
 			continue // it takes an object to try it on, and the workload's declaration
 		}
-		if answer := z.tally.answers[kind]; !z.tally.accepted[kind] && !strings.HasPrefix(answer, string(Quota)) {
+		if answer := z.tally.answers[kind]; !z.tally.accepted[kind] && !strings.HasPrefix(answer, string(hostile.Quota)) {
 			z.unknown(report, fmt.Sprintf("nothing of %s was accepted, not even what is harmless; the last answer: %s", kind, cmp.Or(answer, "none, it was not tried")))
 		}
 	}
@@ -110,13 +111,13 @@ func (z *fuzzing) judgeDangers(report *ItemReport) {
 		if "danger/"+d.Control != report.ID {
 			continue
 		}
-		made, err := examples(z.scene())
+		made, err := hostile.Harmless(z.scene())
 		if err != nil || !slices.ContainsFunc(d.In, func(kind string) bool { return made[kind] != nil }) {
 			continue // no object that it could stand in
 		}
 		known = true
 		if !z.tally.reached[id] {
-			z.unknown(report, fmt.Sprintf("%s (%s) was never refused by %s: its control was not reached", id, d.Title, strings.Join(refusers[d.Control], " or ")))
+			z.unknown(report, fmt.Sprintf("%s (%s) was never refused by %s: its control was not reached", id, d.Title, strings.Join(FuzzRefusers(d.Control), " or ")))
 		}
 	}
 	if !known {

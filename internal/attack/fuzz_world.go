@@ -7,13 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
@@ -34,7 +33,7 @@ func (z *fuzzing) fuzzWorld(ctx context.Context, before *inventory) (fuzz.World,
 	}
 	w.Namespaces = map[fuzz.Place][]string{fuzz.Own: z.within, fuzz.Home: {v1alpha1.HomeNamespace(z.target.Tenant.Name)}, fuzz.Foreign: foreign}
 	var err error
-	if w.Examples, err = examples(scene); err != nil {
+	if w.Examples, err = hostile.Harmless(scene); err != nil {
 		return w, err
 	}
 	for i := range w.Kinds {
@@ -43,7 +42,7 @@ func (z *fuzzing) fuzzWorld(ctx context.Context, before *inventory) (fuzz.World,
 		}
 	}
 	w.Elsewhere = map[string]map[string]any{"spaces." + v1alpha1.GroupVersion.Group: {"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Space",
-		"metadata": map[string]any{"generateName": generateName}, "spec": map[string]any{"workload": z.spaces[0].Spec.Workload}}}
+		"metadata": map[string]any{"generateName": v1alpha1.AttackPrefix}, "spec": map[string]any{"workload": z.spaces[0].Spec.Workload}}}
 	w.Changes = map[string][]fuzz.Edit{
 		"scale": {{Path: []any{"spec", "replicas"}, Value: 0}},
 		"resize": {{Path: []any{"spec", "containers", 0, "resources", "requests", "cpu"}, Value: "9m"},
@@ -67,62 +66,15 @@ func (z *fuzzing) fuzzWorld(ctx context.Context, before *inventory) (fuzz.World,
 }
 
 // scene in which the harmless objects are made.
-func (z *fuzzing) scene() Scene { return z.scenes()[0] }
+func (z *fuzzing) scene() hostile.Scene { return z.scenes()[0] }
 
-func (z *fuzzing) scenes() []Scene {
-	var scenes []Scene
+func (z *fuzzing) scenes() []hostile.Scene {
+	var scenes []hostile.Scene
 	for i := range z.spaces {
-		scenes = append(scenes, Scene{Subject: z.subjects[0], Platform: z.target.Platform, Tenant: z.target.Tenant, Space: &z.spaces[i],
-			Foreign: z.target.Foreign[0], Run: z.runner.Run, Seen: z.seen})
+		scenes = append(scenes, hostile.Scene{Subject: z.subjects[0], Platform: z.target.Platform, Tenant: z.target.Tenant, Space: &z.spaces[i],
+			Foreign: z.target.Foreign[0], Run: z.runner.Run, Facts: z.seen})
 	}
 	return scenes
-}
-
-// examples are the harmless objects of every kind of which an owner makes some all day.
-func examples(s Scene) (map[string]map[string]any, error) {
-	made := map[string]map[string]any{}
-	for _, w := range workloads() {
-		body, err := w.around(s, unchanged, true)
-		if err != nil {
-			return nil, err
-		}
-		made[(&fuzz.Kind{Group: w.group, Resource: w.resource}).String()] = body
-	}
-	steps := map[string]Step{
-		"services": harmlessService, "networkpolicies.networking.k8s.io": createNetworkPolicy("", withinSpace),
-		"roles.rbac.authorization.k8s.io": createRole("", mayReadPods), "rolebindings.rbac.authorization.k8s.io": shareRole(),
-		"configmaps": createMap("", nil),
-	}
-	if len(s.Platform.Spec.StorageClasses) > 0 {
-		steps["persistentvolumeclaims"] = createClaim("", func(*corev1.PersistentVolumeClaim) {})
-	}
-	if len(s.Tenant.Spec.IngressHosts) > 0 {
-		steps["ingresses.networking.k8s.io"] = createIngress("", func(*networkingv1.Ingress) {})
-	}
-	for kind, step := range steps {
-		ask, err := step.Ask(s)
-		if err != nil {
-			return nil, err
-		}
-		if made[kind], err = plain(ask.DryRun.Body); err != nil {
-			return nil, err
-		}
-	}
-	metadata := map[string]any{"generateName": generateName, "labels": map[string]any{labelAttack: mark(s)}}
-	own := map[string]any{"matchLabels": map[string]any{"app": nothing}}
-	maps.Copy(made, map[string]map[string]any{
-		"secrets":                              {"apiVersion": "v1", "kind": "Secret", "stringData": map[string]any{"key": "value"}},
-		"serviceaccounts":                      {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": false},
-		"leases.coordination.k8s.io":           {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": map[string]any{"holderIdentity": nothing}},
-		"poddisruptionbudgets.policy":          {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": map[string]any{"minAvailable": float64(0), "selector": own}},
-		"horizontalpodautoscalers.autoscaling": {"spec": map[string]any{"maxReplicas": float64(1), "scaleTargetRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": nothing}}},
-	})
-	made["pods/eviction"], made["serviceaccounts/token"] = map[string]any{}, map[string]any{"spec": map[string]any{}}
-	for _, object := range made {
-		object["metadata"], _ = plain(metadata)
-		delete(object, "status")
-	}
-	return made, nil
 }
 
 // debuggers is a harmless ephemeral container, after the example of a pod's.
@@ -137,16 +89,20 @@ func debuggers(pod map[string]any) []any {
 }
 
 // dangersIn leaves out of the dictionary what a Waiver allows in one of the scenes, and what the decision does not ask for.
-func dangersIn(scene Scene, scenes []Scene) map[string]fuzz.Danger {
-	facts := fuzz.Facts{ForeignNamespace: scene.Foreign, ForeignTenant: "bulkhead-attack"}
+func dangersIn(scene hostile.Scene, scenes []hostile.Scene) map[string]fuzz.Danger {
+	facts := fuzz.Facts{ForeignNamespace: scene.Foreign, ForeignTenant: v1alpha1.AttackName}
 	if len(scene.Platform.Spec.Registries) > 0 {
 		facts.Registry = strings.TrimRight(scene.Platform.Spec.Registries[0], "/")
 	}
-	special := map[string]func(Scene) bool{"runtime/other": needsSandbox, "token/mount": callsAPI(false), "token/projected": callsAPI(false), "defaults/huge": grantedCompute}
+	// The controls that depend on the decision are in force where the catalogue's case of the same kind applies.
+	like := map[string]string{"runtime/other": "runtime/shared-kernel", "token/mount": "token/mount", "token/projected": "token/projected", "defaults/huge": "defaults/huge"}
 	known := map[string]fuzz.Danger{}
 	for _, d := range fuzz.Dangers(facts) {
-		applies := special[d.ID]
-		if !slices.ContainsFunc(scenes, func(s Scene) bool { return !inForce(d.Control)(s) || (applies != nil && !applies(s)) }) {
+		applies := hostile.InForce(d.Control)
+		if c, found := hostile.ByID(like[d.ID]); found {
+			applies = c.Applies
+		}
+		if !slices.ContainsFunc(scenes, func(s hostile.Scene) bool { return !applies(s) }) {
 			known[d.ID] = d
 		}
 	}
@@ -248,7 +204,7 @@ func (z *fuzzing) barred(a *fuzz.Attempt) bool {
 	}
 	switch a.Place {
 	case fuzz.Cluster:
-		return !forEverybody(&Served{Group: k.Group, Resource: k.Resource}, a.Verb.Right())
+		return !hostile.ForEveryone(&hostile.Served{Group: k.Group, Resource: k.Resource}, a.Verb.Right())
 	case fuzz.Home:
 		return k.Group != v1alpha1.GroupVersion.Group || resource != "spaces"
 	case fuzz.Own, fuzz.Managed:

@@ -1,12 +1,5 @@
 package attack
 
-import (
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-)
-
 // incidentSuite replays what happened to published tenancy systems.
 func incidentSuite() Suite {
 	return Suite{Name: "incidents", About: "What happened to published tenancy systems, tried here.", Items: []Item{
@@ -41,35 +34,4 @@ func incidentSuite() Suite {
 			"who could label its own namespace, gave it that label. Bulkhead's policies select by the name that the API server itself writes.",
 			Attacks: []string{"guardrail/name-label", "guardrail/tenant-label", "guardrail/namespace-*", "network-default/from-labelled", "rbac-enumerate/every-cluster-create"}},
 	}}
-}
-
-// namespaceAttacks change labels and owners of namespaces: the tenant's own, and the system's.
-func namespaceAttacks() []Attack {
-	const control, all = "guardrail", Owners | ServiceAccounts
-	patch := func(title string, place where, verb, sub string, body any) Step {
-		return Step{Title: title, Ask: func(s Scene) (Ask, error) {
-			name, err := place(s)
-			return Ask{DryRun: &Request{Verb: verb, Version: "v1", Resource: "namespaces", Name: name, Subresource: sub, Body: body, RightOnly: true}}, err
-		}}
-	}
-	system := func(Scene) (string, error) { return metav1.NamespaceSystem, nil }
-	refused := func(id, title string, each bool, step Step) Attack {
-		return Attack{ID: control + "/" + id, Control: control, Title: title, By: all, EachSpace: each, PositiveControl: reallyAllowed,
-			Attempt: step, Refusal: Refusal{By: RBAC}}
-	}
-	owner := merge("ownerReferences", []any{map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Tenant", "name": nothing,
-		"uid": "00000000-0000-0000-0000-000000000000"}})
-	label := func(key, value string) map[string]any { return mergeLabels(map[string]any{key: value}) }
-	return []Attack{
-		refused("system-namespace-labels", "labels kube-system", false, patch("label kube-system", system, "patch", "", label(v1alpha1.LabelTenant, nothing))),
-		refused("system-namespace-owner", "makes itself the owner of kube-system", false, patch("write an owner into kube-system", system, "patch", "", owner)),
-		refused("system-namespace-update", "replaces kube-system", false, patch("replace kube-system", system, "update", "", label(v1alpha1.LabelTenant, nothing))),
-		refused("system-namespace-apply", "applies labels to kube-system", false, patch("apply labels to kube-system", system, "apply", "", label(v1alpha1.LabelTenant, nothing))),
-		refused("system-namespace-status", "labels kube-system by its status", false, patch("label kube-system by its status", system, "patch", "status", label(v1alpha1.LabelTenant, nothing))),
-		refused("system-namespace-finalize", "takes the finalizers from kube-system", false, patch("finalize kube-system", system, "update", "finalize", map[string]any{})),
-		refused("tenant-label", "moves its namespace to another tenant", true, patch("label its namespace as another tenant's", inOwn, "patch", "", label(v1alpha1.LabelTenant, nothing))),
-		refused("pod-security-label", "lowers Pod Security in its namespace", true, patch("label its namespace as privileged", inOwn, "patch", "", label("pod-security.kubernetes.io/enforce", "privileged"))),
-		refused("name-label", "has its namespace pass for another", true, patch("label its namespace with another's name", inOwn, "patch", "", label(corev1.LabelMetadataName, nothing))),
-		refused("home-label", "labels its home namespace", false, patch("label its home namespace", inHome, "patch", "", label(v1alpha1.LabelPattern, "Soft"))),
-	}
 }

@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,6 +29,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -84,8 +84,6 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc"},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}},
 		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "example.invalid/none", ReclaimPolicy: new(corev1.PersistentVolumeReclaimDelete)},
-		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "polite"}, Value: 100, PreemptionPolicy: new(corev1.PreemptNever)},
-		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "pushy"}, Value: 100},
 		node("shared", ""),
 	}
 	for _, o := range guardrail.Cluster(realPlatform()) {
@@ -120,7 +118,7 @@ func identity(ctx context.Context, name string, rules []rbacv1.PolicyRule) (*res
 	if err := admin.SubResource("token").Create(ctx, account, &token); err != nil {
 		return nil, fmt.Errorf("make a token for %s: %w", name, err)
 	}
-	subject := ServiceAccountSubject(v1alpha1.SystemNamespace, name)
+	subject := hostile.ServiceAccountSubject(v1alpha1.SystemNamespace, name)
 	if err := wait.PollUntilContextTimeout(ctx, retry, settled, true, func(ctx context.Context) (bool, error) {
 		review := authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: subject.User, Groups: subject.Groups,
@@ -145,7 +143,6 @@ func realPlatform() *v1alpha1.Platform {
 			SchedulerNames:  []string{"default-scheduler"},
 			SandboxRuntimes: []string{"gvisor"},
 			StorageClasses:  []string{"fast"},
-			PriorityClasses: []string{"polite", "pushy"},
 			Network:         v1alpha1.PlatformNetwork{PodCIDRs: []string{"10.244.0.0/16"}, ServiceCIDRs: []string{"10.0.0.0/24"}},
 			ProofFreshness:  metav1.Duration{Duration: 10 * time.Minute},
 		},

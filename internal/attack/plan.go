@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // world is what a proof is about.
@@ -21,8 +22,8 @@ type world struct {
 
 // task is one attack in one scene.
 type task struct {
-	attack Attack
-	scene  Scene
+	attack hostile.Case
+	scene  hostile.Scene
 }
 
 // spacesPerProof is how many Spaces that are proven already are asked again in one proof.
@@ -52,8 +53,8 @@ func plan(w *world, now time.Time, complete bool) ([]task, error) {
 	few := selection{owners: kinds, ownersInSpace: single, ownersDryRun: single,
 		spaces: someSpaces(w, choose), foreign: one("neighbour", w.foreign, choose)}
 	var tasks []task
-	for i, q := range append(Twelve(), Besides()...) {
-		if complete || suspects[wholeProof] || slices.ContainsFunc(q.Forms, func(a Attack) bool { return suspects[a.Control] }) {
+	for i, q := range Questions() {
+		if complete || suspects[wholeProof] || slices.ContainsFunc(q.Forms, func(a hostile.Case) bool { return suspects[a.Control] }) {
 			for _, form := range q.Forms {
 				tasks = append(tasks, all.tasks(w, form)...)
 			}
@@ -67,7 +68,7 @@ func plan(w *world, now time.Time, complete bool) ([]task, error) {
 // selection of those as whom and of where to ask.
 type selection struct {
 	// owners asked about their rights as such, about those in a Space, and by dry-run in a Space.
-	owners, ownersInSpace, ownersDryRun []Subject
+	owners, ownersInSpace, ownersDryRun []hostile.Subject
 	spaces                              []v1alpha1.Space
 	// foreign namespaces, of which each attempt is on all.
 	foreign []string
@@ -76,7 +77,7 @@ type selection struct {
 // routine asks a question in one form for each scene: of those that apply there, the chosen one.
 func (s *selection) routine(w *world, q Question, index int, choose func(salt string, n int) int) []task {
 	var tasks []task
-	for _, by := range []Identities{Owners, ServiceAccounts} {
+	for _, by := range []hostile.Identities{hostile.Owners, hostile.ServiceAccounts} {
 		byScene := map[string][]task{}
 		var order []string
 		for _, form := range q.Forms {
@@ -100,10 +101,10 @@ func (s *selection) routine(w *world, q Question, index int, choose func(salt st
 }
 
 // tasks of one attack in all scenes of the selection in which it applies.
-func (s *selection) tasks(w *world, a Attack) []task {
+func (s *selection) tasks(w *world, a hostile.Case) []task {
 	var tasks []task
 	for _, foreign := range s.foreign {
-		for _, scene := range s.scenes(Scene{Platform: w.platform, Tenant: w.tenant, Foreign: foreign}, &a) {
+		for _, scene := range s.scenes(hostile.Scene{Platform: w.platform, Tenant: w.tenant, Foreign: foreign}, &a) {
 			if a.Applies == nil || a.Applies(scene) {
 				tasks = append(tasks, task{attack: a, scene: scene})
 			}
@@ -115,30 +116,30 @@ func (s *selection) tasks(w *world, a Attack) []task {
 	return tasks
 }
 
-func (s *selection) scenes(scene Scene, a *Attack) []Scene {
-	var scenes []Scene
-	if a.By.Has(Owners) && !a.EachSpace {
+func (s *selection) scenes(scene hostile.Scene, a *hostile.Case) []hostile.Scene {
+	var scenes []hostile.Scene
+	if a.By.Has(hostile.Owners) && !a.EachSpace {
 		scenes = as(scene, s.owners)
 	}
 	owners := s.ownersInSpace
-	if a.Refusal.By != RBAC {
+	if a.Refusal.By != hostile.RBAC {
 		owners = s.ownersDryRun
 	}
 	for i := range s.spaces {
 		within := scene
 		within.Space = &s.spaces[i]
-		if a.By.Has(ServiceAccounts) {
-			scenes = append(scenes, as(within, []Subject{ServiceAccountSubject(within.Namespace(), "default")})...)
+		if a.By.Has(hostile.ServiceAccounts) {
+			scenes = append(scenes, as(within, []hostile.Subject{hostile.ServiceAccountSubject(within.Namespace(), "default")})...)
 		}
-		if a.By.Has(Owners) && a.EachSpace {
+		if a.By.Has(hostile.Owners) && a.EachSpace {
 			scenes = append(scenes, as(within, owners)...)
 		}
 	}
 	return scenes
 }
 
-func as(scene Scene, subjects []Subject) []Scene {
-	scenes := make([]Scene, len(subjects))
+func as(scene hostile.Scene, subjects []hostile.Subject) []hostile.Scene {
+	scenes := make([]hostile.Scene, len(subjects))
 	for i, subject := range subjects {
 		scenes[i] = scene
 		scenes[i].Subject = subject
@@ -146,10 +147,10 @@ func as(scene Scene, subjects []Subject) []Scene {
 	return scenes
 }
 
-func ownerSubjects(tenant *v1alpha1.Tenant) ([]Subject, error) {
-	subjects := make([]Subject, 0, len(tenant.Spec.Owners))
+func ownerSubjects(tenant *v1alpha1.Tenant) ([]hostile.Subject, error) {
+	subjects := make([]hostile.Subject, 0, len(tenant.Spec.Owners))
 	for _, owner := range tenant.Spec.Owners {
-		subject, err := OwnerSubject(owner)
+		subject, err := hostile.OwnerSubject(owner)
 		if err != nil {
 			return nil, err
 		}
@@ -159,10 +160,10 @@ func ownerSubjects(tenant *v1alpha1.Tenant) ([]Subject, error) {
 }
 
 // oneOfEach chooses one subject of each kind.
-func oneOfEach(subjects []Subject, choose func(string, int) int) []Subject {
-	var chosen []Subject
+func oneOfEach(subjects []hostile.Subject, choose func(string, int) int) []hostile.Subject {
+	var chosen []hostile.Subject
 	for _, kind := range []string{"User", "Group", "ServiceAccount"} {
-		of := slices.DeleteFunc(slices.Clone(subjects), func(s Subject) bool { return s.Kind != kind })
+		of := slices.DeleteFunc(slices.Clone(subjects), func(s hostile.Subject) bool { return s.Kind != kind })
 		chosen = append(chosen, one(kind, of, choose)...)
 	}
 	return chosen

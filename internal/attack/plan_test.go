@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 func mustJSON(t *testing.T, v any) string {
@@ -61,7 +62,7 @@ func (w *world) prove() {
 func requests(tasks []task) int {
 	twins := map[string]bool{}
 	for _, t := range tasks {
-		twins[t.scene.Subject.String()+t.scene.Namespace()+t.attack.PositiveControl.Title] = true
+		twins[t.scene.Subject.String()+t.scene.Namespace()+t.attack.Twin.Title] = true
 	}
 	return len(tasks) + len(twins) + 1 // the Platform
 }
@@ -108,8 +109,8 @@ func TestEveryProofAsksEveryQuestion(t *testing.T) {
 		for _, task := range mustPlan(t, w, time.Unix(int64(second), 0), false) {
 			asked[task.attack.ID] = true
 		}
-		for _, q := range Twelve() {
-			if !slices.ContainsFunc(q.Forms, func(a Attack) bool { return asked[a.ID] }) {
+		for _, q := range Questions()[:12] {
+			if !slices.ContainsFunc(q.Forms, func(a hostile.Case) bool { return asked[a.ID] }) {
 				t.Fatalf("at %d nobody asked %q", second, q.Asks)
 			}
 		}
@@ -137,7 +138,7 @@ func TestChoiceReachesEverything(t *testing.T) {
 		}
 	}
 	var want []string
-	for _, q := range Twelve() {
+	for _, q := range Questions()[:12] {
 		for _, a := range q.Forms {
 			want = append(want, a.ID)
 		}
@@ -161,14 +162,14 @@ func TestSuspectControlsAreAskedInFull(t *testing.T) {
 	for _, task := range mustPlan(t, w, time.Unix(1, 0), false) {
 		asked[strings.Join([]string{task.attack.ID, task.scene.Subject.String(), task.scene.Namespace()}, " ")] = true
 	}
-	for _, a := range enumerate() {
+	for _, a := range Questions()[1].Forms {
 		for _, who := range []string{"user jane ", "user joe ", "service account acme--d/default acme--d"} {
 			if !asked[a.ID+" "+who] {
 				t.Errorf("not asked: %s as %s", a.ID, who)
 			}
 		}
 	}
-	for _, a := range Twelve()[4].Forms {
+	for _, a := range Questions()[4].Forms {
 		for _, where := range []string{"acme--a", "acme--b", "acme--c", "acme--d"} {
 			if !asked[a.ID+" user jane "+where] && !asked[a.ID+" user joe "+where] {
 				t.Errorf("not asked: %s in %s", a.ID, where)

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // Prover asks the API server, as a tenant's identities, what the Proven condition rests on. It stores nothing, keeps no
@@ -62,7 +63,7 @@ func (p *Prover) results(ctx context.Context, tenant *v1alpha1.Tenant, spaces []
 	if err != nil {
 		return nil, nil, err
 	}
-	asked := &interview{server: p.server, twins: map[string]Answer{}}
+	asked := &interview{server: p.server, twins: map[string]hostile.Answer{}}
 	results := make([]Result, 0, len(tasks))
 	for _, t := range tasks {
 		results = append(results, asked.run(ctx, t))
@@ -90,29 +91,29 @@ func foreignTo(tenant *v1alpha1.Tenant, neighbours []string) []string {
 // interview is one proof under way. It asks every positive control once per subject and place, however many attempts share it.
 type interview struct {
 	server *apiServer
-	twins  map[string]Answer
+	twins  map[string]hostile.Answer
 }
 
 func (i *interview) run(ctx context.Context, t task) Result {
-	result := Result{Attack: t.attack, Scene: t.scene}
+	result := Result{Case: t.attack, Scene: t.scene}
 	if ctx.Err() != nil {
 		result.Verdict, result.Detail = v1alpha1.Unknown, fmt.Sprintf("attack %s was not tried: %v", t.attack.ID, context.Cause(ctx))
 		return result
 	}
-	key := strings.Join([]string{t.scene.Subject.String(), t.scene.Namespace(), t.attack.PositiveControl.Title}, "\x00")
+	key := strings.Join([]string{t.scene.Subject.String(), t.scene.Namespace(), t.attack.Twin.Title}, "\x00")
 	twin, known := i.twins[key]
 	if !known {
-		twin = i.step(ctx, &t.scene, &t.attack.PositiveControl)
+		twin = i.step(ctx, &t.scene, &t.attack.Twin)
 		i.twins[key] = twin
 	}
 	result.Verdict, result.Detail = judge(&t.attack, twin, i.step(ctx, &t.scene, &t.attack.Attempt))
 	return result
 }
 
-func (i *interview) step(ctx context.Context, scene *Scene, step *Step) Answer {
+func (i *interview) step(ctx context.Context, scene *hostile.Scene, step *hostile.Step) hostile.Answer {
 	question, err := step.Ask(*scene)
 	if err != nil {
-		return problem("cannot %s: %v", step.Title, err)
+		return hostile.Unclear("cannot %s: %v", step.Title, err)
 	}
 	return i.server.ask(ctx, &scene.Subject, question)
 }

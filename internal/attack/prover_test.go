@@ -187,7 +187,7 @@ func TestEveryRemovedControlIsNamed(t *testing.T) {
 			killed[m.control] = true
 		})
 	}
-	for _, q := range append(Twelve(), Besides()...) {
+	for _, q := range Questions() {
 		if !killed[q.Forms[0].Control] {
 			t.Errorf("no mutant showed that the question on %s can fail", q.Forms[0].Control)
 		}

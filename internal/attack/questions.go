@@ -2,9 +2,8 @@ package attack
 
 import (
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
+
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // Question is asked of the API server through one or more attacks: its forms. One form is enough to ask it; the others
@@ -13,13 +12,13 @@ type Question struct {
 	// Asks in words.
 	Asks string
 	// Forms in order.
-	Forms []Attack
+	Forms []hostile.Case
 }
 
-// Twelve are the questions that every tenant's proof asks: the attacks of the registry that store nothing, read nothing of the
-// tenant's, and tell most.
-func Twelve() []Question {
-	pick := picker()
+// Questions are what a proof asks: cases of the catalogue that store nothing and read nothing of the tenant's, and that show
+// most. The last two apply only in places: one wherever there are Spaces, since dedicated nodes are dedicated against all others;
+// one where the decision demands a sandboxed runtime.
+func Questions() []Question {
 	return []Question{
 		{"Can it read or write another tenant?", pick("rbac-own/get-secrets", "rbac-own/create-pods", "rbac-own/patch-deployments",
 			"rbac-own/exec", "rbac-own/get-configmaps", "rbac-own/list-pods", "rbac-own/watch-services", "rbac-own/delete-claims")},
@@ -41,44 +40,20 @@ func Twelve() []Question {
 		{"Can it run images from anywhere?", pick("images/foreign-registry")},
 		{"Can it go round the scheduler?", pick("scheduling/scheduler-name", "scheduling/bind-pods")},
 		{"Can it preempt the platform?", pick("priority/system-critical")},
-	}
-}
-
-// Besides are two questions more: one wherever there are Spaces, since dedicated nodes are dedicated against all others;
-// one where the decision demands a sandboxed runtime.
-func Besides() []Question {
-	pick := picker()
-	return []Question{
 		{"Can its pods land on another tenant's nodes?", pick("node-affinity/tolerate-all", "node-affinity/node-name", "node-affinity/foreign-nodes")},
 		{"Can its pods share the host's kernel?", pick("runtime/shared-kernel")},
 	}
 }
 
-// picker finds attacks of the registry by id. One that is not there is a mistake in this file, which every test would hit.
-func picker() func(ids ...string) []Attack {
-	all := registry()
-	return func(ids ...string) []Attack {
-		picked := make([]Attack, len(ids))
-		for i, id := range ids {
-			at, found := slices.BinarySearchFunc(all, id, func(a Attack, id string) int { return strings.Compare(a.ID, id) })
-			if !found {
-				panic(fmt.Sprintf("there is no attack %s", id))
-			}
-			picked[i] = all[at]
+// pick finds cases of the catalogue by id. One that is not there is a mistake in this file, which every test would hit.
+func pick(ids ...string) []hostile.Case {
+	picked := make([]hostile.Case, len(ids))
+	for i, id := range ids {
+		c, found := hostile.ByID(id)
+		if !found {
+			panic(fmt.Sprintf("there is no case %s", id))
 		}
-		return picked
+		picked[i] = c
 	}
+	return picked
 }
-
-// All lists every attack there is, by its id.
-func All() []Attack { return slices.Clone(registry()) }
-
-// registry is made once: every proof picks from it.
-var registry = sync.OnceValue(func() []Attack {
-	all := slices.Concat(foreign(), enumerate(), escalate(), guardrailRights(), scheduling(), matrixAttacks(), askedRights(), pathAttacks(), roleAttacks(),
-		managedAttacks(), forbiddenAtHome(), namespaceAttacks(), abilities(), hostAttacks(), containerAttacks(), templateAttacks(), podChanges(),
-		throughController(), resizeAttacks(), mendedAttacks(), credentialAttacks(), runtimeClass(), networkAttacks(), serviceAttacks(), ingressAttacks(),
-		storageAttacks(), priorityAttacks(), shareAttacks())
-	slices.SortFunc(all, func(a, b Attack) int { return strings.Compare(a.ID, b.ID) })
-	return all
-})

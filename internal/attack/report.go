@@ -83,7 +83,7 @@ func itemReport(item *Item, results []Result) ItemReport {
 	report := ItemReport{ID: item.ID, Title: item.Title, Story: item.Story}
 	refusals := map[string]int{}
 	for i := range results {
-		if !item.Has(results[i].Attack.ID) {
+		if !item.Has(results[i].Case.ID) {
 			continue
 		}
 		report.Verdict = worse(report.Verdict, results[i].Verdict)
@@ -102,9 +102,9 @@ func itemReport(item *Item, results []Result) ItemReport {
 }
 
 func attemptOf(r *Result) Attempt {
-	attempt := Attempt{Attack: r.Attack.ID, Control: r.Attack.Control, Title: r.Attack.Title, Tenant: r.Scene.Tenant.Name,
+	attempt := Attempt{Attack: r.Case.ID, Control: r.Case.Control, Title: r.Case.Title, Tenant: r.Scene.Tenant.Name,
 		As: r.Scene.Subject.String(), Namespace: r.Scene.Namespace(), Verdict: r.Verdict, Detail: r.Detail}
-	if r.Attack.OnForeign {
+	if r.Case.OnForeign {
 		attempt.Against = r.Scene.Foreign
 	}
 	if r.Refused.By != "" && r.Verdict != v1alpha1.Exposed {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // Runner tries a suite of attacks on one tenant after the other. Its own identity reads what it must know and impersonates;
@@ -50,7 +51,7 @@ type Target struct {
 
 // Try tries attacks on a target and cleans up, also when ctx ends: what was not tried then is Unknown. The results stand in the
 // order of the attacks. The error is not nil when something that the run made may be left behind, or nothing could be tried.
-func (r *Runner) Try(ctx context.Context, target *Target, attacks []Attack) ([]Result, error) {
+func (r *Runner) Try(ctx context.Context, target *Target, attacks []hostile.Case) ([]Result, error) {
 	t, err := r.Begin(ctx, target)
 	if err != nil {
 		return nil, err
@@ -81,12 +82,12 @@ func (t *Trial) Look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.seen, t.twins, t.gone = seen, map[string]Answer{}, nil
+	t.seen, t.twins, t.gone = seen, map[string]hostile.Answer{}, nil
 	return nil
 }
 
 // Try tries attacks in all scenes in which they apply and that are wanted; nil wants all.
-func (t *Trial) Try(ctx context.Context, attacks []Attack, wanted func(*Attack, *Scene) bool) []Result {
+func (t *Trial) Try(ctx context.Context, attacks []hostile.Case, wanted func(*hostile.Case, *hostile.Scene) bool) []Result {
 	tasks := t.runner.tasks(t.target, t.owners, attacks)
 	if wanted != nil {
 		tasks = slices.DeleteFunc(tasks, func(k task) bool { return !wanted(&k.attack, &k.scene) })
@@ -100,7 +101,7 @@ func (t *Trial) End(ctx context.Context) error {
 	defer cancel()
 	if t.gone != nil {
 		if err := t.runner.server.answers(clean); err != nil {
-			return fmt.Errorf("clean up after run %s: %w: what it made, by its label %s, is still there; the next run removes it", t.runner.Run, err, labelAttack)
+			return fmt.Errorf("clean up after run %s: %w: what it made, by its label %s, is still there; the next run removes it", t.runner.Run, err, v1alpha1.LabelAttack)
 		}
 	}
 	if err := t.runner.sweep(clean, t.sweepers); err != nil {
@@ -116,7 +117,7 @@ func (t *Trial) End(ctx context.Context) error {
 const cleanWithin = time.Minute
 
 // tasks are the attacks in all scenes in which they apply, as all identities that are asked for.
-func (r *Runner) tasks(target *Target, owners []Subject, attacks []Attack) []task {
+func (r *Runner) tasks(target *Target, owners []hostile.Subject, attacks []hostile.Case) []task {
 	w := &world{platform: target.Platform, tenant: target.Tenant, spaces: placed(target.Spaces), foreign: target.Foreign}
 	s := selection{owners: owners, ownersInSpace: owners, ownersDryRun: owners, spaces: w.spaces, foreign: w.foreign}
 	var tasks []task
@@ -134,13 +135,13 @@ func (r *Runner) tasks(target *Target, owners []Subject, attacks []Attack) []tas
 type Trial struct {
 	runner *Runner
 	target *Target
-	owners []Subject
-	seen   *Sights
+	owners []hostile.Subject
+	seen   *hostile.Facts
 	// sweepers clean up; leftovers is what they could not remove of earlier runs.
 	sweepers  []sweeper
 	leftovers error
 	// twins are the answers to positive controls, and targets the objects that steps act on, each by subject and place.
-	twins   map[string]Answer
+	twins   map[string]hostile.Answer
 	targets map[string]map[string]any
 	// gone is why the API server answers no more.
 	gone error
@@ -152,22 +153,22 @@ func (t *Trial) all(ctx context.Context, tasks []task) []Result {
 		if t.runner.Tell != nil {
 			t.runner.Tell(i, len(tasks), tasks[i].attack.Control)
 		}
-		tasks[i].scene.Run, tasks[i].scene.Seen = t.runner.Run, t.seen
+		tasks[i].scene.Run, tasks[i].scene.Facts = t.runner.Run, t.seen
 		results = append(results, t.one(ctx, &tasks[i]))
 	}
 	return results
 }
 
 func (t *Trial) one(ctx context.Context, k *task) Result {
-	result := Result{Attack: k.attack, Scene: k.scene}
+	result := Result{Case: k.attack, Scene: k.scene}
 	if why := cmp.Or(t.gone, context.Cause(ctx)); why != nil {
 		result.Verdict, result.Detail = v1alpha1.Unknown, fmt.Sprintf("not tried: %v", why)
 		return result
 	}
-	key := strings.Join([]string{k.scene.Subject.String(), k.scene.Namespace(), k.attack.PositiveControl.Title}, "\x00")
+	key := strings.Join([]string{k.scene.Subject.String(), k.scene.Namespace(), k.attack.Twin.Title}, "\x00")
 	twin, known := t.twins[key]
 	if !known {
-		if twin = t.step(ctx, k.scene, &k.attack.PositiveControl); !twin.Unanswered {
+		if twin = t.step(ctx, k.scene, &k.attack.Twin); !twin.Unanswered {
 			t.twins[key] = twin
 		}
 	}
@@ -180,33 +181,33 @@ func (t *Trial) one(ctx context.Context, k *task) Result {
 	return result
 }
 
-func (t *Trial) step(ctx context.Context, scene Scene, step *Step) Answer {
+func (t *Trial) step(ctx context.Context, scene hostile.Scene, step *hostile.Step) hostile.Answer {
 	t.runner.made++
-	scene.Case = fmt.Sprintf("%s-%d", t.runner.Run, t.runner.made)
+	scene.Making = fmt.Sprintf("%s-%d", t.runner.Run, t.runner.made)
 	if step.On != "" {
 		target, made := t.targetOf(ctx, scene, step.On)
 		if !made.Allowed {
-			return Answer{Problem: fmt.Sprintf("cannot %s: make one of %s to try it on: %s", step.Title, step.On, made), Unanswered: made.Unanswered}
+			return hostile.Answer{Problem: fmt.Sprintf("cannot %s: make one of %s to try it on: %s", step.Title, step.On, made), Unanswered: made.Unanswered}
 		}
 		scene.Target = target
 	}
 	question, err := step.Ask(scene)
 	if err != nil {
-		return problem("cannot %s: %v", step.Title, err)
+		return hostile.Unclear("cannot %s: %v", step.Title, err)
 	}
 	return t.answer(ctx, &scene, &question)
 }
 
 // answer carries a question out in whatever form it has.
-func (t *Trial) answer(ctx context.Context, scene *Scene, question *Ask) Answer {
+func (t *Trial) answer(ctx context.Context, scene *hostile.Scene, question *hostile.Ask) hostile.Answer {
 	switch {
 	case question.Every != nil:
-		names, answers := make([]string, 0, len(question.Every)), make([]Answer, 0, len(question.Every))
+		names, answers := make([]string, 0, len(question.Every)), make([]hostile.Answer, 0, len(question.Every))
 		for i := range question.Every {
 			names = append(names, question.Every[i].String())
 			answers = append(answers, t.answer(ctx, scene, &question.Every[i]))
 		}
-		return worst(names, answers)
+		return hostile.Worst(names, answers)
 	case question.Real != nil:
 		return t.real(ctx, scene, question.Real)
 	}
@@ -216,21 +217,21 @@ func (t *Trial) answer(ctx context.Context, scene *Scene, question *Ask) Answer 
 	}
 	carriedOut, _ := t.runner.server.send(ctx, &scene.Subject, question.DryRun, false)
 	if carriedOut.Allowed != answer.Allowed || carriedOut.Refusal.By != answer.Refusal.By {
-		return problem("the dry-run was %s, and the same for real %s", answer, carriedOut)
+		return hostile.Unclear("the dry-run was %s, and the same for real %s", answer, carriedOut)
 	}
 	return carriedOut
 }
 
 // targetOf is the harmless object of a kind that the identity makes for steps to act on, once in each place, or the answer
 // of who did not allow that.
-func (t *Trial) targetOf(ctx context.Context, scene Scene, resource string) (map[string]any, Answer) {
+func (t *Trial) targetOf(ctx context.Context, scene hostile.Scene, resource string) (map[string]any, hostile.Answer) {
 	key := strings.Join([]string{scene.Subject.String(), scene.Namespace(), resource}, "\x00")
 	if there, known := t.targets[key]; known {
-		return there, Answer{Allowed: true}
+		return there, hostile.Answer{Allowed: true}
 	}
-	request, err := harmlessTarget(scene, resource)
+	request, err := hostile.Target(scene, resource)
 	if err != nil {
-		return nil, problem("%v", err)
+		return nil, hostile.Unclear("%v", err)
 	}
 	answer, object := t.runner.server.send(ctx, &scene.Subject, request, false)
 	if answer.Allowed {

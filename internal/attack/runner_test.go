@@ -3,7 +3,6 @@ package attack
 import (
 	"context"
 	"flag"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // declared stores the fixture's Tenant and Space as a platform team and an owner would, and gives the target.
@@ -36,8 +36,8 @@ func declared(ctx context.Context, t *testing.T, f *fixture) *Target {
 
 var only = flag.String("attack", "*", "try only the attacks whose id is like this")
 
-func chosen(attacks []Attack) []Attack {
-	return slices.DeleteFunc(attacks, func(a Attack) bool { return !like(*only, a.ID) })
+func chosen(attacks []hostile.Case) []hostile.Case {
+	return slices.DeleteFunc(attacks, func(a hostile.Case) bool { return !like(*only, a.ID) })
 }
 
 func newRunner(t *testing.T, run string) *Runner {
@@ -66,7 +66,7 @@ func TestEveryAttackIsRefused(t *testing.T) {
 			f := enforced(t.Context(), t, name, test.decided, test.owner)
 			target := declared(t.Context(), t, f)
 			await(t, completeProver(t), f, isolated)
-			attacks := chosen(slices.DeleteFunc(All(), func(a Attack) bool { return !(&Item{Attacks: test.attacks}).Has(a.ID) }))
+			attacks := chosen(slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !(&Item{Attacks: test.attacks}).Has(a.ID) }))
 			results, err := newRunner(t, name).Try(t.Context(), target, attacks)
 			must(t, err)
 			complain(t, results)
@@ -83,9 +83,9 @@ func complain(t *testing.T, results []Result) {
 	t.Helper()
 	told := map[string]bool{}
 	for _, r := range results {
-		if r.Verdict != v1alpha1.Isolated && !told[r.Attack.ID] {
-			told[r.Attack.ID] = true
-			t.Errorf("%s: %s: %s: %s", r.Attack.ID, r.Scene.Subject, r.Verdict, r.Detail)
+		if r.Verdict != v1alpha1.Isolated && !told[r.Case.ID] {
+			told[r.Case.ID] = true
+			t.Errorf("%s: %s: %s: %s", r.Case.ID, r.Scene.Subject, r.Verdict, r.Detail)
 		}
 	}
 }
@@ -94,9 +94,9 @@ func complain(t *testing.T, results []Result) {
 func nothingLeft(t *testing.T, f *fixture) {
 	t.Helper()
 	eventually(t.Context(), t, "nothing is left of the attacks", func(ctx context.Context) (bool, error) {
-		for _, kind := range swept() {
-			list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: workload{group: kind.Group}.apiVersion(), Kind: listKind(kind.Resource)}}
-			if err := admin.List(ctx, list, client.InNamespace(f.namespace()), client.HasLabels{labelAttack}); err != nil {
+		for _, kind := range hostile.Made() {
+			list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion(kind.Group), Kind: listKind(kind.Resource)}}
+			if err := admin.List(ctx, list, client.InNamespace(f.namespace()), client.HasLabels{v1alpha1.LabelAttack}); err != nil {
 				return false, err
 			}
 			if len(list.Items) > 0 {
@@ -107,12 +107,19 @@ func nothingLeft(t *testing.T, f *fixture) {
 	})
 }
 
+func apiVersion(group string) string {
+	if group == "" {
+		return "v1"
+	}
+	return group + "/v1"
+}
+
 func listKind(resource string) string {
 	kinds := map[string]string{"services": "Service", "configmaps": "ConfigMap", "secrets": "Secret", "persistentvolumeclaims": "PersistentVolumeClaim",
 		"networkpolicies": "NetworkPolicy", "ingresses": "Ingress", "rolebindings": "RoleBinding", "roles": "Role",
 		"serviceaccounts": "ServiceAccount", "leases": "Lease", "poddisruptionbudgets": "PodDisruptionBudget", "horizontalpodautoscalers": "HorizontalPodAutoscaler"}
-	for _, w := range workloads() {
-		kinds[w.resource] = w.kind
+	for _, w := range hostile.Workloads() {
+		kinds[w.Resource] = w.Kind
 	}
 	return kinds[resource] + "List"
 }
@@ -122,8 +129,8 @@ func TestRunnerUnderItsRights(t *testing.T) {
 	f := enforced(t.Context(), t, "try-rights", soft, v1alpha1.Owner{Kind: "User", Name: "try-rights-jane"})
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
-	some := slices.DeleteFunc(All(), func(a Attack) bool {
-		return !(&Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "priority/allowed-*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
+	some := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool {
+		return !(&Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
 	})
 	var rules, blind []rbacv1.PolicyRule
 	for _, right := range RunnerRights() {
@@ -148,7 +155,7 @@ func TestRunnerUnderItsRights(t *testing.T) {
 			}
 			for _, got := range results {
 				if test.want == v1alpha1.Unknown && got.Verdict != v1alpha1.Unknown {
-					t.Errorf("%s: %s", got.Attack.ID, got.Verdict)
+					t.Errorf("%s: %s", got.Case.ID, got.Verdict)
 				}
 			}
 		})
@@ -162,16 +169,16 @@ func TestNothingIsLeftAndNothingElseIsTouched(t *testing.T) {
 	f := enforced(t.Context(), t, "try-clean", soft, v1alpha1.Owner{Kind: "User", Name: "try-clean-jane"})
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
-	scene := Scene{Subject: jane, Platform: target.Platform, Tenant: target.Tenant, Space: &target.Spaces[0], Run: "killed", Case: "killed-1"}
-	request, err := harmlessTarget(scene, "deployments")
+	scene := hostile.Scene{Subject: jane, Platform: target.Platform, Tenant: target.Tenant, Space: &target.Spaces[0], Run: "killed", Making: "killed-1"}
+	request, err := hostile.Target(scene, "deployments")
 	must(t, err)
-	subject, err := OwnerSubject(f.tenant.Spec.Owners[0])
+	subject, err := hostile.OwnerSubject(f.tenant.Spec.Owners[0])
 	must(t, err)
 	killed := newRunner(t, "killed")
 	if answer, _ := killed.server.send(t.Context(), &subject, request, false); !answer.Allowed {
 		t.Fatal(answer)
 	}
-	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "bulkhead-attack-theirs", Labels: map[string]string{labelAttack: "killed"}}}
+	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "bulkhead-attack-theirs", Labels: map[string]string{v1alpha1.LabelAttack: "killed"}}}
 	must(t, admin.Create(t.Context(), theirs))
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -182,12 +189,12 @@ func TestNothingIsLeftAndNothingElseIsTouched(t *testing.T) {
 			cancel()
 		}
 	}
-	attacks := slices.DeleteFunc(All(), func(a Attack) bool { return !strings.Contains(a.ID, "-by-") })
+	attacks := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !strings.Contains(a.ID, "-by-") })
 	results, err := r.Try(ctx, target, attacks)
 	must(t, err)
 	for i, got := range results {
 		if i >= 12 && got.Verdict != v1alpha1.Unknown {
-			t.Errorf("%s was not tried, and is %s", got.Attack.ID, got.Verdict)
+			t.Errorf("%s was not tried, and is %s", got.Case.ID, got.Verdict)
 		}
 	}
 	var still corev1.ConfigMap
@@ -205,52 +212,9 @@ func TestCarriedOut(t *testing.T) {
 	r.Destructive = true
 	some := &Item{Attacks: []string{"images/foreign-registry*", "network-default/*", "service-expose/*", "guardrail/unmark-*", "guardrail/delete-*", "guardrail/namespace-*",
 		"rbac-escalate/role-*", "storage/*"}}
-	results, err := r.Try(t.Context(), target, slices.DeleteFunc(All(), func(a Attack) bool { return !some.Has(a.ID) }))
+	results, err := r.Try(t.Context(), target, slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !some.Has(a.ID) }))
 	must(t, err)
 	complain(t, results)
-	nothingLeft(t, f)
-}
-
-// Promise: what the runner cannot see is Unknown: an API server whose resources cannot be discovered was not tried.
-func TestWhatIsNotSeenIsUnknown(t *testing.T) {
-	w := testWorld()
-	scene := Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web"}
-	for _, seen := range []*Sights{nil, {Missing: "metrics.k8s.io does not answer"}} {
-		scene.Seen = seen
-		for _, a := range matrixAttacks() {
-			if _, err := a.Attempt.Ask(scene); err == nil {
-				t.Errorf("%s asks though nothing is known to be served", a.ID)
-			}
-		}
-	}
-	if got := worst(nil, nil); got.Problem == "" {
-		t.Errorf("nothing asked is %s", got)
-	}
-}
-
-// Promise: an allowed class that preempts is refused by the policy, beside a pod of an allowed class that does not; without the
-// policy it is an exposure.
-func TestPreemptingClass(t *testing.T) {
-	f := enforced(t.Context(), t, "try-preempt", soft, v1alpha1.Owner{Kind: "User", Name: "try-preempt-jane"})
-	target := declared(t.Context(), t, f)
-	await(t, completeProver(t), f, isolated)
-	try := func(ctx context.Context) (Result, error) {
-		results, err := newRunner(t, "try-preempt").Try(ctx, target, priorityAttacks())
-		if err != nil || len(results) != 1 {
-			return Result{}, fmt.Errorf("%d results: %w", len(results), err)
-		}
-		return results[0], nil
-	}
-	got, err := try(t.Context())
-	must(t, err)
-	if got.Verdict != v1alpha1.Isolated || got.Refused.Name != "bulkhead-priority" || !strings.Contains(got.Refused.Says, `"pushy" preempts`) {
-		t.Errorf("%s: %s: %+v", got.Verdict, got.Detail, got.Refused)
-	}
-	defer withoutPolicy("priority")(t, f)()
-	eventually(t.Context(), t, "the API server has learnt that there is no policy", func(ctx context.Context) (bool, error) {
-		got, err := try(ctx)
-		return got.Verdict == v1alpha1.Exposed, err
-	})
 	nothingLeft(t, f)
 }
 
@@ -261,7 +225,7 @@ func TestResizeWithoutBounds(t *testing.T) {
 	await(t, completeProver(t), f, isolated)
 	defer removed(t, &corev1.ResourceQuota{}, f.namespace(), guardrail.QuotaName)()
 	defer removed(t, &corev1.LimitRange{}, f.namespace(), guardrail.LimitsName)()
-	attacks := slices.DeleteFunc(All(), func(a Attack) bool { return !strings.HasSuffix(a.ID, "-resize") })
+	attacks := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !strings.HasSuffix(a.ID, "-resize") })
 	var results []Result
 	eventually(t.Context(), t, "the API server has learnt that there is no bound", func(ctx context.Context) (bool, error) {
 		var err error

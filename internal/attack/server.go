@@ -19,7 +19,11 @@ import (
 	"k8s.io/client-go/transport"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
+
+// headerFlow is the header in which the API server names the FlowSchema that took a request.
+const headerFlow = "X-Kubernetes-Pf-Flowschema-Uid"
 
 // answerWithin bounds one request: an API server that takes longer to judge a small object has not answered.
 const answerWithin = 10 * time.Second
@@ -70,20 +74,20 @@ func (s *apiServer) platform(ctx context.Context) (*v1alpha1.Platform, error) {
 }
 
 // ask puts a question that changes nothing as subject and reads the answer.
-func (s *apiServer) ask(ctx context.Context, subject *Subject, question Ask) Answer {
+func (s *apiServer) ask(ctx context.Context, subject *hostile.Subject, question hostile.Ask) hostile.Answer {
 	switch {
 	case question.Real != nil || question.Every != nil:
-		return problem("the attack does more than to ask, which a proof must not")
+		return hostile.Unclear("the attack does more than to ask, which a proof must not")
 	case question.Review != nil && question.DryRun == nil:
 		return s.review(ctx, subject, question.Review)
 	case question.DryRun != nil && question.Review == nil:
 		answer, _ := s.send(ctx, subject, question.DryRun, true)
 		return answer
 	}
-	return problem("the attack asks nothing, or two things at once")
+	return hostile.Unclear("the attack asks nothing, or two things at once")
 }
 
-func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *authorizationv1.ResourceAttributes) Answer {
+func (s *apiServer) review(ctx context.Context, subject *hostile.Subject, attributes *authorizationv1.ResourceAttributes) hostile.Answer {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	review := authorizationv1.SubjectAccessReview{
@@ -92,33 +96,33 @@ func (s *apiServer) review(ctx context.Context, subject *Subject, attributes *au
 	}
 	body, err := json.Marshal(review)
 	if err != nil {
-		return problem("encode the review: %v", err)
+		return hostile.Unclear("encode the review: %v", err)
 	}
 	raw, err := rawOf(s.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").Body(body).Do(ctx))
 	var status apierrors.APIStatus
 	switch {
 	case errors.As(err, &status):
-		return problem("the review was not answered: %v", err)
+		return hostile.Unclear("the review was not answered: %v", err)
 	case err != nil:
 		return unanswered("the review was not answered: %v", err)
 	}
 	var answer authorizationv1.SubjectAccessReview
 	if err := json.Unmarshal(raw, &answer); err != nil {
-		return problem("decode the review: %v", err)
+		return hostile.Unclear("decode the review: %v", err)
 	}
 	if answer.Kind != "SubjectAccessReview" {
-		return problem("the answer to the review is a %q", answer.Kind)
+		return hostile.Unclear("the answer to the review is a %q", answer.Kind)
 	}
 	return reviewed(answer.Status)
 }
 
 // send makes one request as subject and reads the answer.
-func (s *apiServer) send(ctx context.Context, subject *Subject, r *Request, dryRun bool) (Answer, map[string]any) {
+func (s *apiServer) send(ctx context.Context, subject *hostile.Subject, r *hostile.Request, dryRun bool) (hostile.Answer, map[string]any) {
 	raw, header, err := s.exchange(ctx, subject, r, dryRun)
 	if r.RightOnly {
 		return rightOnly(err, *subject), nil
 	}
-	reply := Reply{Header: header}
+	reply := hostile.Reply{Flow: header.Get(headerFlow)}
 	switch {
 	case apierrors.IsForbidden(err) && r.Forbidden:
 		return r.Judge(reply), nil
@@ -127,29 +131,29 @@ func (s *apiServer) send(ctx context.Context, subject *Subject, r *Request, dryR
 	}
 	if r.Verb != "watch" && r.Path == "" {
 		if err := json.Unmarshal(raw, &reply.Object); err != nil {
-			return problem("decode the answer to %s: %v", r, err), nil
+			return hostile.Unclear("decode the answer to %s: %v", r, err), nil
 		}
 	}
-	if !r.reads() && r.Verb != "delete" && r.Subresource == "" && r.Judge == nil {
-		if err := r.answers(reply.Object); err != nil {
-			return problem("%v", err), nil
+	if !r.Reads() && r.Verb != "delete" && r.Subresource == "" && r.Judge == nil {
+		if err := answers(r, reply.Object); err != nil {
+			return hostile.Unclear("%v", err), nil
 		}
 	}
 	if r.Judge != nil {
 		return r.Judge(reply), reply.Object
 	}
-	return Answer{Allowed: true}, reply.Object
+	return hostile.Answer{Allowed: true}, reply.Object
 }
 
 // exchange makes one request as subject; the error is in the API server's own words.
-func (s *apiServer) exchange(ctx context.Context, subject *Subject, r *Request, dryRun bool) ([]byte, http.Header, error) {
+func (s *apiServer) exchange(ctx context.Context, subject *hostile.Subject, r *hostile.Request, dryRun bool) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	acting := &actingAs{subject: subject}
 	// Quotas are counted in one object, which parallel writes fight over; whoever loses was not judged and asks again.
 	const most = 5
 	for again := 0; ; again++ {
-		request, err := r.build(s.rest, dryRun)
+		request, err := build(s.rest, r, dryRun)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -160,7 +164,7 @@ func (s *apiServer) exchange(ctx context.Context, subject *Subject, r *Request, 
 	}
 }
 
-// silence waits for an API server that did not answer, and says why that is so when it does not come back. Nobody waits
+// silence waits for an API server that did not answer, and says why that is so when it does not come back. No one waits
 // when ctx ends.
 func (s *apiServer) silence(ctx context.Context) error {
 	var last error
@@ -214,7 +218,7 @@ type actAs struct{}
 
 // actingAs is as whom a request is made, and takes the header of its answer.
 type actingAs struct {
-	subject *Subject
+	subject *hostile.Subject
 	header  http.Header
 }
 
@@ -235,7 +239,7 @@ func (a actor) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	request = request.Clone(request.Context()) // a RoundTripper must not change what it is given
 	request.Header.Set(transport.ImpersonateUserHeader, acting.subject.User)
-	for _, group := range acting.subject.impersonated() {
+	for _, group := range acting.subject.Impersonated() {
 		request.Header.Add(transport.ImpersonateGroupHeader, group)
 	}
 	response, err := a.next.RoundTrip(request)

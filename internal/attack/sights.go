@@ -9,23 +9,23 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
-	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // look sees, as the runner itself, what no tenant can tell. Whatever it may not see stays empty, and the attacks that need it are
 // then Unknown; only an API server that does not answer at all is an error. What it serves is taken from
 // an earlier look; nil asks for that too.
-func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant, before *Sights) (*Sights, error) {
+func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant, before *hostile.Facts) (*hostile.Facts, error) {
 	if err := s.read(ctx, "/version", nil); err != nil {
 		return nil, fmt.Errorf("ask the API server for its version: %w", err)
 	}
-	seen := &Sights{}
+	seen := &hostile.Facts{}
 	if before != nil {
 		seen.Resources, seen.Missing = before.Resources, before.Missing
 	} else if resources, err := s.served(ctx); err != nil {
@@ -56,15 +56,6 @@ func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant, before *S
 			if policy := classes.Items[i].ReclaimPolicy; policy != nil {
 				seen.Reclaim[classes.Items[i].Name] = string(*policy)
 			}
-		}
-	}
-	var priorities schedulingv1.PriorityClassList
-	if err := s.read(ctx, "/apis/scheduling.k8s.io/v1/priorityclasses", &priorities); err == nil {
-		seen.Preempts = map[string]bool{}
-		for i := range priorities.Items {
-			c := &priorities.Items[i]
-			never := c.PreemptionPolicy != nil && *c.PreemptionPolicy == corev1.PreemptNever
-			seen.Preempts[c.Name] = c.Value > 0 && !never
 		}
 	}
 	var quotas corev1.ResourceQuotaList
@@ -114,7 +105,7 @@ func (s *apiServer) read(ctx context.Context, path string, into any) error {
 
 // served is what the API server serves. A part that cannot be discovered makes it an error:
 // what is not known to be there was not tried.
-func (s *apiServer) served(ctx context.Context) ([]Served, error) {
+func (s *apiServer) served(ctx context.Context) ([]hostile.Served, error) {
 	_, lists, err := discovery.NewDiscoveryClient(s.rest).ServerGroupsAndResourcesWithContext(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("discover what the API server serves: %w", err)
@@ -123,8 +114,8 @@ func (s *apiServer) served(ctx context.Context) ([]Served, error) {
 }
 
 // flatten names every resource once: rights do not differ from version to version.
-func flatten(lists []*metav1.APIResourceList) []Served {
-	var all []Served
+func flatten(lists []*metav1.APIResourceList) []hostile.Served {
+	var all []hostile.Served
 	known := map[string]bool{}
 	for _, list := range lists {
 		group, version, found := strings.Cut(list.GroupVersion, "/")
@@ -143,10 +134,10 @@ func flatten(lists []*metav1.APIResourceList) []Served {
 			if r.Version != "" {
 				body = metav1.GroupVersion{Group: r.Group, Version: r.Version}
 			}
-			all = append(all, Served{Group: group, Version: version, Resource: resource, Subresource: sub,
+			all = append(all, hostile.Served{Group: group, Version: version, Resource: resource, Subresource: sub,
 				Namespaced: r.Namespaced, Verbs: r.Verbs, APIVersion: body.String(), Kind: r.Kind})
 		}
 	}
-	slices.SortFunc(all, func(a, b Served) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	slices.SortFunc(all, func(a, b hostile.Served) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	return all
 }

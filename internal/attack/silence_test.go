@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // line to the API server, which may be cut for some requests.
@@ -60,12 +61,12 @@ func TestASilentAPIServerIsWaitedFor(t *testing.T) {
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
 	some := &Item{Attacks: []string{"images/foreign-registry*", "network-default/*", "service-expose/*"}}
-	attacks := slices.DeleteFunc(All(), func(a Attack) bool { return !some.Has(a.ID) })
+	attacks := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !some.Has(a.ID) })
 	const before = 5
 
 	r, l := lined(t, "silent", before, 1<<40, time.Millisecond)
 	results, err := r.Try(t.Context(), target, attacks)
-	if err == nil || !strings.Contains(err.Error(), errLineIsDead.Error()) || !strings.Contains(err.Error(), labelAttack) {
+	if err == nil || !strings.Contains(err.Error(), errLineIsDead.Error()) || !strings.Contains(err.Error(), v1alpha1.LabelAttack) {
 		t.Errorf("the error is %v, want what keeps the run from cleaning up, and by what one finds what it made", err)
 	}
 	for i, got := range results {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // Suite is a selection of the registry, under headings of its own.
@@ -62,8 +63,8 @@ func (i *Item) Has(id string) bool {
 }
 
 // Attacks of the suite, each once, in the registry's order.
-func (s *Suite) Attacks() []Attack {
-	return slices.DeleteFunc(All(), func(a Attack) bool {
+func (s *Suite) Attacks() []hostile.Case {
+	return slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool {
 		return !slices.ContainsFunc(s.Items, func(i Item) bool { return i.Has(a.ID) })
 	})
 }

@@ -116,7 +116,7 @@ func (r *Runner) Naked(ctx context.Context, platform *v1alpha1.Platform) (*Targe
 	if err := remove(ctx); err != nil {
 		return nil, remove, err
 	}
-	name := "bulkhead-attack-" + r.Run
+	name := v1alpha1.AttackPrefix + r.Run
 	home, other := v1alpha1.HomeNamespace(name), name+"-neighbour"
 	owner := v1alpha1.Owner{Kind: "User", Name: "bulkhead.dev:attack:" + r.Run}
 	for _, object := range nakedObjects(r.Run, owner.Name, name, home, other) {
@@ -141,7 +141,7 @@ type made struct {
 // nakedObjects are two namespaces of tenants, one of them with a home, and the rights of a common administrator in his own.
 func nakedObjects(run, user string, name, home, other string) []made {
 	metadata := func(name string) map[string]any {
-		return map[string]any{"name": name, "labels": map[string]any{labelAttack: run}}
+		return map[string]any{"name": name, "labels": map[string]any{v1alpha1.LabelAttack: run}}
 	}
 	subjects := []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}}
 	binding := func(namespace, kind, role string) made {
@@ -166,7 +166,7 @@ func (r *Runner) makeOwn(ctx context.Context, path string, body map[string]any) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	if err := r.server.rest.Post().AbsPath(path).Param("fieldManager", fieldManager).Body(raw).Do(ctx).Error(); err != nil {
+	if err := r.server.rest.Post().AbsPath(path).Param("fieldManager", v1alpha1.AttackName).Body(raw).Do(ctx).Error(); err != nil {
 		return fmt.Errorf("make the naked namespace to compare with: %w", err)
 	}
 	return nil
@@ -180,7 +180,7 @@ func (r *Runner) removeNaked(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	raw, err := rawOf(r.server.rest.Get().AbsPath("/api/v1/namespaces").Param("labelSelector", labelAttack).Do(ctx))
+	raw, err := rawOf(r.server.rest.Get().AbsPath("/api/v1/namespaces").Param("labelSelector", v1alpha1.LabelAttack).Do(ctx))
 	if err != nil {
 		return fmt.Errorf("look for namespaces that a naked run left: %w", err)
 	}
@@ -188,22 +188,18 @@ func (r *Runner) removeNaked(ctx context.Context) error {
 		return fmt.Errorf("decode the namespaces that a naked run left: %w", err)
 	}
 	for _, namespace := range list.Items {
-		var read struct{ Metadata metav1.ObjectMeta }
-		if err := decode(namespace, &read); err != nil {
-			return err
-		}
-		m := &read.Metadata
-		ours := strings.HasPrefix(m.Name, "bulkhead-attack-") || strings.HasPrefix(m.Name, v1alpha1.HomeNamespace("bulkhead-attack-"))
-		if !ours || m.Labels[v1alpha1.LabelManagedBy] != "" || !m.DeletionTimestamp.IsZero() ||
-			!slices.ContainsFunc(m.ManagedFields, func(f metav1.ManagedFieldsEntry) bool { return f.Manager == fieldManager }) {
+		m := metadataOf(namespace)
+		ours := strings.HasPrefix(m.GetName(), v1alpha1.AttackPrefix) || strings.HasPrefix(m.GetName(), v1alpha1.HomeNamespace(v1alpha1.AttackPrefix))
+		if !ours || m.GetLabels()[v1alpha1.LabelManagedBy] != "" || m.GetDeletionTimestamp() != nil ||
+			!slices.ContainsFunc(m.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool { return f.Manager == v1alpha1.AttackName }) {
 			continue
 		}
-		body, err := json.Marshal(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &m.UID}})
+		body, err := json.Marshal(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: new(m.GetUID())}})
 		if err != nil {
-			return fmt.Errorf("encode the removal of %s: %w", m.Name, err)
+			return fmt.Errorf("encode the removal of %s: %w", m.GetName(), err)
 		}
-		if err := r.server.rest.Delete().AbsPath("/api/v1/namespaces/" + m.Name).Body(body).Do(ctx).Error(); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("remove the naked namespace %s: %w: delete it by hand", m.Name, err)
+		if err := r.server.rest.Delete().AbsPath("/api/v1/namespaces/" + m.GetName()).Body(body).Do(ctx).Error(); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("remove the naked namespace %s: %w: delete it by hand", m.GetName(), err)
 		}
 	}
 	return nil

@@ -6,17 +6,18 @@ import (
 	"slices"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
-// Result is what came of one attack in one scene.
+// Result is what came of one case in one scene.
 type Result struct {
-	Attack  Attack
-	Scene   Scene
+	Case    hostile.Case
+	Scene   hostile.Scene
 	Verdict v1alpha1.Verdict
 	// Detail says what was seen; empty for Isolated.
 	Detail string
 	// Refused is who refused the attempt, in its own words; empty in a proof.
-	Refused Refusal
+	Refused hostile.Refusal
 }
 
 // Finding is the result in words, as "control: subject: detail".
@@ -25,13 +26,13 @@ func (r Result) Finding() string {
 	if namespace := r.Scene.Namespace(); namespace != "" {
 		subject += " in " + namespace
 	}
-	return fmt.Sprintf("%s: %s: %s: %s", r.Attack.Control, subject, r.Verdict, r.Detail)
+	return fmt.Sprintf("%s: %s: %s: %s", r.Case.Control, subject, r.Verdict, r.Detail)
 }
 
 // judge compares the answers to the positive control and to the attempt with what the attack expects. A success of the
 // attempt is an exposure whatever else was seen; isolation takes both the harmless twin's success and the expected refusal.
-func judge(a *Attack, positive, attempt Answer) (v1alpha1.Verdict, string) {
-	if a.Refusal.By == Nobody {
+func judge(a *hostile.Case, positive, attempt hostile.Answer) (v1alpha1.Verdict, string) {
+	if a.Refusal.By == hostile.Permitted {
 		return judgeAbility(a, attempt)
 	}
 	switch {
@@ -43,18 +44,26 @@ func judge(a *Attack, positive, attempt Answer) (v1alpha1.Verdict, string) {
 		return v1alpha1.Exposed, fmt.Sprintf("%s; %s should have refused (attack %s)", title, a.Refusal, a.ID)
 	case attempt.Problem != "":
 		return v1alpha1.Unknown, fmt.Sprintf("attack %s has no clear answer: %s", a.ID, attempt.Problem)
-	case !a.Refusal.matches(attempt.Refusal) && (a.Or.By == "" || !a.Or.matches(attempt.Refusal)):
-		return v1alpha1.Unknown, fmt.Sprintf("attack %s was %s; that was not %s, of which nothing is known", a.ID, attempt, a.Refusal)
-	case !positive.Allowed && positive.Refusal.By != Quota:
-		return v1alpha1.Unknown, fmt.Sprintf("the positive control of attack %s failed (%s): %s", a.ID, a.PositiveControl.Title, positive)
+	case !a.Refusal.Matches(attempt.Refusal) && (a.Or.By == "" || !a.Or.Matches(attempt.Refusal)):
+		return v1alpha1.Unknown, fmt.Sprintf("attack %s was %s; expected was a refusal by %s%s, of which nothing is known", a.ID, attempt, a.Refusal, inWords(a.Refusal))
+	case !positive.Allowed && positive.Refusal.By != hostile.Quota:
+		return v1alpha1.Unknown, fmt.Sprintf("the positive control of attack %s failed (%s): %s", a.ID, a.Twin.Title, positive)
 	}
 	// A positive control that only the tenant's own quota stops, the last of all admission, has passed every control
 	// before it: a tenant that has used up its quota is as well isolated as before.
 	return v1alpha1.Isolated, ""
 }
 
+// inWords are the words that a refusal must have, where it must have some.
+func inWords(r hostile.Refusal) string {
+	if r.Says == "" {
+		return ""
+	}
+	return fmt.Sprintf(" with the words %q", r.Says)
+}
+
 // judgeAbility is for what a tenant must be able to do by itself: there, the refusal is what must not be.
-func judgeAbility(a *Attack, attempt Answer) (v1alpha1.Verdict, string) {
+func judgeAbility(a *hostile.Case, attempt hostile.Answer) (v1alpha1.Verdict, string) {
 	switch {
 	case attempt.Problem != "" || (!attempt.Allowed && attempt.Refusal.By == ""):
 		return v1alpha1.Unknown, fmt.Sprintf("attack %s has no clear answer: %s", a.ID, attempt.Problem)

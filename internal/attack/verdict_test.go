@@ -6,26 +6,26 @@ import (
 	"testing"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // Isolated takes the expected refusal beside a positive control that succeeded: every other pair of answers is Exposed or
 // Unknown.
 func TestVerdictOfEveryPairOfAnswers(t *testing.T) {
-	expected := Refusal{By: Policy, Name: "bulkhead-images", Says: "images: "}
-	a := &Attack{ID: "images/x", Control: "images", Title: "runs foreign images", Refusal: expected, PositiveControl: Step{Title: "twin"}}
-	answers := map[string]Answer{
+	expected := hostile.Refusal{By: hostile.Policy, Name: "bulkhead-images", Says: "images: "}
+	a := &hostile.Case{ID: "images/x", Control: "images", Title: "runs foreign images", Refusal: expected, Twin: hostile.Step{Title: "twin"}}
+	answers := map[string]hostile.Answer{
 		"allowed":        {Allowed: true},
-		"expected":       {Refusal: Refusal{By: Policy, Name: "bulkhead-images", Says: "images: not this one"}},
-		"other policy":   {Refusal: Refusal{By: Policy, Name: "bulkhead-priority", Says: "images: not this one"}},
-		"other rule":     {Refusal: Refusal{By: Policy, Name: "bulkhead-images", Says: "pull always"}},
-		"other who":      {Refusal: Refusal{By: PodSecurity}},
-		"quota":          {Refusal: Refusal{By: Quota, Name: "bulkhead"}},
+		"expected":       {Refusal: hostile.Refusal{By: hostile.Policy, Name: "bulkhead-images", Says: "images: not this one"}},
+		"other policy":   {Refusal: hostile.Refusal{By: hostile.Policy, Name: "bulkhead-priority", Says: "images: not this one"}},
+		"other rule":     {Refusal: hostile.Refusal{By: hostile.Policy, Name: "bulkhead-images", Says: "pull always"}},
+		"other who":      {Refusal: hostile.Refusal{By: hostile.PodSecurity}},
+		"quota":          {Refusal: hostile.Refusal{By: hostile.Quota, Name: "bulkhead"}},
 		"problem":        {Problem: "no answer"},
 		"nothing":        {},
 		"contradiction":  {Allowed: true, Problem: "both"},
-		"RBAC":           {Refusal: Refusal{By: RBAC}},
-		"unnamed policy": {Refusal: Refusal{By: Policy}},
+		"RBAC":           {Refusal: hostile.Refusal{By: hostile.RBAC}},
+		"unnamed policy": {Refusal: hostile.Refusal{By: hostile.Policy}},
 	}
 	for positiveName, positive := range answers {
 		for attemptName, attempt := range answers {
@@ -48,7 +48,7 @@ func TestVerdictOfEveryPairOfAnswers(t *testing.T) {
 }
 
 func result(control string, verdict v1alpha1.Verdict) Result {
-	return Result{Attack: Attack{Control: control}, Scene: Scene{Subject: jane}, Verdict: verdict, Detail: "detail"}
+	return Result{Case: hostile.Case{Control: control}, Scene: hostile.Scene{Subject: jane}, Verdict: verdict, Detail: "detail"}
 }
 
 // Exposed outweighs Unknown, which outweighs Isolated; nothing asked is Unknown; no finding is lost in silence.
@@ -88,46 +88,19 @@ func TestSumOfResults(t *testing.T) {
 	}
 }
 
-// The registry is data that must hang together: a wrong row would be a question that cannot fail.
-func TestRegistry(t *testing.T) {
-	if n := len(Twelve()); n != 12 {
-		t.Errorf("Twelve has %d questions", n)
+// Every proof's questions are cases of the catalogue that store nothing and read nothing of the tenant's.
+func TestQuestions(t *testing.T) {
+	if n := len(Questions()); n != 14 {
+		t.Errorf("there are %d questions", n)
 	}
-	seen, attacked := map[string]bool{}, map[string]bool{}
-	for _, a := range All() {
-		if seen[a.ID] {
-			t.Errorf("%s is there twice", a.ID)
-		}
-		seen[a.ID], attacked[a.Control] = true, true
-		if _, known := guardrail.ControlByID(a.Control); !known {
-			t.Errorf("%s: there is no control %s", a.ID, a.Control)
-		}
-		if !strings.HasPrefix(a.ID, a.Control+"/") || a.Title == "" || a.By == 0 || a.Refusal.By == "" {
-			t.Errorf("%s is incomplete: %+v", a.ID, a)
-		}
-		if a.PositiveControl.Ask == nil || a.Attempt.Ask == nil || a.PositiveControl.Title == a.Attempt.Title {
-			t.Errorf("%s has no attempt that differs from its positive control", a.ID)
-		}
-		if a.Refusal.By == Policy && a.Refusal.Name == "" {
-			t.Errorf("%s expects a policy without its name", a.ID)
-		}
-	}
-	for _, q := range append(Twelve(), Besides()...) {
+	for _, q := range Questions() {
 		if q.Asks == "" || len(q.Forms) == 0 {
 			t.Errorf("question %q has %d forms", q.Asks, len(q.Forms))
 		}
-		for _, a := range q.Forms {
-			if !seen[a.ID] {
-				t.Errorf("%s is asked, and not in the registry", a.ID)
+		for _, c := range q.Forms {
+			if c.Refusal.By != hostile.RBAC && !c.EachSpace {
+				t.Errorf("%s is a dry-run outside of a Space", c.ID)
 			}
-			if a.Refusal.By != RBAC && !a.EachSpace {
-				t.Errorf("%s is a dry-run outside of a Space", a.ID)
-			}
-		}
-	}
-	for _, c := range guardrail.Controls() {
-		if c.ID != "dns-enumerate" && !attacked[c.ID] { // which the cluster's DNS alone can answer
-			t.Errorf("nothing attacks control %s", c.ID)
 		}
 	}
 }
@@ -142,7 +115,7 @@ func TestSuites(t *testing.T) {
 			}
 			ids[item.ID] = true
 			for _, pattern := range item.Attacks {
-				if !slices.ContainsFunc(All(), func(a Attack) bool { return like(pattern, a.ID) }) && item.ID != "dns-enumerate" {
+				if !slices.ContainsFunc(hostile.All(), func(a hostile.Case) bool { return like(pattern, a.ID) }) && item.ID != "dns-enumerate" {
 					t.Errorf("%s: %s: nothing is like %s", suite.Name, item.ID, pattern)
 				}
 			}
@@ -150,30 +123,5 @@ func TestSuites(t *testing.T) {
 	}
 	if n := len(benchmarkSuite().Items); n != 24 {
 		t.Errorf("%d benchmarks", n)
-	}
-}
-
-// A positive control shared by title must ask the same thing.
-func TestStepsOfOneTitleAskTheSame(t *testing.T) {
-	w := testWorld()
-	seen := map[string]string{}
-	for _, a := range All() {
-		scene := Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web"}
-		scene.Seen = &Sights{Node: "node", Preempts: map[string]bool{}}
-		if on := a.PositiveControl.On; on != "" {
-			request, err := harmlessTarget(scene, on)
-			must(t, err)
-			scene.Target, err = plain(request.Body)
-			must(t, err)
-		}
-		ask, err := a.PositiveControl.Ask(scene)
-		if err != nil {
-			t.Fatalf("%s: %v", a.ID, err)
-		}
-		body := mustJSON(t, ask)
-		if before, known := seen[a.PositiveControl.Title]; known && before != body {
-			t.Errorf("%s: %q asks\n%s\nand elsewhere\n%s", a.ID, a.PositiveControl.Title, body, before)
-		}
-		seen[a.PositiveControl.Title] = body
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 )
 
@@ -159,7 +160,7 @@ func codes(words []string) string {
 }
 
 // registrySection has a row for each attack; those that try one thing in every kind of workload and in every way share a row.
-func registrySection(b *strings.Builder, suite *attack.Suite, all []attack.Attack) {
+func registrySection(b *strings.Builder, suite *attack.Suite, all []hostile.Case) {
 	b.WriteString("\n## Suite controls: every attack, by the control that must refuse it\n\nA star stands for the kinds of workload, or the ways to change one. " +
 		"Controls without a table have nothing that an API server could answer.\n")
 	for _, item := range suite.Items {

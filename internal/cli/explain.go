@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
@@ -163,7 +163,7 @@ func listTopics(streams IOStreams, output string) error {
 func explainTopic(streams IOStreams, code, output string) error {
 	all := topics()
 	if strings.Contains(code, "/") { // attacks are too many to stand among the others: `bulkhead attack --list` lists them
-		for _, a := range attack.All() {
+		for _, a := range hostile.All() {
 			all = append(all, attackTopic(&a))
 		}
 	}

@@ -1,0 +1,195 @@
+package hostile
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
+
+// guardrailCases change what Bulkhead keeps: its objects, its marks, the tenant's namespaces and Spaces.
+func guardrailCases() []Case {
+	cases := slices.Concat(guardrailRights(), managedCases(), markCases(), namespaceCases(), spaceCases())
+	return append(cases, atHome("guardrail",
+		homeRow{"namespace-patch", "patch", "", "namespaces", "changes the labels of its namespace"},
+		homeRow{"namespace-update", "update", "", "namespaces", "replaces its namespace's labels"},
+		homeRow{"namespace-delete", "delete", "", "namespaces", "deletes its namespace behind its Space's back"},
+		homeRow{"namespace-status", "patch", "", "namespaces/status", "writes its namespace's labels by the status"},
+		homeRow{"namespace-finalize", "update", "", "namespaces/finalize", "takes the finalizers from its namespace"},
+		homeRow{"quota-patch", "patch", "", "resourcequotas", "raises its quota"},
+		homeRow{"quota-delete", "delete", "", "resourcequotas", "deletes its quota"},
+		homeRow{"quota-status", "patch", "", "resourcequotas/status", "writes what it has used of its quota"},
+		homeRow{"limits-patch", "patch", "", "limitranges", "raises its limits"},
+		homeRow{"limits-delete", "delete", "", "limitranges", "deletes its limits"},
+		homeRow{"space-here", "create", v1alpha1.GroupVersion.Group, "spaces", "makes a Space outside of its home"})...)
+}
+
+// guardrailRights are the forms in which a proof asks.
+func guardrailRights() []Case {
+	const control, all = "guardrail", Owners | ServiceAccounts
+	return []Case{
+		rights("change-guardrails", control, "is exempt from every admission policy", all, may(v1alpha1.VerbChange, v1alpha1.GroupVersion.Group, v1alpha1.ResourceGuardrails, clusterWide)),
+		inSpace(rights("patch-namespace", control, "changes the labels of its namespace", all, may("patch", "", "namespaces", inOwn))),
+		inSpace(rights("patch-quota", control, "changes its ResourceQuota", all, may("patch", "", "resourcequotas", inOwn))),
+		inSpace(rights("patch-limits", control, "changes its LimitRange", all, may("patch", "", "limitranges", inOwn))),
+		rights("pods-at-home", control, "runs pods in its home namespace, where no policy guards them", all, may("create", "", "pods", inHome)),
+	}
+}
+
+// managedCases change the objects that Bulkhead keeps in a Space and on which an owner has rights: a policy keeps them.
+func managedCases() []Case {
+	const control = "guardrail"
+	var cases []Case
+	for _, object := range []struct{ group, resource, name string }{
+		{networkingv1.GroupName, "networkpolicies", v1alpha1.NetworkDefaultName},
+		{"rbac.authorization.k8s.io", "rolebindings", v1alpha1.OwnersName},
+	} {
+		on := func(verb string, body any) Step {
+			return Step{Title: verb + " " + object.name + " " + object.resource, Ask: func(s Scene) (Ask, error) {
+				namespace, err := inOwn(s)
+				return Ask{DryRun: &Request{Verb: verb, Group: object.group, Version: "v1", Namespace: namespace, Resource: object.resource, Name: object.name, Body: body}}, err
+			}}
+		}
+		add := func(id, title string, attempt Step) {
+			attempt.Title = title
+			cases = append(cases, always(ownObject(id+"-"+object.resource, control, title, harmlessPolicy, attempt,
+				byPolicy("managed-objects", "belongs to Bulkhead")))...)
+		}
+		add("unmark", "takes Bulkhead's mark from "+object.name+" ("+object.resource+")", on("patch", patchOfMetadata("labels", map[string]any{v1alpha1.LabelManagedBy: nil})))
+		add("delete", "deletes "+object.name+" ("+object.resource+")", on("delete", nil))
+		add("annotate", "annotates "+object.name+" ("+object.resource+")", on("patch", patchOfMetadata("annotations", map[string]any{"x": "y"})))
+		add("finalize", "keeps "+object.name+" ("+object.resource+") from being replaced by a finalizer", on("patch", patchOfMetadata("finalizers", []string{"example.invalid/keep"})))
+		add("own", "has "+object.name+" ("+object.resource+") collected with an object of its own", on("patch", patchOfMetadata("ownerReferences",
+			[]any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": nothing, "uid": "00000000-0000-0000-0000-000000000000"}})))
+	}
+	return cases
+}
+
+// markCases claim Bulkhead's own marks.
+func markCases() []Case {
+	const control = "guardrail"
+	return always(
+		ownObject("claim-managed", control, "passes an object off as Bulkhead's", harmlessMap,
+			createMap("create a ConfigMap with Bulkhead's mark", map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
+			byPolicy("managed-objects", "is for what Bulkhead makes")),
+		ownObject("claim-tenant", control, "passes an object off as another tenant's", harmlessMap,
+			createMap("create a ConfigMap with another tenant's label", map[string]string{v1alpha1.LabelTenant: nothing}),
+			byPolicy("owned-labels", "is for Bulkhead to set")))
+}
+
+// harmlessMap is what owners make all day.
+var harmlessMap = createMap("create a ConfigMap", nil)
+
+// createMap creates a ConfigMap with labels next to the mark.
+func createMap(title string, labels map[string]string) Step {
+	return create(title, "", "configmaps", func(s Scene) any {
+		object := &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: marked(s)}
+		for key, value := range labels {
+			object.Labels[key] = value
+		}
+		return object
+	})
+}
+
+// namespaceCases change labels and owners of namespaces: the tenant's own, and the system's.
+func namespaceCases() []Case {
+	const control, all = "guardrail", Owners | ServiceAccounts
+	patch := func(title string, place where, verb, sub string, body any) Step {
+		return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+			name, err := place(s)
+			return Ask{DryRun: &Request{Verb: verb, Version: "v1", Resource: "namespaces", Name: name, Subresource: sub, Body: body, RightOnly: true}}, err
+		}}
+	}
+	system := func(Scene) (string, error) { return metav1.NamespaceSystem, nil }
+	refused := func(id, title string, each bool, step Step) Case {
+		return Case{ID: control + "/" + id, Control: control, Title: title, By: all, EachSpace: each, Twin: reallyAllowed,
+			Attempt: step, Refusal: Refusal{By: RBAC}}
+	}
+	owner := patchOfMetadata("ownerReferences", []any{map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Tenant", "name": nothing,
+		"uid": "00000000-0000-0000-0000-000000000000"}})
+	label := func(key, value string) map[string]any { return patchOfMetadata("labels", map[string]any{key: value}) }
+	return []Case{
+		refused("system-namespace-labels", "labels kube-system", false, patch("label kube-system", system, "patch", "", label(v1alpha1.LabelTenant, nothing))),
+		refused("system-namespace-owner", "makes itself the owner of kube-system", false, patch("write an owner into kube-system", system, "patch", "", owner)),
+		refused("system-namespace-update", "replaces kube-system", false, patch("replace kube-system", system, "update", "", label(v1alpha1.LabelTenant, nothing))),
+		refused("system-namespace-apply", "applies labels to kube-system", false, patch("apply labels to kube-system", system, "apply", "", label(v1alpha1.LabelTenant, nothing))),
+		refused("system-namespace-status", "labels kube-system by its status", false, patch("label kube-system by its status", system, "patch", "status", label(v1alpha1.LabelTenant, nothing))),
+		refused("system-namespace-finalize", "takes the finalizers from kube-system", false, patch("finalize kube-system", system, "update", "finalize", map[string]any{})),
+		refused("tenant-label", "moves its namespace to another tenant", true, patch("label its namespace as another tenant's", inOwn, "patch", "", label(v1alpha1.LabelTenant, nothing))),
+		refused("pod-security-label", "lowers Pod Security in its namespace", true, patch("label its namespace as privileged", inOwn, "patch", "", label("pod-security.kubernetes.io/enforce", "privileged"))),
+		refused("name-label", "has its namespace pass for another", true, patch("label its namespace with another's name", inOwn, "patch", "", label(corev1.LabelMetadataName, nothing))),
+		refused("home-label", "labels its home namespace", false, patch("label its home namespace", inHome, "patch", "", label(v1alpha1.LabelPattern, "Soft"))),
+	}
+}
+
+// spaceCases use the one kind of Bulkhead's that tenants write: what the controller makes of a Space, it makes with rights
+// that the tenant lacks.
+func spaceCases() []Case {
+	const control = "guardrail"
+	inHomeNamespace := func(id, title string, attempt Step, refusal Refusal) Case {
+		return always(ownObject(id, control, title, plainSpace, attempt, refusal))[0]
+	}
+	template := map[string]any{"template": map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"},
+		"additionalResources": []any{map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": nothing}}}}
+	return []Case{
+		inHomeNamespace("space-template", "has the controller make objects of its choice by a new Space", prunedSpace(createSpace("ask for a Space with objects of the tenant's choice", template)),
+			Refusal{By: mutation}),
+		inHomeNamespace("space-template-by-patch", "has the controller make objects of its choice by a Space that is there", prunedSpace(patchSpace("add objects of the tenant's choice to a Space", "", patchOf(template))),
+			Refusal{By: mutation}),
+		inHomeNamespace("space-unfinished", "lets a Space go without being off-boarded", patchSpace("take the finalizer from a Space", "", patchOfMetadata("finalizers", nil)), byPolicy("protected", "finalizer")),
+		inHomeNamespace("space-moved", "has a Space serve another workload than it was decided for", patchSpace("change the workload of a Space", "", patchOf(map[string]any{"workload": nothing})),
+			Refusal{By: Validation, Says: "workload cannot be changed"}),
+		inHomeNamespace("space-status", "has the controller take another namespace for its own", patchSpace("write the status of a Space", "status",
+			map[string]any{"status": map[string]any{"namespace": nothing}}), Refusal{By: RBAC}),
+	}
+}
+
+var plainSpace = createSpace("ask for a Space", nil)
+
+func createSpace(title string, more map[string]any) Step {
+	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+		spec := map[string]any{"workload": s.Space.Spec.Workload}
+		for key, value := range more {
+			spec[key] = value
+		}
+		space := map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Space", "spec": spec, "metadata": map[string]any{
+			"generateName": v1alpha1.AttackPrefix, "namespace": v1alpha1.HomeNamespace(s.Tenant.Name), "labels": map[string]string{v1alpha1.LabelAttack: mark(s)}}}
+		return Ask{DryRun: spaceRequest(s, &Request{Body: space})}, nil
+	}}
+}
+
+func patchSpace(title, subresource string, patch any) Step {
+	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+		return Ask{DryRun: spaceRequest(s, &Request{Verb: "patch", Name: s.Space.Name, Subresource: subresource, Body: patch})}, nil
+	}}
+}
+
+func spaceRequest(s Scene, r *Request) *Request {
+	r.Group, r.Version = v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version
+	r.Namespace, r.Resource = v1alpha1.HomeNamespace(s.Tenant.Name), "spaces"
+	return r
+}
+
+// prunedSpace is harmless when nothing is left of what the kind does not know.
+func prunedSpace(step Step) Step {
+	return Step{Title: step.Title, Ask: func(s Scene) (Ask, error) {
+		ask, err := step.Ask(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		ask.DryRun.Judge = func(r Reply) Answer {
+			spec, _ := r.Object["spec"].(map[string]any)
+			for _, unknown := range []string{"template", "additionalResources"} {
+				if spec[unknown] != nil {
+					return Answer{Allowed: true, Note: "spec." + unknown + " was stored"}
+				}
+			}
+			return Answer{Refusal: Refusal{By: mutation, Says: "a Space has no field for objects; the API server dropped it"}}
+		}
+		return ask, nil
+	}}
+}
