@@ -62,7 +62,7 @@ func decide(streams IOStreams, paths []string, output string, now time.Time) err
 	}
 	switch output {
 	case formatJSON:
-		return answer.json(streams.Out)
+		return writeJSON(streams.Out, answer)
 	case formatYAML:
 		return writeYAML(streams.Out, answer)
 	case formatMarkdown:

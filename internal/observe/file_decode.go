@@ -16,9 +16,6 @@ func (d *definitions) decode(doc *document) result {
 	if doc.fault != nil {
 		return result{faults: []Fault{*doc.fault}}
 	}
-	if r, certain := d.decodeQuickly(doc); certain {
-		return r
-	}
 	var r result
 	nodes, fault := doc.parse()
 	if fault != nil {
@@ -28,26 +25,6 @@ func (d *definitions) decode(doc *document) result {
 		d.decodeNode(doc, node, &r)
 	}
 	return r
-}
-
-// decodeQuickly decodes an object that is written plainly and that the API server would certainly take. It never finds a
-// fault: false means that decoding must take the long way, which may find one, or none.
-func (d *definitions) decodeQuickly(doc *document) (result, bool) {
-	var r result
-	if len(doc.data) > maxDocumentBytes {
-		return r, false
-	}
-	object, line, ok := readQuickly(string(doc.data))
-	if !ok || object["apiVersion"] != v1alpha1.GroupVersion.String() {
-		return r, false
-	}
-	kind := text(object["kind"])
-	def, err := d.of(kind)
-	if err != nil || !def.takes(object) || kind == "Space" && len(misplaced(object)) > 0 {
-		return r, false
-	}
-	err = r.take(kind, object, Source{doc.file, doc.before + line, 1})
-	return r, err == nil
 }
 
 func (d *definitions) decodeNode(doc *document, node *yaml.Node, r *result) {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/operation"
 	metavalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
 
 	"github.com/bulkhead-dev/bulkhead/api/crds"
 )
@@ -28,28 +30,25 @@ import (
 type definition struct {
 	namespaced bool
 	structural *schema.Structural
-	openAPI    func() (validation.SchemaValidator, error)
-	conformer  *conformer
-	rules      *ruleBook
+	openAPI    validation.SchemaValidator
+	rules      *cel.Validator
 }
 
-// definitions are compiled when the first object of their kind is met: compiling costs more than checking hundreds of
-// objects.
+// definitions are Bulkhead's kinds. Each is compiled when the first object of it is met: compiling costs as much as
+// checking hundreds of objects.
 type definitions struct {
-	byKind func() (map[string]*apiextensionsv1.CustomResourceDefinition, error)
-	lock   sync.Mutex
-	ready  map[string]func() (*definition, error)
+	byKind func() (map[string]func() (*definition, error), error)
 }
 
 func newDefinitions() *definitions {
-	return &definitions{ready: map[string]func() (*definition, error){}, byKind: sync.OnceValues(func() (map[string]*apiextensionsv1.CustomResourceDefinition, error) {
+	return &definitions{sync.OnceValues(func() (map[string]func() (*definition, error), error) {
 		all, err := crds.All()
 		if err != nil {
 			return nil, err
 		}
-		byKind := make(map[string]*apiextensionsv1.CustomResourceDefinition, len(all))
+		byKind := make(map[string]func() (*definition, error), len(all))
 		for _, crd := range all {
-			byKind[crd.Spec.Names.Kind] = crd
+			byKind[crd.Spec.Names.Kind] = sync.OnceValues(func() (*definition, error) { return compile(crd) })
 		}
 		return byKind, nil
 	})}
@@ -64,17 +63,10 @@ func (d *definitions) of(kind string) (*definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	crd, known := byKind[kind]
+	compiled, known := byKind[kind]
 	if !known {
 		return nil, errNoSuchKind
 	}
-	d.lock.Lock()
-	compiled := d.ready[kind]
-	if compiled == nil {
-		compiled = sync.OnceValues(func() (*definition, error) { return compile(crd) })
-		d.ready[kind] = compiled
-	}
-	d.lock.Unlock()
 	return compiled()
 }
 
@@ -87,23 +79,16 @@ func compile(crd *apiextensionsv1.CustomResourceDefinition) (*definition, error)
 	if err != nil {
 		return nil, fmt.Errorf("read the schema of %s: %w", crd.Name, err)
 	}
+	openAPI, _, err := validation.NewSchemaValidator(props)
+	if err != nil {
+		return nil, fmt.Errorf("compile the schema of %s: %w", crd.Name, err)
+	}
 	return &definition{
 		namespaced: crd.Spec.Scope == apiextensionsv1.NamespaceScoped,
 		structural: structural,
-		openAPI: sync.OnceValues(func() (validation.SchemaValidator, error) {
-			openAPI, _, err := validation.NewSchemaValidator(props)
-			return openAPI, err
-		}),
-		conformer: newConformer(structural),
-		rules:     newRuleBook(structural),
+		openAPI:    openAPI,
+		rules:      cel.NewValidator(structural, true, celconfig.PerCallLimit),
 	}, nil
-}
-
-// takes says that the API server would certainly take an object as it is, but for the defaults, which it sets; when it
-// does not say so, the object is in between, and check has the word on a fresh one.
-func (d *definition) takes(object map[string]any) bool {
-	_, has := object["status"]
-	return !has && certainMeta(object["metadata"], d.namespaced) && d.conformer.conforms(object) && d.rules.certain.holds(object)
 }
 
 // refusal is one reason for which the API server would refuse an object.
@@ -136,16 +121,12 @@ func (d *definition) check(object map[string]any) []refusal {
 		faults = append(faults, metavalidation.ValidateObjectMetaDeclaratively(context.Background(), operation.Create, meta, nil,
 			d.namespaced, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata"), false)...)
 	}
-	if !d.conformer.conforms(object) {
-		openAPI, err := d.openAPI()
-		if err != nil {
-			return []refusal{{"", fmt.Sprintf("Bulkhead cannot compile its own schema: %v", err)}}
-		}
-		faults = append(faults, validation.ValidateCustomResource(nil, object, openAPI)...)
-		faults = append(faults, listtype.ValidateListSetsAndMaps(nil, d.structural, object)...)
-	}
-	if !blocks(faults) && meta != nil {
-		faults = append(faults, d.rules.check(object)...)
+	faults = append(faults, validation.ValidateCustomResource(nil, object, d.openAPI)...)
+	faults = append(faults, listtype.ValidateListSetsAndMaps(nil, d.structural, object)...)
+	if meta != nil && !blocks(faults) {
+		broken, _ := d.rules.Validate(context.Background(), nil, d.structural, object, nil, celconfig.RuntimeCELCostBudget)
+		slices.SortStableFunc(broken, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
+		faults = append(faults, broken...)
 	}
 	for _, fault := range faults {
 		refusals = append(refusals, d.refusal(fault))
