@@ -156,10 +156,13 @@ func admittedControls() []Control {
 		{
 			ID: "priority", Title: "Nobody preempts others",
 			Threat: "a PriorityClass that evicts other tenants' pods",
-			How: "An admission policy allows the Platform's priorityClasses only, and never a system class; a pod without one " +
-				"is always allowed.",
+			How: "An admission policy allows the Platform's priorityClasses only, and never a system class. It refuses a pod " +
+				"whose class has a value above 0 and preempts, also when the class is on the list. A pod without a class is " +
+				"always allowed, unless the cluster's default class preempts.",
+			Needs: "PriorityClasses with preemptionPolicy Never; a class with a value below 0 has its pods preempted by pods " +
+				"without a class",
 			Fix: "Developer: leave priorityClassName out or name an allowed one. Platform: add the class to the Platform's " +
-				"priorityClasses.",
+				"priorityClasses, and give it preemptionPolicy: Never (delete and create it: the field cannot be changed).",
 			Waivable: true,
 			Mappings: []string{"K04"},
 		},

@@ -120,7 +120,7 @@ func ByID(id string) (Case, bool) {
 // registry is made once: every proof reads it.
 var registry = sync.OnceValue(func() []Case {
 	all := slices.Concat(rbacOwnCases(), rbacEnumerateCases(), rbacEscalateCases(), guardrailCases(), podSecurityCases(), templateCases(), imageCases(),
-		nodeCases(), runtimeCases(), schedulingCases(), tokenCases(), networkCases(), serviceExposeCases(), storageCases(), quotaCases(), limitCases(),
+		nodeCases(), priorityCases(), runtimeCases(), schedulingCases(), tokenCases(), networkCases(), serviceExposeCases(), storageCases(), quotaCases(), limitCases(),
 		fairnessCases(), auditCases())
 	slices.SortFunc(all, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
 	return all

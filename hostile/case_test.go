@@ -27,10 +27,10 @@ func testScene(t *testing.T) Scene {
 	space.Status.Quota = corev1.ResourceList{corev1.ResourceLimitsCPU: resource.MustParse("2")}
 	return Scene{
 		Subject: subject, Space: space, Foreign: "other--web",
-		Platform: &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{Registries: []string{"registry.example.com", "mirror.example.com/library/"}, StorageClasses: []string{"fast"}}},
+		Platform: &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{Registries: []string{"registry.example.com", "mirror.example.com/library/"}, StorageClasses: []string{"fast"}, PriorityClasses: []string{"pushy", "polite"}}},
 		Tenant: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "acme"}, Spec: v1alpha1.TenantSpec{
 			Owners: []v1alpha1.Owner{owner}, Workloads: []v1alpha1.Workload{{Name: "web"}}, IngressHosts: []string{"acme.example.com"}}},
-		Facts: &Facts{Node: "node", Flows: map[string]string{}, Lists: map[string]string{}, Reclaim: map[string]string{}},
+		Facts: &Facts{Node: "node", Flows: map[string]string{}, Lists: map[string]string{}, Reclaim: map[string]string{}, Preempts: map[string]bool{"pushy": true, "polite": false}},
 	}
 }
 

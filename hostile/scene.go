@@ -94,6 +94,8 @@ type Facts struct {
 	HomeBounds []string
 	// Reclaim is the reclaim policy of each StorageClass.
 	Reclaim map[string]string
+	// Preempts reports for each PriorityClass whether its pods preempt pods that have no class.
+	Preempts map[string]bool
 }
 
 // Subject is an identity as the API server sees it.

@@ -42,7 +42,8 @@ type PlatformSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	StorageClasses []Subdomain `json:"storageClasses,omitempty"`
 
-	// PriorityClasses that tenants' pods may name (control priority). A pod that names none is always allowed.
+	// PriorityClasses that tenants' pods may name (control priority). Each needs preemptionPolicy Never, or its pods are
+	// refused. A pod that names none is always allowed.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64

@@ -92,7 +92,7 @@ func declared() []client.Object {
 		platform, node("shared", "shared"), node("dedicated", "press"),
 		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc"},
 		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "native"}, Handler: "runc"},
-		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "business"}, Value: 1000},
+		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "business"}, Value: 1000, PreemptionPolicy: new(corev1.PreemptNever)},
 		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "example.invalid/none", ReclaimPolicy: &deleted},
 		tenant("newsroom", v1alpha1.Workload{Code: "Audited"}, v1alpha1.Owner{Kind: "User", Name: "jane"}, v1alpha1.Owner{Kind: "Group", Name: "newsroom"}),
 		tenant("press", v1alpha1.Workload{Code: "ThirdParty", Performance: "Guaranteed", APIAccess: "OwnNamespaces"}, v1alpha1.Owner{Kind: "User", Name: "joe"}),

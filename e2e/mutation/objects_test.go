@@ -302,7 +302,9 @@ func clusterMutants() []mutant {
 			s.PersistentVolumes = append(slices.Clone(s.PersistentVolumes), v)
 		}},
 		{control: "priority", name: "default for all", object: named("PriorityClass", "magazine-business"), mutate: func(s *snapshot.Snapshot) {
-			s.PriorityClasses = change(s.PriorityClasses, "", "magazine-business", func(c *schedulingv1.PriorityClass) { c.GlobalDefault = true })
+			s.PriorityClasses = change(s.PriorityClasses, "", "magazine-business", func(c *schedulingv1.PriorityClass) {
+				c.GlobalDefault, c.PreemptionPolicy = true, new(corev1.PreemptLowerPriority)
+			})
 		}},
 	}
 }

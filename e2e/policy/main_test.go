@@ -52,7 +52,7 @@ func platform() *v1alpha1.Platform {
 	return &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{
 		Registries:      registries,
 		StorageClasses:  []string{"fast"},
-		PriorityClasses: []string{"tenant-high"},
+		PriorityClasses: []string{"tenant-high", "tenant-pushy"},
 		SchedulerNames:  []string{"default-scheduler"},
 		SandboxRuntimes: []string{"gvisor"},
 	}}

@@ -33,7 +33,8 @@ func unstructuredFrom(content map[string]any) *unstructured.Unstructured {
 // makeClasses makes the cluster-wide classes that the API server itself wants to find before policies are asked.
 func makeClasses(ctx context.Context) error {
 	objects := []client.Object{
-		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "tenant-high"}, Value: 10},
+		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "tenant-high"}, Value: 10, PreemptionPolicy: ptr(corev1.PreemptNever)},
+		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "tenant-pushy"}, Value: 10},
 		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "platform-high"}, Value: 1000},
 		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "example.com/fast"},
 		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc", Overhead: &nodev1.Overhead{

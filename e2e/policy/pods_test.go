@@ -71,7 +71,7 @@ func offences(tenant string) []offence {
 		}, message: `image "evil.org/data" of volume "data"`},
 
 		{name: "priority class of the system", policy: "priority", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "system-cluster-critical" },
-			message: `priorityClassName "system-cluster-critical" is not allowed; leave it out, or use one of tenant-high`},
+			message: `priorityClassName "system-cluster-critical" is not allowed; leave it out, or use one of tenant-high, tenant-pushy`},
 		{name: "priority class of the platform", policy: "priority", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "platform-high" },
 			message: `"platform-high"`},
 
@@ -272,6 +272,31 @@ func update(ctx context.Context, c client.Client, o client.Object, change func()
 			return err
 		}
 	}
+}
+
+// A class on the Platform's list is refused in a pod when it preempts, and accepted when it does not; the two classes
+// differ in this one point. A template does not show what its class is, so its pods are judged.
+func TestPreemptingPriorityClass(t *testing.T) {
+	owner, ns := newSpace(t, "preemptor", nil, nil)
+	for kind, w := range workloads(ns, "polite", specOfClass("tenant-high")) {
+		if err := owner.Create(t.Context(), w, client.DryRunAll); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	for kind, w := range workloads(ns, "pushy", specOfClass("tenant-pushy")) {
+		err := owner.Create(t.Context(), w, client.DryRunAll)
+		if kind == "Pod" {
+			assertRefused(t, err, "priority", `priorityClassName "tenant-pushy" preempts pods of other tenants; leave it out, or name a class with preemptionPolicy: Never`)
+		} else if err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+func specOfClass(name string) corev1.PodSpec {
+	spec := podSpec()
+	spec.PriorityClassName = name
+	return spec
 }
 
 // The few things that can change in a pod are judged when they change, and debugging containers when they are added.

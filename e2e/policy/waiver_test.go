@@ -25,8 +25,11 @@ func until(control string, end time.Time) map[string]string {
 func waivable(ns string) map[string][]attempt {
 	csi := corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "d.example.com"}}
 	return map[string][]attempt{
-		"images":     {{policy: "images", object: spoiled(ns, func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" })}},
-		"priority":   {{policy: "priority", object: spoiled(ns, func(s *corev1.PodSpec) { s.PriorityClassName = "platform-high" })}},
+		"images": {{policy: "images", object: spoiled(ns, func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" })}},
+		"priority": {
+			{policy: "priority", object: spoiled(ns, func(s *corev1.PodSpec) { s.PriorityClassName = "platform-high" })},
+			{policy: "priority", object: spoiled(ns, func(s *corev1.PodSpec) { s.PriorityClassName = "tenant-pushy" })},
+		},
 		"scheduling": {{policy: "scheduling", object: spoiled(ns, func(s *corev1.PodSpec) { s.SchedulerName = "mine" })}},
 		"runtime":    {{policy: "runtime", object: spoiled(ns, func(s *corev1.PodSpec) { s.RuntimeClassName = ptr("plain") })}},
 		"token": {

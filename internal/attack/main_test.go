@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -84,6 +85,8 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "gvisor"}, Handler: "runsc"},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}},
 		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "example.invalid/none", ReclaimPolicy: new(corev1.PersistentVolumeReclaimDelete)},
+		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "polite"}, Value: 100, PreemptionPolicy: new(corev1.PreemptNever)},
+		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "pushy"}, Value: 100},
 		node("shared", ""),
 	}
 	for _, o := range guardrail.Cluster(realPlatform()) {
@@ -143,6 +146,7 @@ func realPlatform() *v1alpha1.Platform {
 			SchedulerNames:  []string{"default-scheduler"},
 			SandboxRuntimes: []string{"gvisor"},
 			StorageClasses:  []string{"fast"},
+			PriorityClasses: []string{"polite", "pushy"},
 			Network:         v1alpha1.PlatformNetwork{PodCIDRs: []string{"10.244.0.0/16"}, ServiceCIDRs: []string{"10.0.0.0/24"}},
 			ProofFreshness:  metav1.Duration{Duration: 10 * time.Minute},
 		},

@@ -27,6 +27,7 @@ func RunnerRights() []Right {
 		{"know what a tenant cannot see: how many Spaces it was granted, and a node that a DaemonSet can be tried on", read("", "resourcequotas", "nodes")},
 		{"know which FlowSchemas are tenants'", read("flowcontrol.apiserver.k8s.io", "flowschemas")},
 		{"know which classes keep volumes that nobody claims any more", read("storage.k8s.io", "storageclasses")},
+		{"know which priority classes preempt", read("scheduling.k8s.io", "priorityclasses")},
 		{"ask what an identity may do, where to do it would take what it must not have",
 			rbacv1.PolicyRule{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}}},
 		{"act as an owner who is a user or a group",

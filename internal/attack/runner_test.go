@@ -3,6 +3,7 @@ package attack
 import (
 	"context"
 	"flag"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -130,7 +131,7 @@ func TestRunnerUnderItsRights(t *testing.T) {
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
 	some := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool {
-		return !(&Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
+		return !(&Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "priority/allowed-*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
 	})
 	var rules, blind []rbacv1.PolicyRule
 	for _, right := range RunnerRights() {
@@ -215,6 +216,33 @@ func TestCarriedOut(t *testing.T) {
 	results, err := r.Try(t.Context(), target, slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !some.Has(a.ID) }))
 	must(t, err)
 	complain(t, results)
+	nothingLeft(t, f)
+}
+
+// Promise: an allowed class that preempts is refused by the policy, next to a pod of an allowed class that does not; without the
+// policy it is an exposure.
+func TestPreemptingClass(t *testing.T) {
+	f := enforced(t.Context(), t, "try-preempt", soft, v1alpha1.Owner{Kind: "User", Name: "try-preempt-jane"})
+	target := declared(t.Context(), t, f)
+	await(t, completeProver(t), f, isolated)
+	preempting, _ := hostile.ByID("priority/allowed-that-preempts")
+	try := func(ctx context.Context) (Result, error) {
+		results, err := newRunner(t, "try-preempt").Try(ctx, target, []hostile.Case{preempting})
+		if err != nil || len(results) != 1 {
+			return Result{}, fmt.Errorf("%d results: %w", len(results), err)
+		}
+		return results[0], nil
+	}
+	got, err := try(t.Context())
+	must(t, err)
+	if got.Verdict != v1alpha1.Isolated || got.Refused.Name != "bulkhead-priority" || !strings.Contains(got.Refused.Says, `"pushy" preempts`) {
+		t.Errorf("%s: %s: %+v", got.Verdict, got.Detail, got.Refused)
+	}
+	defer withoutPolicy("priority")(t, f)()
+	eventually(t.Context(), t, "the API server has learnt that there is no policy", func(ctx context.Context) (bool, error) {
+		got, err := try(ctx)
+		return got.Verdict == v1alpha1.Exposed, err
+	})
 	nothingLeft(t, f)
 }
 

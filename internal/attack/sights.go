@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
@@ -56,6 +57,15 @@ func (s *apiServer) look(ctx context.Context, tenant *v1alpha1.Tenant, before *h
 			if policy := classes.Items[i].ReclaimPolicy; policy != nil {
 				seen.Reclaim[classes.Items[i].Name] = string(*policy)
 			}
+		}
+	}
+	var priorities schedulingv1.PriorityClassList
+	if err := s.read(ctx, "/apis/scheduling.k8s.io/v1/priorityclasses", &priorities); err == nil {
+		seen.Preempts = map[string]bool{}
+		for i := range priorities.Items {
+			c := &priorities.Items[i]
+			never := c.PreemptionPolicy != nil && *c.PreemptionPolicy == corev1.PreemptNever
+			seen.Preempts[c.Name] = c.Value > 0 && !never
 		}
 	}
 	var quotas corev1.ResourceQuotaList
