@@ -218,7 +218,7 @@ func TestExposureIsNamed(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = admin.Delete(context.Background(), o) })
 	}
-	code, r := report(t, "newsroom", "--as", "user", "--suite", "mtb")
+	code, r := report(t, "newsroom", "--identity", "user", "--suite", "mtb")
 	if code != 1 || r.Verdict != v1alpha1.Exposed {
 		t.Errorf("exit %d, %s", code, r.Verdict)
 	}
@@ -226,7 +226,7 @@ func TestExposureIsNamed(t *testing.T) {
 		t.Errorf("passed: %q", got)
 	}
 	for _, format := range []string{"table", "junit", "markdown"} {
-		code, out, _ := bulkheadAttack(t, "newsroom", "--as", "user", "--suite", "mtb", "-o", format)
+		code, out, _ := bulkheadAttack(t, "newsroom", "--identity", "user", "--suite", "mtb", "-o", format)
 		if code != 1 || !strings.Contains(out, "MTB-PL1-CC-CPI-1") {
 			t.Errorf("-o %s: exit %d\n%s", format, code, out)
 		}
@@ -240,7 +240,7 @@ func TestWrongUse(t *testing.T) {
 		{"newsroom --against nobody", "there is no Tenant nobody"},
 		{"newsroom --against newsroom", "that is the tenant itself"},
 		{"newsroom --suite none", "choose one of controls, mtb, incidents"},
-		{"newsroom --as root", "choose user, group, serviceaccount or all"},
+		{"newsroom --identity root", "choose user, group, serviceaccount or all"},
 		{"newsroom --qps 0", "give a number above 0"},
 	} {
 		code, out, errOut := bulkheadAttack(t, strings.Fields(test.args)...)

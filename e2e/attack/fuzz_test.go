@@ -114,7 +114,7 @@ func mistaken(t *testing.T, name string, rules ...rbacv1.PolicyRule) {
 // Promise: with a loosened control, fuzzing finds what changed outside, says exposed, and removes it, though the tenant itself cannot.
 func TestFuzzFindsAChangeOutside(t *testing.T) {
 	mistaken(t, "fuzz-mistake", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}})
-	code, r := report(t, "newsroom", "--as", "user", "--suite", "fuzz", "--for", "1s", "--seed", "3")
+	code, r := report(t, "newsroom", "--identity", "user", "--suite", "fuzz", "--for", "1s", "--seed", "3")
 	if code != 1 || r.Verdict != v1alpha1.Exposed {
 		t.Errorf("exit %d, %s", code, r.Verdict)
 	}
@@ -147,7 +147,7 @@ func TestFuzzFindsAChangeOutside(t *testing.T) {
 // Bulkhead manages can be changed.
 func TestFuzzFindsWhatAdmissionLetsThrough(t *testing.T) {
 	mistaken(t, "fuzz-exempt", rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{v1alpha1.ResourceGuardrails}, Verbs: []string{v1alpha1.VerbChange}})
-	code, r := report(t, "newsroom", "--as", "user", "--suite", "fuzz", "--for", "1s", "--seed", "4")
+	code, r := report(t, "newsroom", "--identity", "user", "--suite", "fuzz", "--for", "1s", "--seed", "4")
 	if code != 1 {
 		t.Errorf("exit %d, %s", code, r.Verdict)
 	}

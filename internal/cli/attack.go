@@ -22,7 +22,7 @@ const formatJUnit = "junit"
 type attackOptions struct {
 	IOStreams
 
-	cluster *clusterFlags
+	cluster *connection
 	format  *format
 
 	as, against, suite              string
@@ -31,7 +31,7 @@ type attackOptions struct {
 	fuzz                            fuzzFlags
 }
 
-// identities are the values of --as, and the kinds of subjects that they stand for.
+// identities are the values of --identity, and the kinds of subjects that they stand for.
 var identities = []struct{ flag, kind string }{
 	{"all", ""}, {"user", "User"}, {"group", "Group"}, {"serviceaccount", "ServiceAccount"},
 }
@@ -51,7 +51,7 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 			"You need the rights that --rights prints; a cluster's administrator has them.\n\n" +
 			"Exit status: 0 isolated, 1 exposed, 2 unknown, 3 nothing could be tried, or something may be left behind.",
 		Example: "  bulkhead attack newsroom\n" +
-			"  bulkhead attack newsroom --against archive --as serviceaccount\n" +
+			"  bulkhead attack newsroom --against archive --identity serviceaccount\n" +
 			"  bulkhead attack --suite mtb --beside-naked -o markdown\n" +
 			"  bulkhead attack newsroom --suite fuzz --for 60s # at random, and all else compared before and after\n" +
 			"  bulkhead attack --suite incidents --list        # what would be tried; touches nothing",
@@ -63,7 +63,7 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.as, "as", "all", "identities to act as: user, group, serviceaccount (of owners, and the default ones of Spaces), or all")
+	flags.StringVar(&o.as, "identity", "all", "identities to act as: user, group, serviceaccount (of owners, and the default ones of Spaces), or all")
 	flags.StringVar(&o.against, "against", "", "tenant to reach for (default: the first that shares no owner)")
 	flags.StringVar(&o.suite, "suite", attack.Suites()[0].Name, "what to try: "+strings.Join(suiteNames(), ", "))
 	flags.BoolVar(&o.list, "list", false, "print the attacks of the suite with their ids and touch nothing; needs no cluster")
@@ -73,10 +73,10 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 	flags.Float32Var(&o.qps, "qps", 50, "requests a second at most; with more a run takes less long")
 	flags.DurationVar(&o.fuzz.during, "for", time.Minute, "with --suite fuzz: how long to make attempts as each tenant")
 	flags.Uint64Var(&o.fuzz.seed, "seed", 0, "with --suite fuzz: make the attempts of an earlier run again (default: by chance; it is printed)")
-	o.cluster = addClusterFlags(cmd)
+	o.cluster = addConnectionFlags(cmd, streams)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatJUnit, formatMarkdown)
 	completeFlag(cmd, "suite", suiteNames())
-	completeFlag(cmd, "as", []string{"all", "user", "group", "serviceaccount"})
+	completeFlag(cmd, "identity", []string{"all", "user", "group", "serviceaccount"})
 	return cmd
 }
 
@@ -109,7 +109,7 @@ func (o *attackOptions) Run(ctx context.Context, tenant string) error {
 	as := slices.IndexFunc(identities, func(i struct{ flag, kind string }) bool { return i.flag == o.as })
 	switch {
 	case as < 0:
-		return fmt.Errorf("--as %s: choose user, group, serviceaccount or all", o.as)
+		return fmt.Errorf("--identity %s: choose user, group, serviceaccount or all", o.as)
 	case o.qps <= 0:
 		return fmt.Errorf("--qps %v: give a number above 0", o.qps)
 	case o.against != "" && o.against == tenant:

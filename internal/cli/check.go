@@ -17,7 +17,7 @@ import (
 type checkOptions struct {
 	IOStreams
 
-	cluster *clusterFlags
+	cluster *connection
 	format  *format
 	rights  bool
 	accept  []string
@@ -45,7 +45,7 @@ func newCheckCommand(streams IOStreams) *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("accept", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return checkCodes(), cobra.ShellCompDirectiveNoFileComp // the flag was just made, so registering cannot fail
 	})
-	o.cluster = addClusterFlags(cmd)
+	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON)
 	return cmd
 }

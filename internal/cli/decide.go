@@ -54,11 +54,11 @@ func decide(streams IOStreams, paths []string, output string, now time.Time) err
 	streams.Reading(strings.Join(paths, ", "))
 	files, err := observe.ReadFiles(paths, streams.In)
 	if err != nil {
-		return badFiles(streams.Err, err)
+		return badFiles(streams.ErrOut, err)
 	}
 	answer, err := decideAll(&files, now)
 	if err != nil {
-		return badFiles(streams.Err, err)
+		return badFiles(streams.ErrOut, err)
 	}
 	switch output {
 	case formatJSON:

@@ -41,7 +41,7 @@ func (s IOStreams) writeDefect(value any, stack []byte, args []string) {
 		lines = append(lines, "Please report it with the output of the same command and -v: "+issuesPage)
 	}
 	for _, line := range lines {
-		_, _ = fmt.Fprintln(s.Err, line) // there is nowhere else to report that the report cannot be written
+		_, _ = fmt.Fprintln(s.ErrOut, line) // there is nowhere else to report that the report cannot be written
 	}
 }
 

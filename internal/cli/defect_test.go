@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/bulkhead-dev/bulkhead/parallel"
 )
@@ -19,7 +20,7 @@ func TestAPanicIsReportedAsADefect(t *testing.T) {
 	} {
 		for _, args := range [][]string{{"burst", "-q"}, {"burst", "-v"}} {
 			var out, errOut bytes.Buffer
-			streams := IOStreams{Out: &out, Err: &errOut, flags: &globalFlags{}}
+			streams := IOStreams{genericiooptions.IOStreams{Out: &out, ErrOut: &errOut}, &globalFlags{}}
 			root := newRootCommand(streams)
 			root.AddCommand(&cobra.Command{Use: "burst", RunE: func(*cobra.Command, []string) error {
 				streams.Reading("some.yaml")

@@ -21,7 +21,7 @@ import (
 type describeOptions struct {
 	IOStreams
 
-	cluster *clusterFlags
+	cluster *connection
 	format  *format
 }
 
@@ -50,7 +50,7 @@ func newDescribeCommand(streams IOStreams) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return o.Run(cmd.Context(), args[0]) },
 	}
-	o.cluster = addClusterFlags(cmd)
+	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatYAML)
 	return cmd
 }

@@ -19,7 +19,7 @@ import (
 type installOptions struct {
 	IOStreams
 
-	cluster      *clusterFlags
+	cluster      *connection
 	format       *format
 	image        string
 	noController bool
@@ -55,7 +55,7 @@ func newInstallCommand(streams IOStreams) *cobra.Command {
 	cmd.Flags().BoolVar(&o.noController, "no-controller", false, "write no Deployment: the controller runs elsewhere")
 	cmd.Flags().BoolVar(&o.preflight, "preflight", false, "only look whether the cluster can enforce and Bulkhead be installed")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long to wait for the controller's pods; 0 does not wait")
-	o.cluster = addClusterFlags(cmd)
+	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON)
 	return cmd
 }
@@ -140,7 +140,7 @@ func (o *installOptions) install(ctx context.Context, config *rest.Config, optio
 		if ctx.Err() != nil || waiting.Err() == nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(o.Err, "bulkhead: everything is written, and guardrails enforce, but the controller is not up after %s: %v\n", o.timeout, err)
+		_, _ = fmt.Fprintf(o.ErrOut, "bulkhead: everything is written, and guardrails enforce, but the controller is not up after %s: %v\n", o.timeout, err)
 		return answered(exitNo)
 	}
 	progress.flush()

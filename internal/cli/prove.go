@@ -24,7 +24,7 @@ const formatSARIF = "sarif"
 type proveOptions struct {
 	IOStreams
 
-	cluster *clusterFlags
+	cluster *connection
 	format  *format
 
 	files                    []string
@@ -64,7 +64,7 @@ func newProveCommand(streams IOStreams) *cobra.Command {
 	flags.StringVar(&o.tenantsFile, "tenants", "", "YAML file that names the tenants: NAME: {namespaces: [...], owners: [{kind, name}]}")
 	flags.BoolVar(&o.connections, "connections", false, "print which workloads may connect, a sorted line for each ordered pair, and judge nothing")
 	flags.BoolVar(&o.compareDirs, "diff", false, "compare two folders of manifests, before and after: what is newly exposed or unknown, and what is over")
-	o.cluster = addClusterFlags(cmd)
+	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatSARIF, formatJUnit, formatMarkdown)
 	cmd.MarkFlagsMutuallyExclusive("tenant-key", "tenants")
 	cmd.MarkFlagsMutuallyExclusive("diff", "file")

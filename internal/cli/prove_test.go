@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
@@ -26,7 +28,7 @@ const openNetwork = `
 // Promise: the SARIF of a proof is valid by the schema of SARIF 2.1.0, has a rule for every code, and a line for each
 // object to blame that a file declares.
 func TestSARIFIsValid(t *testing.T) {
-	o := &proveOptions{IOStreams: IOStreams{Err: io.Discard}}
+	o := &proveOptions{IOStreams: IOStreams{IOStreams: genericiooptions.IOStreams{ErrOut: io.Discard}}}
 	world, err := observe.Manifests([]string{"-"}, strings.NewReader(openNetwork), observe.ManifestOptions{Now: time.Unix(1_000, 0), Tenants: observe.TenantSource{Key: "team"}})
 	if err != nil {
 		t.Fatal(err)

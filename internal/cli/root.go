@@ -1,7 +1,7 @@
 // Package cli is the command line of bulkhead, one file per sub-command.
 //
 // Each command is made by a function `func newXxxCommand(streams IOStreams) *cobra.Command` that stands in the list
-// of commands below. Results go to IOStreams.Out; progress and errors to IOStreams.Err. A command's RunE returns nil
+// of commands below. Results go to IOStreams.Out; progress and errors to IOStreams.ErrOut. A command's RunE returns nil
 // for a positive answer, answered(exitNo) or answered(exitUnknown) for the others once it has printed why, and any
 // other error for what kept it from answering.
 package cli
@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
 // Exit codes of every command.
@@ -50,13 +51,9 @@ func commands() []func(IOStreams) *cobra.Command {
 	}
 }
 
-// IOStreams is where a command reads and writes.
+// IOStreams is where a command reads and writes: Out takes the answer, ErrOut progress and errors.
 type IOStreams struct {
-	In io.Reader
-	// Out takes the answer.
-	Out io.Writer
-	// Err takes progress and errors.
-	Err io.Writer
+	genericiooptions.IOStreams
 
 	// flags is filled when the command line is parsed; nil means neither -q nor -v.
 	flags *globalFlags
@@ -78,24 +75,24 @@ func (s IOStreams) Reading(what string) string {
 	return what
 }
 
-// Quiet says that the user wants no progress.
+// Quiet reports whether the user wants no progress.
 func (s IOStreams) Quiet() bool { return s.flags != nil && s.flags.quiet }
 
-// Verbose says that the user wants details.
+// Verbose reports whether the user wants details.
 func (s IOStreams) Verbose() bool { return s.flags != nil && s.flags.verbose && !s.flags.quiet }
 
-// Progressf writes a line about what is going on to Err, unless -q was given. That nobody can read it is no reason to
-// stop the work, so an error in writing is of no consequence.
+// Progressf writes a line of progress to ErrOut, unless -q was given. Nothing depends on it, so errors in writing it are
+// ignored.
 func (s IOStreams) Progressf(format string, args ...any) {
 	if !s.Quiet() {
-		_, _ = fmt.Fprintf(s.Err, format+"\n", args...)
+		_, _ = fmt.Fprintf(s.ErrOut, format+"\n", args...)
 	}
 }
 
-// Verbosef writes a line of detail to Err when -v was given.
+// Verbosef writes a line of detail to ErrOut when -v was given.
 func (s IOStreams) Verbosef(format string, args ...any) {
 	if s.Verbose() {
-		_, _ = fmt.Fprintf(s.Err, format+"\n", args...)
+		_, _ = fmt.Fprintf(s.ErrOut, format+"\n", args...)
 	}
 }
 
@@ -113,7 +110,7 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	defer context.AfterFunc(ctx, stop)()
 	messages := newPrintable(errOut)
 	messages.short = true
-	streams := IOStreams{In: in, Out: newPrintable(out), Err: messages, flags: &globalFlags{}}
+	streams := IOStreams{genericiooptions.IOStreams{In: in, Out: newPrintable(out), ErrOut: messages}, &globalFlags{}}
 	return execute(ctx, newRootCommand(streams), args, streams)
 }
 
@@ -134,7 +131,7 @@ func execute(ctx context.Context, root *cobra.Command, args []string, streams IO
 	case errors.As(err, &answer):
 		return int(answer)
 	default:
-		_, _ = fmt.Fprintf(streams.Err, "bulkhead: %v\n", err)
+		_, _ = fmt.Fprintf(streams.ErrOut, "bulkhead: %v\n", err)
 		return exitUsage
 	}
 }
@@ -158,7 +155,7 @@ func newRootCommand(streams IOStreams) *cobra.Command {
 	}
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
-	root.SetErr(streams.Err)
+	root.SetErr(streams.ErrOut)
 	root.PersistentFlags().BoolVarP(&streams.flags.quiet, "quiet", "q", false, "no progress, only the answer and errors")
 	root.PersistentFlags().BoolVarP(&streams.flags.verbose, "verbose", "v", false, "more detail on what is being done")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

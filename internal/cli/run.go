@@ -17,7 +17,7 @@ import (
 type runOptions struct {
 	IOStreams
 
-	cluster                                     *clusterFlags
+	cluster                                     *connection
 	metricsAddress, healthAddress, pprofAddress string
 	leaderElect                                 bool
 	auditLog                                    string
@@ -47,7 +47,7 @@ func newRunCommand(streams IOStreams) *cobra.Command {
 	cmd.Flags().StringVar(&o.pprofAddress, "pprof-address", run.Off, "host:port to serve profiles on; 0 for none")
 	cmd.Flags().BoolVar(&o.leaderElect, "leader-elect", false, "work only while leading, so that several processes may stand by")
 	cmd.Flags().StringVar(&o.auditLog, "audit-log", "", "the API server's audit log, a file to follow so that Events name who tampers; empty for none")
-	o.cluster = addClusterFlags(cmd)
+	o.cluster = addConnectionFlags(cmd, streams)
 	return cmd
 }
 
@@ -65,7 +65,7 @@ func (o *runOptions) Run(ctx context.Context) error {
 	case o.Verbose():
 		level = slog.LevelDebug
 	}
-	logger := logr.FromSlogHandler(slog.NewTextHandler(o.Err, &slog.HandlerOptions{Level: level}))
+	logger := logr.FromSlogHandler(slog.NewTextHandler(o.ErrOut, &slog.HandlerOptions{Level: level}))
 	log.SetLogger(logger)
 	klog.SetLogger(logger)
 	err = run.Run(ctx, &run.Options{

@@ -14,7 +14,7 @@ import (
 type uninstallOptions struct {
 	IOStreams
 
-	cluster *clusterFlags
+	cluster *connection
 	format  *format
 	what    install.UninstallOptions
 }
@@ -45,7 +45,7 @@ func newUninstallCommand(streams IOStreams) *cobra.Command {
 	cmd.Flags().BoolVar(&o.what.Definitions, "definitions", false, "remove the CustomResourceDefinitions too")
 	cmd.Flags().BoolVar(&o.what.Orphan, "orphan", false, "with --definitions: forget Tenants and Spaces, leave their namespaces")
 	cmd.Flags().BoolVar(&o.what.DryRun, "dry-run", false, "say what would be removed, and remove nothing")
-	o.cluster = addClusterFlags(cmd)
+	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON)
 	return cmd
 }
@@ -81,7 +81,7 @@ func (o *uninstallOptions) Run(ctx context.Context) error {
 		}
 	}
 	if errors.Is(err, install.ErrDeclared) {
-		_, _ = fmt.Fprintf(o.Err, "bulkhead: nothing was changed: %v\n", err)
+		_, _ = fmt.Fprintf(o.ErrOut, "bulkhead: nothing was changed: %v\n", err)
 		return answered(exitNo)
 	}
 	if err != nil {

@@ -301,10 +301,10 @@ type steps struct {
 }
 
 func newSteps(streams IOStreams) *steps {
-	file, isFile := underneath(streams.Err).(*os.File)
+	file, isFile := underneath(streams.ErrOut).(*os.File)
 	return &steps{
 		streams:  streams,
-		paint:    newPaint(streams.Err),
+		paint:    newPaint(streams.ErrOut),
 		terminal: isFile && term.IsTerminal(int(file.Fd())),
 	}
 }
@@ -328,19 +328,19 @@ func (s *steps) do(what string, work func() error) error {
 func (s *steps) note(text string) {
 	if s.terminal && !s.streams.Quiet() {
 		s.clear()
-		_, _ = fmt.Fprintf(s.streams.Err, "… %s %s", s.current, s.paint.faint(text)) // as for Progressf
+		_, _ = fmt.Fprintf(s.streams.ErrOut, "… %s %s", s.current, s.paint.faint(text)) // as for Progressf
 	}
 }
 
 // noticef writes a line that does not belong to the step that goes on.
 func (s *steps) noticef(format string, args ...any) {
 	s.clear()
-	_, _ = fmt.Fprintf(s.streams.Err, s.paint.open("!")+" "+format+"\n", args...) // told even with -q
+	_, _ = fmt.Fprintf(s.streams.ErrOut, s.paint.open("!")+" "+format+"\n", args...) // told even with -q
 }
 
 // clear the line of the step that goes on: carriage return, erase to the end of the line.
 func (s *steps) clear() {
 	if s.terminal && !s.streams.Quiet() {
-		_, _ = fmt.Fprint(underneath(s.streams.Err), "\r\x1b[K") // as for Progressf
+		_, _ = fmt.Fprint(underneath(s.streams.ErrOut), "\r\x1b[K") // as for Progressf
 	}
 }

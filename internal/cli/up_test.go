@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
 	"github.com/bulkhead-dev/bulkhead/internal/demo"
 )
 
@@ -25,7 +27,7 @@ func TestUpTellsWhatDidNotHold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errOut bytes.Buffer
-			o := &upOptions{IOStreams: IOStreams{Out: &out, Err: &errOut}, once: true, format: &format{value: formatTable}}
+			o := &upOptions{IOStreams: IOStreams{IOStreams: genericiooptions.IOStreams{Out: &out, ErrOut: &errOut}}, once: true, format: &format{value: formatTable}}
 			if err := o.print(&c.told); err != nil {
 				t.Fatal(err)
 			}

@@ -117,7 +117,7 @@ func applyPhase(ctx context.Context, c client.Client, phase *Phase, progress Pro
 		if err != nil {
 			return err
 		}
-		action := map[apply.Action]Action{apply.Created: Created, apply.Updated: Changed, apply.Unchanged: Unchanged}[change.Action]
+		action := map[apply.Action]Action{apply.Created: Created, apply.Updated: Changed, apply.Repaired: Changed, apply.Unchanged: Unchanged}[change.Action]
 		progress.tell(phase.Name, action, change.Object(), "")
 	}
 	if phase.Name != PhaseDefinitions {
