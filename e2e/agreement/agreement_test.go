@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 )
@@ -118,28 +120,26 @@ func (w *world) look(ctx context.Context, seed uint64, mistakes []mistake) (foun
 
 // judge has the prover judge while the API server learns of the mistakes, and then the attacker.
 func (w *world) judge(ctx context.Context, seed uint64, mistakes []mistake, now touched) (*tally, error) {
-	var group sync.WaitGroup
-	var settleErr error
-	group.Go(func() { settleErr = w.marker.settle(ctx, now) })
+	var settling, trying errgroup.Group
+	settling.Go(func() error { return w.marker.settle(ctx, now) })
 	p, err := w.prove(ctx)
-	group.Wait()
-	if err = errors.Join(err, settleErr); err != nil {
+	if err = errors.Join(err, settling.Wait()); err != nil {
 		return nil, err
 	}
 	var results []attack.Result
 	var lock sync.Mutex
 	for i, tenant := range tenants() {
-		group.Go(func() {
+		trying.Go(func() error {
 			r := rand.New(rand.NewPCG(seed, uint64(i)))
-			lookErr := w.trials[tenant].Look(ctx)
+			err := w.trials[tenant].Look(ctx)
 			list := w.trials[tenant].Try(ctx, hostile.All(), choice(r, tenant, mistakes))
 			lock.Lock()
 			defer lock.Unlock()
-			results, err = append(results, list...), errors.Join(err, lookErr)
+			results = append(results, list...)
+			return err
 		})
 	}
-	group.Wait()
-	if err != nil {
+	if err := trying.Wait(); err != nil {
 		return nil, fmt.Errorf("look at the cluster as the attacker: %w", err)
 	}
 	found, err := attacked(ctx, p, results)

@@ -3,7 +3,6 @@ package agreement_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -12,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -196,16 +196,17 @@ func newWorld(ctx context.Context) (*world, error) {
 	}
 	w := &world{marker: marker, trials: map[string]*attack.Trial{}, known: map[string]bool{}, policies: map[string]any{}}
 	var lock sync.Mutex
-	var group sync.WaitGroup
+	var group errgroup.Group
 	for _, tenant := range tenants() {
-		group.Go(func() {
-			trial, beginErr := begin(ctx, tenant)
+		group.Go(func() error {
+			trial, err := begin(ctx, tenant)
 			lock.Lock()
 			defer lock.Unlock()
-			w.trials[tenant], err = trial, errors.Join(err, beginErr)
+			w.trials[tenant] = trial
+			return err
 		})
 	}
-	if group.Wait(); err != nil {
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	p, err := w.prove(ctx)

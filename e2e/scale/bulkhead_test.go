@@ -7,10 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
@@ -70,24 +70,12 @@ func load() string {
 
 func (s *stage) inParallel(do func(i int) error) {
 	s.tb.Helper()
-	next, faults := make(chan int, s.n), make(chan error, s.n)
+	var group errgroup.Group
+	group.SetLimit(*writers)
 	for i := range s.n {
-		next <- i
+		group.Go(func() error { return do(i) })
 	}
-	close(next)
-	var group sync.WaitGroup
-	for range *writers {
-		group.Go(func() {
-			for i := range next {
-				if err := do(i); err != nil {
-					faults <- err
-				}
-			}
-		})
-	}
-	group.Wait()
-	close(faults)
-	for err := range faults {
+	if err := group.Wait(); err != nil {
 		s.tb.Fatal(err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,56 +17,44 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
-// sample is one line of a process's metrics.
-type sample struct {
-	name   string
-	labels map[string]string
-	value  float64
+// families are a process's metrics by their names, of which counters and gauges are read.
+type families map[string]*dto.MetricFamily
+
+// parse reads the text format of metrics.
+func parse(text io.Reader) (families, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(text)
 }
 
-type samples []sample
+func valueOf(m *dto.Metric) float64 { return m.GetCounter().GetValue() + m.GetGauge().GetValue() }
 
-var label = regexp.MustCompile(`(\w+)="([^"]*)"`)
-
-// parse reads the text format of metrics as far as counters and gauges need.
-func parse(text string) samples {
-	var all samples
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		cut := strings.LastIndexByte(line, ' ')
-		if cut < 0 || line[0] == '#' {
-			continue
-		}
-		value, err := strconv.ParseFloat(line[cut+1:], 64)
-		if err != nil {
-			continue
-		}
-		name, labels, _ := strings.Cut(line[:cut], "{")
-		s := sample{name: name, labels: map[string]string{}, value: value}
-		for _, pair := range label.FindAllStringSubmatch(labels, -1) {
-			s.labels[pair[1]] = pair[2]
-		}
-		all = append(all, s)
+func labelsOf(m *dto.Metric) map[string]string {
+	labels := map[string]string{}
+	for _, pair := range m.GetLabel() {
+		labels[pair.GetName()] = pair.GetValue()
 	}
-	return all
+	return labels
 }
 
-// sum of a metric over the samples that carry the labels, given as name, value.
-func (all samples) sum(name string, labels ...string) float64 {
+// sum of a metric over the series that carry the labels, given as name, value.
+func (all families) sum(name string, labels ...string) float64 {
 	total := 0.0
-	for _, s := range all {
-		fits := s.name == name
+	for _, m := range all[name].GetMetric() {
+		has, fits := labelsOf(m), true
 		for i := 0; i+1 < len(labels); i += 2 {
-			fits = fits && s.labels[labels[i]] == labels[i+1]
+			fits = fits && has[labels[i]] == labels[i+1]
 		}
 		if fits {
-			total += s.value
+			total += valueOf(m)
 		}
 	}
 	return total
@@ -134,17 +121,15 @@ func resourceOf(path string) string {
 }
 
 // table of a counter by the values of labels, the most frequent first, as counted since before and for each of n.
-func (all samples) table(before samples, n int, name string, labels ...string) string {
+func (all families) table(before families, n int, name string, labels ...string) string {
 	counts := map[string]float64{}
-	for at, list := range map[float64]samples{1: all, -1: before} {
-		for _, s := range list {
-			if s.name == name {
-				values := make([]string, len(labels))
-				for i, l := range labels {
-					values[i] = s.labels[l]
-				}
-				counts[strings.Join(strings.Fields(strings.Join(values, " ")), " ")] += at * s.value
+	for at, list := range map[float64]families{1: all, -1: before} {
+		for _, m := range list[name].GetMetric() {
+			has, values := labelsOf(m), make([]string, len(labels))
+			for i, l := range labels {
+				values[i] = has[l]
 			}
+			counts[strings.Join(strings.Fields(strings.Join(values, " ")), " ")] += at * valueOf(m)
 		}
 	}
 	var text strings.Builder
@@ -161,13 +146,16 @@ func (all samples) table(before samples, n int, name string, labels ...string) s
 }
 
 // server is the API server's metrics.
-func (s *stage) server() samples {
+func (s *stage) server() families {
 	s.tb.Helper()
 	set, err := kubernetes.NewForConfig(s.cluster.Config)
 	s.must(err, "make a client")
-	text, err := set.RESTClient().Get().AbsPath("/metrics").DoRaw(s.ctx)
+	text, err := set.RESTClient().Get().AbsPath("/metrics").Stream(s.ctx)
 	s.must(err, "read the API server's metrics")
-	return parse(string(text))
+	defer func() { _ = text.Close() }()
+	all, err := parse(text)
+	s.must(err, "read the API server's metrics")
+	return all
 }
 
 // profileServer writes a CPU profile of the API server from now on, if one is asked for.
@@ -196,16 +184,16 @@ func (s *stage) profileServer(phase string) (done <-chan struct{}) {
 }
 
 // metrics of the controllers' process.
-func (c *controllers) metrics() samples {
+func (c *controllers) metrics() families {
 	c.stage.tb.Helper()
 	req, err := http.NewRequestWithContext(c.stage.ctx, http.MethodGet, "http://"+c.address+"/metrics", http.NoBody)
 	c.stage.must(err, "ask for the controllers' metrics")
 	answer, err := http.DefaultClient.Do(req)
 	c.stage.must(err, "read the controllers' metrics")
 	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
+	all, err := parse(answer.Body)
 	c.stage.must(err, "read the controllers' metrics")
-	return parse(string(text))
+	return all
 }
 
 func freeAddress(tb testing.TB) string {

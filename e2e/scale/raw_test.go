@@ -2,7 +2,6 @@ package scale_test
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -74,37 +73,23 @@ const somebody = "rawwrite"
 // raw writes all objects of n tenants as fast as the API server takes them. They are labelled as somebody else's, so
 // that Bulkhead does not take them for its own afterwards; each is as large as the original.
 func (s *stage) raw() {
-	work := make(chan []guardrail.Object, s.n)
-	for i := range s.n {
-		objects := objectsOf(s.tb, fmt.Sprintf("raw-%04d", i))
-		for _, o := range objects {
+	work := make([][]guardrail.Object, s.n)
+	for i := range work {
+		work[i] = objectsOf(s.tb, fmt.Sprintf("raw-%04d", i))
+		for _, o := range work[i] {
 			o.GetLabels()[v1alpha1.LabelManagedBy] = somebody
 		}
-		work <- objects
 	}
-	close(work)
 	before, begin := processorTime(), time.Now()
-	var group sync.WaitGroup
-	faults := make(chan error, *writers)
-	for range *writers {
-		group.Go(func() {
-			for objects := range work {
-				for _, o := range objects {
-					if err := s.apply(o); err != nil {
-						faults <- fmt.Errorf("apply %T %s/%s: %w", o, o.GetNamespace(), o.GetName(), err)
-						return
-					}
-				}
+	s.inParallel(func(i int) error {
+		for _, o := range work[i] {
+			if err := s.apply(o); err != nil {
+				return fmt.Errorf("apply %T %s/%s: %w", o, o.GetNamespace(), o.GetName(), err)
 			}
-		})
-	}
-	group.Wait()
+		}
+		return nil
+	})
 	s.f.raw = time.Since(begin)
-	select {
-	case err := <-faults:
-		s.tb.Fatal(err)
-	default:
-	}
 	s.settle()
 	s.f.rawSettled, s.f.rawCost = time.Since(begin), processorTime().since(before)
 	s.must(s.admin.DeleteAllOf(s.ctx, &flowcontrolv1.FlowSchema{}, client.MatchingLabels{v1alpha1.LabelManagedBy: somebody}),
