@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// Compartments is how many priority levels there are for what is done within milliseconds. Each tenant is on one.
-	Compartments = 8
+	// TenantPriorityLevels is how many priority levels there are for what is done within milliseconds. Each tenant is on one.
+	TenantPriorityLevels = 8
 	// ListsLevelName is the PriorityLevelConfiguration of all tenants' lists, watches and deletions of collections, which
 	// take as long as the collection is large.
 	ListsLevelName = "bulkhead-tenants-lists"
@@ -36,20 +36,20 @@ const (
 func PriorityLevelName(tenant string) string {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(tenant)) // never fails, by its documentation
-	return compartmentName(hash.Sum32() % Compartments)
+	return tenantPriorityLevelName(hash.Sum32() % TenantPriorityLevels)
 }
 
-// IsCompartment says whether a priority level is one of a compartment.
-func IsCompartment(level string) bool {
-	for n := range uint32(Compartments) {
-		if compartmentName(n) == level {
+// IsTenantPriorityLevel says whether a priority level is one of a compartment.
+func IsTenantPriorityLevel(level string) bool {
+	for n := range uint32(TenantPriorityLevels) {
+		if tenantPriorityLevelName(n) == level {
 			return true
 		}
 	}
 	return false
 }
 
-func compartmentName(n uint32) string { return fmt.Sprintf("bulkhead-tenants-%d", n) }
+func tenantPriorityLevelName(n uint32) string { return fmt.Sprintf("bulkhead-tenants-%d", n) }
 
 // FlowSchemaName is the name of a tenant's FlowSchema.
 func FlowSchemaName(tenant string) string { return "bulkhead-tenant-" + tenant }
@@ -61,7 +61,7 @@ func ListsFlowSchemaName(tenant string) string { return "bulkhead-lists-" + tena
 // taken back, and a request that needs several holds up all that come after it until they are free: so what takes long
 // and is wide has seats of its own, and nobody's get waits for somebody's list of a hundred megabytes.
 //
-//   - Compartments: a request waits until a seat of its level is free, however fair the queue before it is. One tenant's
+//   - TenantPriorityLevels: a request waits until a seat of its level is free, however fair the queue before it is. One tenant's
 //     flood keeps all seats of its level taken, so there are eight of them, and seven of eight tenants have no part in it.
 //     Lists are on one level: each keeps a processor busy, and they have one bound together.
 //   - Shares: 8 times 13 and 25 of the 374 that exist with the API server's own 245, so a third of all seats is there for
@@ -74,8 +74,8 @@ func ListsFlowSchemaName(tenant string) string { return "bulkhead-lists-" + tena
 //     tenant; what is beyond gets 429.
 func tenantLevels() []Object {
 	levels := []Object{tenantLevel(ListsLevelName, 25)}
-	for n := range uint32(Compartments) {
-		levels = append(levels, tenantLevel(compartmentName(n), 13))
+	for n := range uint32(TenantPriorityLevels) {
+		levels = append(levels, tenantLevel(tenantPriorityLevelName(n), 13))
 	}
 	return levels
 }

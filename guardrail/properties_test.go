@@ -335,18 +335,18 @@ func TestCompartments(t *testing.T) {
 			in[l.Name] = 0
 		}
 	}
-	if len(in) != Compartments {
+	if len(in) != TenantPriorityLevels {
 		t.Errorf("%d compartments are rendered: %v", len(in), in)
 	}
 	for i := range tenants {
 		level := PriorityLevelName(fmt.Sprintf("team-%d", i))
-		if _, rendered := in[level]; !rendered || !IsCompartment(level) {
+		if _, rendered := in[level]; !rendered || !IsTenantPriorityLevel(level) {
 			t.Fatalf("priority level %s is not rendered", level)
 		}
 		in[level]++
 	}
 	for level, n := range in {
-		if n < tenants/Compartments*3/4 || n > tenants/Compartments*5/4 {
+		if n < tenants/TenantPriorityLevels*3/4 || n > tenants/TenantPriorityLevels*5/4 {
 			t.Errorf("%s has %d of %d tenants", level, n, tenants)
 		}
 	}

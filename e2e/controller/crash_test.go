@@ -171,12 +171,12 @@ func (l *life) process(t *testing.T) map[string]reconcile.Reconciler {
 	})
 	now := clock.RealClock{}
 	applier := apply.New(c, live, now, apply.NewMetrics())
-	reporter := &status.Reporter{Client: c, Events: noEvents{}, Clock: now}
+	writer := &status.Writer{Client: c, Events: noEvents{}, Clock: now}
 	proofs := &tenant.Proofs{Client: c, Prover: agreeable{now}, Clock: now}
 	return map[string]reconcile.Reconciler{
-		"tenant": &tenant.Reconciler{Client: c, Live: live, Apply: applier, Report: reporter, Proofs: proofs, Clock: now},
+		"tenant": &tenant.Reconciler{Client: c, Live: live, Apply: applier, Status: writer, Proofs: proofs, Clock: now},
 		"proof":  proofs,
-		"space":  &space.Reconciler{Client: c, Live: live, Apply: applier, Report: reporter, Clock: now},
+		"space":  &space.Reconciler{Client: c, Live: live, Apply: applier, Status: writer, Clock: now},
 	}
 }
 

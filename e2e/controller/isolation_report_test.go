@@ -55,7 +55,7 @@ func proveByHand(t *testing.T) *byHand {
 	}
 	clock, told := clocktesting.NewFakePassiveClock(time.Now()), events.NewFakeRecorder(1000)
 	return &byHand{clock: clock, told: told, Reconciler: &isolationreport.Reconciler{
-		Client: c, Live: c, Clock: clock, Report: &status.Reporter{Client: c, Events: told, Clock: clock},
+		Client: c, Live: c, Clock: clock, Status: &status.Writer{Client: c, Events: told, Clock: clock},
 		Read: follow(t, clock).World,
 	}}
 }

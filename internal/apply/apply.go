@@ -59,7 +59,7 @@ func (a *Applier) compare(want, have client.Object) difference {
 // Ensure makes the live object equal to the rendered one and returns what that took. The object must be complete, with
 // everything that the API server would default written out, and carry its TypeMeta and Bulkhead's labels.
 //
-// Errors: *ForeignError for a namespace that is not Bulkhead's; *TerminatingError while the old object goes;
+// Errors: *NotManagedError for a namespace that is not Bulkhead's; *TerminatingError while the old object goes;
 // *NotAsRenderedError when the cluster rewrites what is written; else the API server's own, with object and operation.
 func (a *Applier) Ensure(ctx context.Context, want client.Object) (Change, error) {
 	change, err := a.ensure(ctx, want)
@@ -97,7 +97,7 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 		return a.change(want, Unchanged), err
 	}
 	change := a.change(want, Updated)
-	change.Fields, change.By, change.Version = d.unnoted(), LastForeignWriter(have), have.GetResourceVersion()
+	change.Fields, change.By, change.Version = d.unnoted(), LastOtherWriter(have), have.GetResourceVersion()
 	if len(change.Fields) == 0 {
 		change.Fields = d.fields
 	}
@@ -226,7 +226,7 @@ func (a *Applier) owned(want, have client.Object) error {
 	}
 	for _, key := range []string{v1alpha1.LabelManagedBy, v1alpha1.LabelTenant, v1alpha1.LabelSpace} {
 		if value := want.GetLabels()[key]; have.GetLabels()[key] != value {
-			return &ForeignError{Kind: kindOf(want), Name: want.GetName(), Missing: key + "=" + value}
+			return &NotManagedError{Kind: kindOf(want), Name: want.GetName(), Missing: key + "=" + value}
 		}
 	}
 	return nil
@@ -239,7 +239,7 @@ func (a *Applier) repair(ctx context.Context, want, have client.Object, d *diffe
 			return err
 		}
 		return a.write(ctx, want)
-	case d.foreign:
+	case d.extra:
 		return a.update(ctx, want, have)
 	default:
 		return a.write(ctx, want)
@@ -315,8 +315,8 @@ func kindOf(obj client.Object) string {
 	return name[strings.LastIndex(name, ".")+1:]
 }
 
-// LastForeignWriter is who changed the object last, when that was not Bulkhead; empty when it was, or nobody knows.
-func LastForeignWriter(have client.Object) string {
+// LastOtherWriter is who changed the object last, when that was not Bulkhead; empty when it was, or nobody knows.
+func LastOtherWriter(have client.Object) string {
 	if by := have.GetAnnotations()[v1alpha1.AnnotationChangedBy]; by != "" {
 		return by
 	}

@@ -76,15 +76,15 @@ func (c *Change) String() string {
 	}
 }
 
-// ForeignError says that an object of the wanted name exists and is not Bulkhead's. It is never taken over.
-type ForeignError struct {
+// NotManagedError says that an object of the wanted name exists and is not Bulkhead's. It is never taken over.
+type NotManagedError struct {
 	Kind, Namespace, Name string
 	// Missing is the label that would show it to be Bulkhead's, as key=value.
 	Missing string
 }
 
 // Error says what is there, why it is left alone and what to do.
-func (e *ForeignError) Error() string {
+func (e *NotManagedError) Error() string {
 	name := e.Name
 	if e.Namespace != "" {
 		name = e.Namespace + "/" + e.Name

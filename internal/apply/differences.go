@@ -25,9 +25,9 @@ var reservedOnNamespaces = append(slices.Clone(reserved), "pod-security.kubernet
 type difference struct {
 	// fields are the paths that differ.
 	fields []string
-	// foreign is true when something is there that must not be: server-side apply does not remove what another
+	// extra is true when something is there that must not be: server-side apply does not remove what another
 	// manager added, a full update does.
-	foreign bool
+	extra bool
 	// immutable is true when the API server refuses to change one of the fields in place.
 	immutable bool
 	// partial is true when only fields that the rendering sets are compared.
@@ -48,7 +48,7 @@ func compare(want, have client.Object) difference {
 	d.metadata(want, have, prefixes)
 	if len(have.GetOwnerReferences()) > 0 {
 		d.fields = append(d.fields, "metadata.ownerReferences")
-		d.foreign = true
+		d.extra = true
 	}
 	d.content(want, have)
 	return d
@@ -120,7 +120,7 @@ func (d *difference) keys(path string, want, have map[string]string, prefixes []
 			continue
 		}
 		d.fields = append(d.fields, fmt.Sprintf("%s[%s]", path, key))
-		d.foreign = true
+		d.extra = true
 	}
 }
 
@@ -151,7 +151,7 @@ func (d *difference) values(path string, want, have reflect.Value) {
 		}
 	default:
 		d.fields = append(d.fields, path)
-		d.foreign = d.foreign || want.IsZero() || want.Kind() == reflect.Slice
+		d.extra = d.extra || want.IsZero() || want.Kind() == reflect.Slice
 	}
 }
 
@@ -175,7 +175,7 @@ func (d *difference) mapValues(path string, want, have reflect.Value) {
 			continue
 		}
 		d.fields = append(d.fields, fmt.Sprintf("%s[%s]", path, name))
-		d.foreign = d.foreign || !a.IsValid()
+		d.extra = d.extra || !a.IsValid()
 	}
 }
 

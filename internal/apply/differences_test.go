@@ -56,7 +56,7 @@ func TestCompare(t *testing.T) {
 		name       string
 		want, have client.Object
 		fields     []string
-		foreign    bool
+		extra      bool
 		immutable  bool
 	}{
 		{name: "equal", want: quota(), have: quota()},
@@ -77,27 +77,27 @@ func TestCompare(t *testing.T) {
 		{name: "amount removed", want: quota(), have: quota(func(q *corev1.ResourceQuota) { delete(q.Spec.Hard, "pods") }),
 			fields: []string{"spec.hard[pods]"}},
 		{name: "amount added", want: quota(), have: quota(func(q *corev1.ResourceQuota) { q.Spec.Hard["services"] = resource.MustParse("1") }),
-			fields: []string{"spec.hard[services]"}, foreign: true},
+			fields: []string{"spec.hard[services]"}, extra: true},
 		{name: "scope added", want: quota(), have: quota(func(q *corev1.ResourceQuota) { q.Spec.Scopes = []corev1.ResourceQuotaScope{"BestEffort"} }),
-			fields: []string{"spec.scopes"}, foreign: true},
+			fields: []string{"spec.scopes"}, extra: true},
 		{name: "mark removed", want: quota(), have: quota(func(q *corev1.ResourceQuota) { delete(q.Labels, v1alpha1.LabelTenant) }),
 			fields: []string{"metadata.labels[bulkhead.dev/tenant]"}},
 		{name: "mark added", want: quota(), have: quota(func(q *corev1.ResourceQuota) { q.Labels[v1alpha1.WaiverPrefix+"images"] = "w" }),
-			fields: []string{"metadata.labels[waiver.bulkhead.dev/images]"}, foreign: true},
+			fields: []string{"metadata.labels[waiver.bulkhead.dev/images]"}, extra: true},
 		{name: "owner reference added", want: quota(), have: quota(func(q *corev1.ResourceQuota) { q.OwnerReferences = []metav1.OwnerReference{{Name: "x"}} }),
-			fields: []string{"metadata.ownerReferences"}, foreign: true},
+			fields: []string{"metadata.ownerReferences"}, extra: true},
 		{name: "pod security of a namespace", want: namespace(), have: namespace(func(n *corev1.Namespace) {
 			n.Labels["pod-security.kubernetes.io/enforce"], n.Labels["pod-security.kubernetes.io/warn"] = "privileged", "baseline"
-		}), fields: []string{"metadata.labels[pod-security.kubernetes.io/enforce]", "metadata.labels[pod-security.kubernetes.io/warn]"}, foreign: true},
+		}), fields: []string{"metadata.labels[pod-security.kubernetes.io/enforce]", "metadata.labels[pod-security.kubernetes.io/warn]"}, extra: true},
 		{name: "rule opened",
 			want: &networkingv1.NetworkPolicy{}, have: &networkingv1.NetworkPolicy{Spec: networkingv1.NetworkPolicySpec{Ingress: []networkingv1.NetworkPolicyIngressRule{{}}}},
-			fields: []string{"spec.ingress"}, foreign: true},
+			fields: []string{"spec.ingress"}, extra: true},
 		{name: "role replaced", want: binding("a"), have: binding("b"), fields: []string{"roleRef.name"}, immutable: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := compare(c.want, c.have)
-			if !slices.Equal(d.fields, c.fields) || d.foreign != c.foreign || d.immutable != c.immutable {
-				t.Errorf("got %+v, want fields %v, foreign %v, immutable %v", d, c.fields, c.foreign, c.immutable)
+			if !slices.Equal(d.fields, c.fields) || d.extra != c.extra || d.immutable != c.immutable {
+				t.Errorf("got %+v, want fields %v, extra %v, immutable %v", d, c.fields, c.extra, c.immutable)
 			}
 			fixed := overwrite(c.want, c.have)
 			if d := compare(c.want, fixed); !d.none() {
@@ -176,7 +176,7 @@ func TestLastForeignWriter(t *testing.T) {
 			if c.note != "" {
 				o.SetAnnotations(map[string]string{v1alpha1.AnnotationChangedBy: c.note})
 			}
-			if got := LastForeignWriter(o); got != c.want {
+			if got := LastOtherWriter(o); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})

@@ -47,7 +47,7 @@ func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
 			case label.GetValue() == guardrail.ListsLevelName:
 				lists = m.GetGauge().GetValue()
 				levels++
-			case guardrail.IsCompartment(label.GetValue()):
+			case guardrail.IsTenantPriorityLevel(label.GetValue()):
 				short = max(short, m.GetGauge().GetValue())
 				levels++
 			}
@@ -58,8 +58,8 @@ func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
 		processors = m.GetGauge().GetValue()
 	}
 	switch {
-	case levels <= guardrail.Compartments:
-		return one(Unknown, "the API server's metrics do not tell the seats of all %d priority levels of tenants: they tell those of %d", guardrail.Compartments+1, levels)
+	case levels <= guardrail.TenantPriorityLevels:
+		return one(Unknown, "the API server's metrics do not tell the seats of all %d priority levels of tenants: they tell those of %d", guardrail.TenantPriorityLevels+1, levels)
 	case processors < 1:
 		return one(Unknown, "the API server's metrics do not tell how many processors it has (%s)", metricProcessors)
 	case seats > seatsPerProcessor*processors:

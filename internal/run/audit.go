@@ -16,8 +16,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
-// followAudit gives the reporter the trail of the API server's audit log: of who wrote what Bulkhead manages, but Bulkhead.
-func followAudit(mgr ctrl.Manager, o *Options, reporter *status.Reporter) error {
+// followAudit gives the writer the trail of the API server's audit log: of who wrote what Bulkhead manages, but Bulkhead.
+func followAudit(mgr ctrl.Manager, o *Options, writer *status.Writer) error {
 	resources := []schema.GroupResource{{Resource: "nodes"}}
 	for _, kind := range apply.Kinds() {
 		gvk, err := apiutil.GVKForObject(kind.Object, mgr.GetScheme())
@@ -30,6 +30,6 @@ func followAudit(mgr ctrl.Manager, o *Options, reporter *status.Reporter) error 
 	trail := observe.NewTrail(o.Clock, resources, func(user string, groups []string) bool {
 		return user == "system:serviceaccount:"+v1alpha1.SystemNamespace+":"+v1alpha1.ManagedBy || slices.Contains(groups, guardrail.ControllerGroup)
 	})
-	reporter.Trail = trail
+	writer.Trail = trail
 	return mgr.Add(&observe.AuditLog{Path: o.AuditLog, Trail: trail, Log: o.Log})
 }

@@ -154,12 +154,12 @@ func none(context.Context, client.FieldIndexer) error { return nil }
 // wire adds the controllers and what they share.
 func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 	counters := apply.NewMetrics()
-	echo := apply.NewEcho(o.Clock)
-	c := echo.Follow(mgr.GetClient())
+	writes := apply.NewWriteTracker(o.Clock)
+	c := writes.Follow(mgr.GetClient())
 	applier := apply.New(c, mgr.GetAPIReader(), o.Clock, counters)
-	reporter := &status.Reporter{Client: c, Events: mgr.GetEventRecorder(v1alpha1.ManagedBy), Clock: o.Clock}
+	writer := &status.Writer{Client: c, Events: mgr.GetEventRecorder(v1alpha1.ManagedBy), Clock: o.Clock}
 	if o.AuditLog != "" {
-		if err := followAudit(mgr, o, reporter); err != nil {
+		if err := followAudit(mgr, o, writer); err != nil {
 			return err
 		}
 	}
@@ -171,20 +171,20 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		many  int
 	}{
 		{"platform", platform.Index, (&platform.Reconciler{
-			Client: c, Apply: applier, Report: reporter, Clock: o.Clock,
+			Client: c, Apply: applier, Status: writer, Clock: o.Clock,
 		}).SetupWithManager, 1},
 		{"tenant", tenant.Index, (&tenant.Reconciler{
-			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Report: reporter, Echo: echo, Proofs: proofs, Clock: o.Clock,
+			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Status: writer, Writes: writes, Proofs: proofs, Clock: o.Clock,
 		}).SetupWithManager, workers},
 		{"proof", none, proofs.SetupWithManager, provers},
 		{"space", space.Index, (&space.Reconciler{
-			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Report: reporter, Echo: echo, Clock: o.Clock,
+			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Status: writer, Writes: writes, Clock: o.Clock,
 		}).SetupWithManager, workers},
 		{"waiver", waiver.Index, (&waiver.Reconciler{
-			Client: c, Report: reporter, Clock: o.Clock,
+			Client: c, Status: writer, Clock: o.Clock,
 		}).SetupWithManager, 1},
 		{"isolationreport", none, (&isolationreport.Reconciler{
-			Client: c, Live: mgr.GetAPIReader(), Report: reporter, Clock: o.Clock, Read: o.Read,
+			Client: c, Live: mgr.GetAPIReader(), Status: writer, Clock: o.Clock, Read: o.Read,
 		}).SetupWithManager, 1},
 	}
 	for _, r := range reconcilers {

@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// Awhile is when to look again although a watch should tell: a watch that was missed must not cost a tenant.
-	Awhile = 5 * time.Second
-	// Moment is how long a wait may go untold.
-	Moment = 10 * time.Second
-	// instant is when to look again at what changes by itself in a moment.
-	instant = 50 * time.Millisecond
+	// Recheck is after how long to requeue what a watch should requeue: a missed event must not cost a tenant.
+	Recheck = 5 * time.Second
+	// grace is how long a wait is not written into the status.
+	grace = 10 * time.Second
+	// soon is after how long to requeue what changes by itself within milliseconds.
+	soon = 50 * time.Millisecond
 )
 
 // Isolation is the checklist of Tenants and Spaces.
@@ -38,7 +38,7 @@ func Isolation() *Checklist {
 	}
 }
 
-// Pass is one look at one declared object: what was found and done, to be told once at its end.
+// Pass is one reconcile of one declared object: what was found and done, which is written once at its end.
 type Pass struct {
 	// Tenant that the object belongs to.
 	Tenant string
@@ -48,16 +48,16 @@ type Pass struct {
 	Conditions *[]metav1.Condition
 	// Changes that were made to rendered objects.
 	Changes []apply.Change
-	// Holds are what keeps a condition from holding, but not the pass from going on.
-	Holds []*Wait
-	// Messages for the conditions that hold.
+	// Blockers keep a condition from being True, but do not end the pass.
+	Blockers []*Wait
+	// Messages for the conditions that are True.
 	Messages map[string]string
 
 	reached string
-	again   time.Duration
+	requeue time.Duration
 }
 
-// NewPass begins a look at an object; conditions are those of its status.
+// NewPass begins a pass over an object; conditions are those of its status.
 func NewPass(tenant string, object client.Object, conditions *[]metav1.Condition) Pass {
 	return Pass{
 		Tenant: tenant, Object: object, Conditions: conditions, Messages: map[string]string{},
@@ -88,95 +88,95 @@ func Walk[P any](ctx context.Context, pass *Pass, own P, steps []Step[P]) error 
 	return nil
 }
 
-// LookAgain notes the earliest time at which something changes that no watch tells of.
-func (p *Pass) LookAgain(after time.Duration) {
-	if after > 0 && (p.again == 0 || after < p.again) {
-		p.again = after
+// RequeueAfter requeues the object after at most this long, for a change that no watch reports.
+func (p *Pass) RequeueAfter(after time.Duration) {
+	if after > 0 && (p.requeue == 0 || after < p.requeue) {
+		p.requeue = after
 	}
 }
 
-// Finish writes status and Events once, and says when to look again.
-func (r *Reporter) Finish(ctx context.Context, p *Pass, err error) (reconcile.Result, error) {
-	r.Changes(p.Tenant, p.Object, p.Changes)
+// Finish writes status and Events once, and returns when to requeue.
+func (r *Writer) Finish(ctx context.Context, p *Pass, err error) (reconcile.Result, error) {
+	r.RecordRepairs(p.Tenant, p.Object, p.Changes)
 	if apierrors.IsConflict(err) {
-		return p.Result(err) // it says nothing about the object, only that this look was too late
+		return p.Result(err) // the pass read an old version, which says nothing about the object
 	}
-	err = foreseen(err)
+	err = asWait(err)
 	old := *p.Conditions
-	if r.brief(err, p.Object.GetUID(), old) {
-		p.LookAgain(Moment)
+	if r.isPassing(err, p.Object.GetUID(), old) {
+		p.RequeueAfter(grace)
 		return p.Result(err)
 	}
-	outcome := &Outcome{Reached: p.reached, Err: err, Holds: p.Holds, Messages: p.Messages}
+	outcome := &Outcome{Reached: p.reached, Err: err, Blockers: p.Blockers, Messages: p.Messages}
 	conditions := Isolation().Conditions(outcome, p.Object.GetGeneration(), r.Clock.Now())
-	if failed := r.tell(ctx, p, conditions); failed != nil {
-		err = errors.Join(fault(err), failed)
+	if failed := r.write(ctx, p, conditions); failed != nil {
+		err = errors.Join(unexpected(err), failed)
 	}
 	return p.Result(err)
 }
 
-// Remaining tells in the status of an object that is being removed what is left, and looks again: not every step of a
-// deletion is seen by a watch. What the other conditions say stays true until there is nothing to say it of.
-func (r *Reporter) Remaining(ctx context.Context, p *Pass, left []string, err error) error {
+// WriteRemaining writes into the status of an object that is being removed what is left, and requeues: no watch sees every
+// step of a deletion. The other conditions stay as they are.
+func (r *Writer) WriteRemaining(ctx context.Context, p *Pass, left []string, err error) error {
 	r.waits.Delete(p.Object.GetUID())
-	p.LookAgain(Awhile)
-	message := fmt.Sprintf("being removed; what is left: %v", left)
+	p.RequeueAfter(Recheck)
+	message := fmt.Sprintf("being removed; remaining: %v", left)
 	if err != nil {
 		message = "being removed; " + err.Error()
 	}
-	outcome := &Outcome{Holds: []*Wait{Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonDeleting, "%s", message)}}
+	outcome := &Outcome{Blockers: []*Wait{Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonDeleting, "%s", message)}}
 	conditions := Isolation().Conditions(outcome, p.Object.GetGeneration(), r.Clock.Now())
-	if failed := r.tell(ctx, p, conditions[len(conditions)-1:]); failed != nil {
+	if failed := r.write(ctx, p, conditions[len(conditions)-1:]); failed != nil {
 		return client.IgnoreNotFound(failed)
 	}
 	return err
 }
 
-// tell writes the conditions with the rest of the status.
-func (r *Reporter) tell(ctx context.Context, p *Pass, conditions []metav1.Condition) error {
+// write writes the conditions with the rest of the status.
+func (r *Writer) write(ctx context.Context, p *Pass, conditions []metav1.Condition) error {
 	old := append([]metav1.Condition(nil), *p.Conditions...) // Merge changes them in place
 	Merge(p.Conditions, conditions)
-	return r.Status(ctx, p.Tenant, p.Before, p.Object, old, conditions)
+	return r.Write(ctx, p.Tenant, p.Before, p.Object, old, conditions)
 }
 
-// foreseen turns what the Applier ran into, and only time or a person can mend, into a wait.
-func foreseen(err error) error {
-	var foreign *apply.ForeignError
-	if errors.As(err, &foreign) {
-		return Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNamespaceTaken, "%v", foreign).LookAgain(time.Minute)
+// asWait turns errors of the Applier that only time or a person can fix into a wait.
+func asWait(err error) error {
+	var notManaged *apply.NotManagedError
+	if errors.As(err, &notManaged) {
+		return Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNamespaceTaken, "%v", notManaged).RequeueAfter(time.Minute)
 	}
 	var terminating *apply.TerminatingError
 	if errors.As(err, &terminating) {
-		return Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "%v", terminating).LookAgain(Awhile)
+		return Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "%v", terminating).RequeueAfter(Recheck)
 	}
 	return err
 }
 
-// Result turns the end of a pass into what the workqueue is told: faults back off, waits look again when they said.
+// Result returns the end of a pass to the workqueue: faults back off, waits requeue after their time.
 func (p *Pass) Result(err error) (reconcile.Result, error) {
 	var wait *Wait
 	if errors.As(err, &wait) {
-		p.LookAgain(wait.After)
+		p.RequeueAfter(wait.After)
 	}
-	for _, hold := range p.Holds {
-		p.LookAgain(hold.After)
+	for _, blocker := range p.Blockers {
+		p.RequeueAfter(blocker.After)
 	}
-	err = fault(err)
+	err = unexpected(err)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		// Somebody wrote in between, or the object went: not worth a line in the log, only another look.
-		return Soon(), nil
+		// Somebody wrote in between, or the object is gone: not worth a line in the log.
+		return RequeueSoon(), nil
 	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: p.again}, nil
+	return reconcile.Result{RequeueAfter: p.requeue}, nil
 }
 
-// Soon asks for another look in an instant: at what the cache does not show yet, or somebody wrote in between.
-func Soon() reconcile.Result { return reconcile.Result{RequeueAfter: instant} }
+// RequeueSoon requeues within milliseconds: the cache does not show the object yet, or somebody wrote it in between.
+func RequeueSoon() reconcile.Result { return reconcile.Result{RequeueAfter: soon} }
 
-// fault is err unless it is a mere wait.
-func fault(err error) error {
+// unexpected is err unless it is a wait.
+func unexpected(err error) error {
 	var wait *Wait
 	if errors.As(err, &wait) {
 		return nil
@@ -184,9 +184,9 @@ func fault(err error) error {
 	return err
 }
 
-// Finalizers changes nothing but the finalizers, and keeps the status that this pass has filled in so far. It writes
-// nothing when change says that nothing is to be changed.
-func (r *Reporter) Finalizers(ctx context.Context, p *Pass, change func(o client.Object, finalizer string) bool) error {
+// PatchFinalizers changes only the finalizers, and keeps the status that this pass has filled in so far. It writes nothing
+// when change returns false.
+func (r *Writer) PatchFinalizers(ctx context.Context, p *Pass, change func(o client.Object, finalizer string) bool) error {
 	changed := p.Before.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy has its original's type
 	if !change(changed, v1alpha1.Finalizer) {
 		return nil

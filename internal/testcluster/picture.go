@@ -53,7 +53,7 @@ func Picture(ctx context.Context, from client.Reader, tenant string) (string, er
 		lines = append(lines, fmt.Sprintf("%T %s", o, text))
 	}
 	slices.Sort(lines)
-	picture := strings.NewReplacer(tenant, "TENANT", guardrail.PriorityLevelName(tenant), "COMPARTMENT").Replace(strings.Join(lines, "\n"))
+	picture := strings.NewReplacer(tenant, "TENANT", guardrail.PriorityLevelName(tenant), "PRIORITY-LEVEL").Replace(strings.Join(lines, "\n"))
 	return asked.ReplaceAllString(picture, "questions asked"), nil
 }
 

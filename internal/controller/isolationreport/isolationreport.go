@@ -40,7 +40,7 @@ type Reconciler struct {
 	Client client.Client
 	// Live reads from the API server itself: of kinds that others define.
 	Live   client.Reader
-	Report *status.Reporter
+	Status *status.Writer
 	Clock  clock.PassiveClock
 	// Read returns everything that proofs read.
 	Read func(ctx context.Context) (*observe.World, error)
@@ -133,7 +133,7 @@ func (r *Reconciler) stale(d *declared, err error) {
 		since = r.began
 	}
 	if age := r.Clock.Since(since); age > freshness {
-		r.Report.Eventf("", d.platform, corev1.EventTypeWarning, v1alpha1.ReasonProofStale, "Prove",
+		r.Status.Eventf("", d.platform, corev1.EventTypeWarning, v1alpha1.ReasonProofStale, "Prove",
 			"no exact proof could be made for %s, longer than the proofFreshness of %s: %v", age.Round(time.Second), freshness, err)
 	}
 }

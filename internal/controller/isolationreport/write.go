@@ -80,9 +80,9 @@ func (r *Reconciler) tell(tenant *v1alpha1.Tenant, before, now *v1alpha1.Isolati
 	}
 	switch {
 	case now.Verdict != v1alpha1.Isolated:
-		r.Report.Eventf(tenant.Name, tenant, corev1.EventTypeWarning, string(now.Verdict), "Prove", "exact proof: %s", now.Summary())
+		r.Status.Eventf(tenant.Name, tenant, corev1.EventTypeWarning, string(now.Verdict), "Prove", "exact proof: %s", now.Summary())
 	case before.Verdict != v1alpha1.Isolated:
-		r.Report.Eventf(tenant.Name, tenant, corev1.EventTypeNormal, string(now.Verdict), "Prove", "exact proof: isolated at revision %s", now.Revision)
+		r.Status.Eventf(tenant.Name, tenant, corev1.EventTypeNormal, string(now.Verdict), "Prove", "exact proof: isolated at revision %s", now.Revision)
 	}
 }
 

@@ -39,5 +39,5 @@ func (r *Reconciler) awaitCounting(ctx context.Context, p *pass) error {
 		}
 	}
 	return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for Kubernetes to count Spaces: its quota controller looks for new kinds every half minute").LookAgain(recount)
+		"waits for Kubernetes to count Spaces: its quota controller looks for new kinds every half minute").RequeueAfter(recount)
 }

@@ -29,7 +29,7 @@ type Reconciler struct {
 	// Client reads from the cache and writes.
 	Client client.Client
 	Apply  *apply.Applier
-	Report *status.Reporter
+	Status *status.Writer
 	Clock  clock.PassiveClock
 
 	mu sync.Mutex
@@ -43,7 +43,7 @@ type pass struct {
 	platform, before *v1alpha1.Platform
 	changes          []apply.Change
 	reached          string
-	holds            []*status.Wait
+	blockers         []*status.Wait
 	faults           []string
 	again            time.Duration
 }
@@ -67,17 +67,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	p := &pass{platform: platform, before: platform.DeepCopy()}
 	err := r.walk(ctx, p)
-	r.Report.Changes("", p.platform, p.changes)
+	r.Status.RecordRepairs("", p.platform, p.changes)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
-	conditions := checklist.Conditions(&status.Outcome{Reached: p.reached, Err: err, Holds: p.holds}, platform.Generation, r.Clock.Now())
+	conditions := checklist.Conditions(&status.Outcome{Reached: p.reached, Err: err, Blockers: p.blockers}, platform.Generation, r.Clock.Now())
 	status.Merge(&p.platform.Status.Conditions, conditions)
 	var wait *status.Wait
 	if errors.As(err, &wait) {
 		p.again, err = wait.After, nil
 	}
-	failed := r.Report.Status(ctx, "", p.before, p.platform, p.before.Status.Conditions, conditions)
+	failed := r.Status.Write(ctx, "", p.before, p.platform, p.before.Status.Conditions, conditions)
 	if apierrors.IsConflict(failed) {
 		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}
@@ -147,14 +147,14 @@ func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 // awaitPropagation gives the API servers time to see new policies.
 func (r *Reconciler) awaitPropagation(_ context.Context, p *pass) error {
 	if len(p.faults) > 0 {
-		p.holds = append(p.holds, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonInvalid, "%s", strings.Join(p.faults, "; ")))
+		p.blockers = append(p.blockers, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonInvalid, "%s", strings.Join(p.faults, "; ")))
 	}
 	r.mu.Lock()
 	left := propagation - r.Clock.Since(r.policyMade)
 	r.mu.Unlock()
 	if left > 0 {
 		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-			"admission policies were made a moment ago: the API servers are given %s to see them", propagation).LookAgain(left)
+			"admission policies were made a moment ago: the API servers are given %s to see them", propagation).RequeueAfter(left)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 
 // SetupWithManager registers the Reconciler and what it watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
-	one := handler.EnqueueRequestsFromMapFunc(theOne)
+	one := handler.EnqueueRequestsFromMapFunc(thePlatform)
 	b := ctrl.NewControllerManagedBy(mgr).Named("platform").WithOptions(options).
 		For(&v1alpha1.Platform{}).
 		Watches(&v1alpha1.Tenant{}, one, builder.WithPredicates(needsPredicate())).
@@ -52,7 +52,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	return b.Complete(r)
 }
 
-func theOne(context.Context, client.Object) []ctrl.Request {
+func thePlatform(context.Context, client.Object) []ctrl.Request {
 	return []ctrl.Request{{NamespacedName: client.ObjectKey{Name: v1alpha1.PlatformName}}}
 }
 
@@ -61,7 +61,7 @@ func ofManaged(ctx context.Context, o client.Object) []ctrl.Request {
 	if o.GetLabels()[v1alpha1.LabelTenant] != "" {
 		return nil
 	}
-	return theOne(ctx, o)
+	return thePlatform(ctx, o)
 }
 
 // needsPredicate lets Tenants through whose need of nodes changed: of ten thousand tenants few ever do.

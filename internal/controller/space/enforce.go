@@ -45,12 +45,12 @@ func (r *Reconciler) render(p *pass) error {
 	if len(objects) == 0 {
 		return fmt.Errorf("space %s/%s, pattern %s: %w", p.space.Namespace, p.space.Name, p.decision.Pattern, errNoObjects)
 	}
-	p.fence, p.rights, p.closed = nil, nil, closed
+	p.guardrails, p.rights, p.closed = nil, nil, closed
 	for _, object := range objects {
 		if _, ok := object.(*rbacv1.RoleBinding); ok {
 			p.rights = append(p.rights, object)
 		} else {
-			p.fence = append(p.fence, object)
+			p.guardrails = append(p.guardrails, object)
 		}
 	}
 	return nil
@@ -69,9 +69,9 @@ func (r *Reconciler) makeNamespace(ctx context.Context, p *pass) error {
 	}
 	if p.namespace != nil && !p.namespace.DeletionTimestamp.IsZero() {
 		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-			"namespace %s is being deleted, and not by Bulkhead: it is made again when it is gone", p.namespace.Name).LookAgain(status.Awhile)
+			"namespace %s is being deleted, and not by Bulkhead: it is made again when it is gone", p.namespace.Name).RequeueAfter(status.Recheck)
 	}
-	for _, object := range p.fence {
+	for _, object := range p.guardrails {
 		if _, ok := object.(*corev1.Namespace); ok {
 			if err := r.ensure(ctx, p, object); err != nil {
 				return err
@@ -92,9 +92,9 @@ func waiverNames(waivers []guardrail.ActiveWaiver) []string {
 	return names
 }
 
-// writeFence writes everything that bounds the owners but the quota, which has its own order.
-func (r *Reconciler) writeFence(ctx context.Context, p *pass) error {
-	for _, object := range p.fence {
+// writeGuardrails writes everything that bounds the owners but the quota, which has its own order.
+func (r *Reconciler) writeGuardrails(ctx context.Context, p *pass) error {
+	for _, object := range p.guardrails {
 		switch object.(type) {
 		case *corev1.Namespace, *corev1.ResourceQuota:
 			continue
@@ -116,8 +116,8 @@ func (r *Reconciler) ensure(ctx context.Context, p *pass, object client.Object) 
 
 // removeObsolete deletes what was rendered for this Space once and is not any more: policies of flows that closed.
 func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
-	keep := make([]client.Object, 0, len(p.fence)+len(p.rights))
-	for _, object := range slices.Concat(p.fence, p.rights) {
+	keep := make([]client.Object, 0, len(p.guardrails)+len(p.rights))
+	for _, object := range slices.Concat(p.guardrails, p.rights) {
 		keep = append(keep, object)
 	}
 	changes, err := r.Apply.Prune(ctx, &apply.Scope{
@@ -134,7 +134,7 @@ func namespacedKinds() []apply.Kind {
 
 // awaitQuota waits until the API server enforces the quota: admission reads status.hard, which a controller fills in.
 func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
-	if admitted, err := r.ownersAdmitted(ctx, p); admitted || err != nil {
+	if granted, err := r.ownersGranted(ctx, p); granted || err != nil {
 		return err // a change of a quota that binds already: the old bound holds until the new one does
 	}
 	quota := &corev1.ResourceQuota{}
@@ -147,11 +147,11 @@ func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
 		return nil
 	}
 	return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for the API server to enforce the quota of namespace %s", p.namespaceName()).LookAgain(status.Awhile)
+		"waits for the API server to enforce the quota of namespace %s", p.namespaceName()).RequeueAfter(status.Recheck)
 }
 
-// ownersAdmitted tells whether the owners have their rights in this very namespace already.
-func (r *Reconciler) ownersAdmitted(ctx context.Context, p *pass) (bool, error) {
+// ownersGranted tells whether the owners have their rights in this very namespace already.
+func (r *Reconciler) ownersGranted(ctx context.Context, p *pass) (bool, error) {
 	binding := &rbacv1.RoleBinding{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: guardrail.OwnersName}, binding)
 	if err != nil || p.namespace == nil {
@@ -162,7 +162,7 @@ func (r *Reconciler) ownersAdmitted(ctx context.Context, p *pass) (bool, error) 
 
 // awaitFairness waits until what runs in the namespace counts as the tenant when it calls the API server.
 func (r *Reconciler) awaitFairness(ctx context.Context, p *pass) error {
-	if admitted, err := r.ownersAdmitted(ctx, p); admitted || err != nil {
+	if granted, err := r.ownersGranted(ctx, p); granted || err != nil {
 		return err
 	}
 	for _, name := range []string{guardrail.ListsFlowSchemaName(p.owner), guardrail.FlowSchemaName(p.owner)} {
@@ -172,7 +172,7 @@ func (r *Reconciler) awaitFairness(ctx context.Context, p *pass) error {
 		}
 		if !slices.Contains(spaceNamespaces(schema), p.namespaceName()) {
 			return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-				"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), name).LookAgain(status.Awhile)
+				"waits for namespace %s to be in FlowSchema %s", p.namespaceName(), name).RequeueAfter(status.Recheck)
 		}
 	}
 	return nil
@@ -191,14 +191,14 @@ func spaceNamespaces(schema *flowcontrolv1.FlowSchema) []string {
 	return names
 }
 
-// admitOwners gives the owners their rights: the last write, with every guardrail in force.
-func (r *Reconciler) admitOwners(ctx context.Context, p *pass) error {
+// grantOwners gives the owners their rights: the last write, with every guardrail in force.
+func (r *Reconciler) grantOwners(ctx context.Context, p *pass) error {
 	for _, object := range p.rights {
 		if err := r.ensure(ctx, p, object); err != nil {
 			return err
 		}
 	}
-	p.space.Status.Revision = revision(slices.Concat(p.fence, p.rights))
+	p.space.Status.Revision = revision(slices.Concat(p.guardrails, p.rights))
 	p.space.Status.FlowsClosed = nil
 	for _, flow := range p.closed {
 		p.space.Status.FlowsClosed = append(p.space.Status.FlowsClosed, flow.Field+": "+flow.Why)
@@ -231,7 +231,7 @@ func (r *Reconciler) checkShortages(_ context.Context, p *pass) error {
 		}
 	}
 	if len(nothing) > 0 {
-		p.Holds = append(p.Holds, status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonQuotaExhausted,
+		p.Blockers = append(p.Blockers, status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonQuotaExhausted,
 			"the namespace is fenced, but the tenant's quota leaves nothing of %v", nothing))
 	}
 	if len(less) > 0 {
@@ -255,7 +255,7 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 		stale.Unknown = true
 		return stale
 	}
-	p.LookAgain(left)
+	p.RequeueAfter(left)
 	switch proof.Verdict {
 	case v1alpha1.Isolated:
 		return nil

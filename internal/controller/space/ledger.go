@@ -40,18 +40,18 @@ func (l *locks) of(tenant string) *sync.Mutex {
 	return l.named[tenant]
 }
 
-// raiseFence takes the Space's share of the tenant's quota and writes everything that bounds the owners. When the cache
+// ensureGuardrails takes the Space's share of the tenant's quota and writes everything that bounds the owners. When the cache
 // shows that ledger and quota are as they should be, those are left alone; otherwise it looks again at the API server
 // itself, one Space of the tenant at a time, and keeps the order that the ledger's safety rests on: ledger first, then
 // the quota. The quota comes last of all: once it binds, every further object in the namespace costs a write of its
 // status.
-func (r *Reconciler) raiseFence(ctx context.Context, p *pass) error {
+func (r *Reconciler) ensureGuardrails(ctx context.Context, p *pass) error {
 	settled, err := r.settled(ctx, p)
 	if err != nil {
 		return err
 	}
 	if settled {
-		return r.writeFence(ctx, p)
+		return r.writeGuardrails(ctx, p)
 	}
 	lock := r.ledgers.of(p.owner)
 	lock.Lock()
@@ -60,16 +60,16 @@ func (r *Reconciler) raiseFence(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
-	if err := p.take(division); err != nil {
+	if err := p.takeGrant(division); err != nil {
 		return err
 	}
 	if err := r.render(p); err != nil {
 		return err
 	}
-	if err := r.writeFence(ctx, p); err != nil {
+	if err := r.writeGuardrails(ctx, p); err != nil {
 		return err
 	}
-	for _, object := range p.fence {
+	for _, object := range p.guardrails {
 		if _, ok := object.(*corev1.ResourceQuota); ok {
 			return r.ensure(ctx, p, object)
 		}
@@ -87,7 +87,7 @@ func (r *Reconciler) settled(ctx context.Context, p *pass) (bool, error) {
 	if !equality.Semantic.DeepEqual(division.Ledger, p.tenant.Status.Ledger) {
 		return false, nil
 	}
-	if err := p.take(&division); err != nil {
+	if err := p.takeGrant(&division); err != nil {
 		return false, err
 	}
 	if err := r.render(p); err != nil {
@@ -98,7 +98,7 @@ func (r *Reconciler) settled(ctx context.Context, p *pass) (bool, error) {
 	if err != nil {
 		return false, client.IgnoreNotFound(err)
 	}
-	for _, object := range p.fence {
+	for _, object := range p.guardrails {
 		if _, ok := object.(*corev1.ResourceQuota); ok {
 			return apply.AsRendered(object, have), nil
 		}
@@ -130,8 +130,8 @@ func (r *Reconciler) divide(ctx context.Context, p *pass, from client.Reader) (*
 	return &division, nil
 }
 
-// take finds the Space's own grant.
-func (p *pass) take(division *guardrail.Division) error {
+// takeGrant finds the Space's own grant.
+func (p *pass) takeGrant(division *guardrail.Division) error {
 	for i := range division.Grants {
 		if division.Grants[i].Space == p.space.Name {
 			p.grant = division.Grants[i]
@@ -139,8 +139,8 @@ func (p *pass) take(division *guardrail.Division) error {
 			return nil
 		}
 	}
-	if len(p.Holds) == 0 && p.space.DeletionTimestamp.IsZero() {
-		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for its share of the tenant's quota").LookAgain(time.Second)
+	if len(p.Blockers) == 0 && p.space.DeletionTimestamp.IsZero() {
+		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing, "waits for its share of the tenant's quota").RequeueAfter(time.Second)
 	}
 	// Held where it is: it keeps what the ledger has for it.
 	for i := range division.Ledger {

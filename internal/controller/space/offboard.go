@@ -31,14 +31,14 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	if err != nil || !marked {
 		return true, err
 	}
-	swept, err := r.sweptAway(ctx, p)
+	removed, err := r.removedWith(ctx, p)
 	if err != nil {
 		return true, err
 	}
-	if swept != "" {
-		r.Report.Eventf(p.owner, p.space, corev1.EventTypeWarning, v1alpha1.ReasonDefinitionRemoved, "Offboard",
-			"Space %s goes because %s: nothing of it is removed, and namespace %s stays", p.space.Name, swept, p.namespaceName())
-		return true, r.letGo(ctx, p)
+	if removed != "" {
+		r.Status.Eventf(p.owner, p.space, corev1.EventTypeWarning, v1alpha1.ReasonDefinitionRemoved, "Offboard",
+			"Space %s goes because %s: nothing of it is removed, and namespace %s stays", p.space.Name, removed, p.namespaceName())
+		return true, r.removeFinalizer(ctx, p)
 	}
 	tenant := &v1alpha1.Tenant{}
 	err = r.Client.Get(ctx, client.ObjectKey{Name: p.owner}, tenant)
@@ -46,24 +46,24 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 		return true, err
 	}
 	if err == nil && tenant.Spec.Protected {
-		p.Holds = append(p.Holds, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
+		p.Blockers = append(p.Blockers, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
 			"deletion was asked for, but tenant %s is protected: set its spec.protected to false to let it happen", p.owner))
 		return false, nil
 	}
 	left, err := r.removeNamespace(ctx, p)
 	if err != nil || len(left) > 0 {
 		p.space.Status.Remaining = left
-		return true, r.Report.Remaining(ctx, &p.Pass, left, err)
+		return true, r.Status.WriteRemaining(ctx, &p.Pass, left, err)
 	}
 	if err := r.releaseQuota(ctx, p, tenant); err != nil {
 		return true, err
 	}
-	return true, r.letGo(ctx, p)
+	return true, r.removeFinalizer(ctx, p)
 }
 
-// sweptAway says what else is being removed and takes the Space along; empty when its own deletion was asked for. It
+// removedWith says what else is being removed and takes the Space along; empty when its own deletion was asked for. It
 // asks the API server itself, and an error is not taken for an answer.
-func (r *Reconciler) sweptAway(ctx context.Context, p *pass) (string, error) {
+func (r *Reconciler) removedWith(ctx context.Context, p *pass) (string, error) {
 	for _, container := range []struct {
 		object client.Object
 		name   string

@@ -125,7 +125,7 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 		wait.Reason = v1alpha1.ReasonPatternChanged
 	}
 	wait.Message += "; what runs in namespace " + p.namespace.Name + " is left alone, behind the guardrails that it had"
-	p.Holds = append(p.Holds, wait)
+	p.Blockers = append(p.Blockers, wait)
 	p.keepPattern()
 	return nil
 }
@@ -174,7 +174,7 @@ func (r *Reconciler) activeWaivers(ctx context.Context, p *pass) error {
 			continue
 		}
 		p.waivers = append(p.waivers, guardrail.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
-		p.LookAgain(left)
+		p.RequeueAfter(left)
 	}
 	return nil
 }

@@ -26,8 +26,8 @@ type Reconciler struct {
 	// Live reads from the API server itself: for what must not be outdated, and for what is not cached.
 	Live   client.Reader
 	Apply  *apply.Applier
-	Report *status.Reporter
-	Echo   *apply.Echo
+	Status *status.Writer
+	Writes *apply.WriteTracker
 	Clock  clock.PassiveClock
 
 	// ledgers keeps two Spaces of one tenant from splitting its quota at the same time.
@@ -50,8 +50,8 @@ type pass struct {
 	grant     guardrail.Grant
 
 	// rendered objects: the fence first, then what gives owners their rights.
-	fence, rights []guardrail.Object
-	closed        []guardrail.ClosedFlow
+	guardrails, rights []guardrail.Object
+	closed             []guardrail.ClosedFlow
 }
 
 // Reconcile brings one Space closer to what it asks for.
@@ -60,8 +60,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, space); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err) // gone without a deletion that we saw: nothing is removed
 	}
-	if r.Echo.Stale(space) {
-		return status.Soon(), nil
+	if r.Writes.Stale(space) {
+		return status.RequeueSoon(), nil
 	}
 	p := newPass(space)
 	if !space.DeletionTimestamp.IsZero() {
@@ -70,7 +70,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return p.Result(err)
 		}
 	}
-	return r.Report.Finish(ctx, &p.Pass, r.walk(ctx, p))
+	return r.Status.Finish(ctx, &p.Pass, r.walk(ctx, p))
 }
 
 // walk goes through the steps until one of them stops the chain.
@@ -80,13 +80,13 @@ func (r *Reconciler) walk(ctx context.Context, p *pass) error {
 		status.At(v1alpha1.ConditionDecided, r.decide),
 		status.At(v1alpha1.ConditionPlaced, r.place),
 		status.At(v1alpha1.ConditionEnforced, r.awaitFoundations),
-		status.At(v1alpha1.ConditionEnforced, r.holdOn),
+		status.At(v1alpha1.ConditionEnforced, r.ensureFinalizer),
 		status.At(v1alpha1.ConditionEnforced, r.makeNamespace),
-		status.At(v1alpha1.ConditionEnforced, r.raiseFence),
+		status.At(v1alpha1.ConditionEnforced, r.ensureGuardrails),
 		status.At(v1alpha1.ConditionEnforced, r.removeObsolete),
 		status.At(v1alpha1.ConditionEnforced, r.awaitQuota),
 		status.At(v1alpha1.ConditionEnforced, r.awaitFairness),
-		status.At(v1alpha1.ConditionEnforced, r.admitOwners),
+		status.At(v1alpha1.ConditionEnforced, r.grantOwners),
 		status.At(v1alpha1.ConditionEnforced, r.checkShortages),
 		status.At(v1alpha1.ConditionProven, r.checkProof),
 	})
@@ -97,16 +97,16 @@ func newPass(space *v1alpha1.Space) *pass {
 	return &pass{Pass: status.NewPass(owner, space, &space.Status.Conditions), space: space, owner: owner}
 }
 
-// holdOn puts the finalizer on the Space before anything exists that would have to be removed with it.
-func (r *Reconciler) holdOn(ctx context.Context, p *pass) error {
+// ensureFinalizer puts the finalizer on the Space before anything exists that would have to be removed with it.
+func (r *Reconciler) ensureFinalizer(ctx context.Context, p *pass) error {
 	if !p.space.DeletionTimestamp.IsZero() {
 		return nil
 	}
-	return r.Report.Finalizers(ctx, &p.Pass, controllerutil.AddFinalizer)
+	return r.Status.PatchFinalizers(ctx, &p.Pass, controllerutil.AddFinalizer)
 }
 
-func (r *Reconciler) letGo(ctx context.Context, p *pass) error {
-	return client.IgnoreNotFound(r.Report.Finalizers(ctx, &p.Pass, controllerutil.RemoveFinalizer))
+func (r *Reconciler) removeFinalizer(ctx context.Context, p *pass) error {
+	return client.IgnoreNotFound(r.Status.PatchFinalizers(ctx, &p.Pass, controllerutil.RemoveFinalizer))
 }
 
 func (p *pass) namespaceName() string { return v1alpha1.SpaceNamespace(p.owner, p.space.Name) }

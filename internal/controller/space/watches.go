@@ -78,8 +78,8 @@ func peersOf(space *v1alpha1.Space) []client.ObjectKey {
 // SetupWithManager registers the Reconciler and what it watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named("space").WithOptions(options).
-		For(&v1alpha1.Space{}, builder.WithPredicates(r.Echo.Foreign())).
-		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(r.peersToo), builder.WithPredicates(predicate.Funcs{UpdateFunc: wishChanged})).
+		For(&v1alpha1.Space{}, builder.WithPredicates(r.Writes.ByOthers())).
+		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(r.peers), builder.WithPredicates(predicate.Funcs{UpdateFunc: specChanged})).
 		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(r.siblings), builder.WithPredicates(predicate.Funcs{UpdateFunc: shareChanged})).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.ofTenant), builder.WithPredicates(predicate.Funcs{UpdateFunc: tenantChanged})).
 		Watches(&v1alpha1.Tenant{}, ledgerHandler()).
@@ -88,7 +88,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Watches(&flowcontrolv1.FlowSchema{}, handler.EnqueueRequestsFromMapFunc(r.inFlowSchema), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
 	for _, kind := range apply.Kinds() {
 		if _, isNamespace := kind.Object.(*corev1.Namespace); kind.Namespaced || isNamespace {
-			b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged), builder.WithPredicates(r.Echo.Foreign()))
+			b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged), builder.WithPredicates(r.Writes.ByOthers()))
 		}
 	}
 	return b.Complete(r)
@@ -107,8 +107,8 @@ func request(namespace, name string) ctrl.Request {
 	return ctrl.Request{NamespacedName: client.ObjectKey{Namespace: namespace, Name: name}}
 }
 
-// peersToo are the Spaces that a Space's flows name, and those that name it: what one side declares opens the other.
-func (r *Reconciler) peersToo(ctx context.Context, o client.Object) []ctrl.Request {
+// peers are the Spaces that a Space's flows name, and those that name it: what one side declares opens the other.
+func (r *Reconciler) peers(ctx context.Context, o client.Object) []ctrl.Request {
 	space, ok := o.(*v1alpha1.Space)
 	if !ok {
 		return nil
@@ -180,8 +180,8 @@ func requestsFor(spaces *v1alpha1.SpaceList) []ctrl.Request {
 	return requests
 }
 
-// wishChanged: what the owner asks for, or that it is being deleted. Statuses concern no other Space.
-func wishChanged(e event.UpdateEvent) bool {
+// specChanged: what the owner asks for, or that it is being deleted. Statuses concern no other Space.
+func specChanged(e event.UpdateEvent) bool {
 	return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 		e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
 }
@@ -198,7 +198,7 @@ func shareChanged(e event.UpdateEvent) bool {
 func tenantChanged(e event.UpdateEvent) bool {
 	before, ok1 := e.ObjectOld.(*v1alpha1.Tenant)
 	after, ok2 := e.ObjectNew.(*v1alpha1.Tenant)
-	if !ok1 || !ok2 || wishChanged(e) {
+	if !ok1 || !ok2 || specChanged(e) {
 		return true
 	}
 	a, b := condition(before.Status.Conditions, v1alpha1.ConditionEnforced), condition(after.Status.Conditions, v1alpha1.ConditionEnforced)
@@ -209,7 +209,7 @@ func tenantChanged(e event.UpdateEvent) bool {
 func platformChanged(e event.UpdateEvent) bool {
 	before, ok1 := e.ObjectOld.(*v1alpha1.Platform)
 	after, ok2 := e.ObjectNew.(*v1alpha1.Platform)
-	if !ok1 || !ok2 || wishChanged(e) {
+	if !ok1 || !ok2 || specChanged(e) {
 		return true
 	}
 	a, b := condition(before.Status.Conditions, v1alpha1.ConditionEnforced), condition(after.Status.Conditions, v1alpha1.ConditionEnforced)

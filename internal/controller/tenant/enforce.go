@@ -54,7 +54,7 @@ func (r *Reconciler) waivers(ctx context.Context, p *pass) error {
 		w := &waivers.Items[i]
 		if left := w.Spec.Expires.Sub(now); left > 0 && w.DeletionTimestamp.IsZero() {
 			active[w.Spec.Control+"/"+w.Spec.Workload] = true
-			p.LookAgain(left)
+			p.RequeueAfter(left)
 		}
 	}
 	p.tenant.Status.Waivers = slices.Sorted(maps.Keys(active))
@@ -90,7 +90,7 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 		v1alpha1.ReasonNodeGroupMissing, v1alpha1.ReasonNeedsDedicatedCluster, v1alpha1.ReasonNeedsOtherEnvironment,
 	} {
 		if len(waiting[reason]) > 0 {
-			p.Holds = append(p.Holds, status.Waiting(v1alpha1.ConditionPlaced, reason, "%s", p.waitingText(waiting)))
+			p.Blockers = append(p.Blockers, status.Waiting(v1alpha1.ConditionPlaced, reason, "%s", p.waitingText(waiting)))
 			break
 		}
 	}
@@ -187,7 +187,7 @@ func (r *Reconciler) awaitHomeQuota(ctx context.Context, p *pass) error {
 		return nil
 	}
 	return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-		"waits for the API server to enforce the quota of namespace %s", home).LookAgain(status.Awhile)
+		"waits for the API server to enforce the quota of namespace %s", home).RequeueAfter(status.Recheck)
 }
 
 // removeObsolete deletes what was rendered for this tenant once and is not any more.

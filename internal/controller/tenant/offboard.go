@@ -31,37 +31,37 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	if err != nil || !marked {
 		return true, err
 	}
-	swept, err := r.sweptAway(ctx)
+	removed, err := r.removedWith(ctx)
 	if err != nil {
 		return true, err
 	}
-	if swept {
-		r.Report.Eventf(p.tenant.Name, p.tenant, corev1.EventTypeWarning, v1alpha1.ReasonDefinitionRemoved, "Offboard",
+	if removed {
+		r.Status.Eventf(p.tenant.Name, p.tenant, corev1.EventTypeWarning, v1alpha1.ReasonDefinitionRemoved, "Offboard",
 			"it goes because the definition of Tenants is being removed: nothing of it is removed")
-		return true, r.letGo(ctx, p)
+		return true, r.removeFinalizer(ctx, p)
 	}
 	if p.tenant.Spec.Protected {
-		p.Holds = append(p.Holds, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
+		p.Blockers = append(p.Blockers, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProtected,
 			"deletion was asked for, but the tenant is protected: set spec.protected to false to let it happen"))
 		return false, nil
 	}
 	for _, step := range []func(context.Context, *pass) ([]string, error){
-		r.openRecord, r.lockOwnersOut, r.removeSpaces, r.removeNamespaces, r.removeHome, r.removeShare, r.awaitNodes, r.searchResidue,
+		r.openRecord, r.revokeOwners, r.removeSpaces, r.removeNamespaces, r.removeHome, r.removeClusterObjects, r.awaitNodes, r.searchResidue,
 	} {
 		left, err := step(ctx, p)
 		if err != nil || len(left) > 0 {
 			p.tenant.Status.Remaining = left
-			return true, r.Report.Remaining(ctx, &p.Pass, left, err)
+			return true, r.Status.WriteRemaining(ctx, &p.Pass, left, err)
 		}
 	}
 	if err := r.closeRecord(ctx, p); err != nil {
 		return true, err
 	}
-	return true, r.letGo(ctx, p)
+	return true, r.removeFinalizer(ctx, p)
 }
 
-// sweptAway asks the API server itself whether the definition of Tenants is being removed, and every Tenant with it.
-func (r *Reconciler) sweptAway(ctx context.Context) (bool, error) {
+// removedWith asks the API server itself whether the definition of Tenants is being removed, and every Tenant with it.
+func (r *Reconciler) removedWith(ctx context.Context) (bool, error) {
 	definition := observe.Definition()
 	err := r.Live.Get(ctx, client.ObjectKey{Name: definitionName}, definition)
 	if apierrors.IsNotFound(err) {
@@ -73,8 +73,8 @@ func (r *Reconciler) sweptAway(ctx context.Context) (bool, error) {
 	return !definition.GetDeletionTimestamp().IsZero(), nil
 }
 
-// lockOwnersOut takes the owners' rights in the home namespace away, so that no new Space comes while the others go.
-func (r *Reconciler) lockOwnersOut(ctx context.Context, p *pass) ([]string, error) {
+// revokeOwners takes the owners' rights in the home namespace away, so that no new Space comes while the others go.
+func (r *Reconciler) revokeOwners(ctx context.Context, p *pass) ([]string, error) {
 	rights := slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool {
 		_, ok := k.Object.(*rbacv1.RoleBinding)
 		return !ok
@@ -154,9 +154,9 @@ func (r *Reconciler) removeHome(ctx context.Context, p *pass) ([]string, error) 
 	return left, err
 }
 
-// removeShare takes away the tenant's cluster-scoped objects: as long as it has a namespace, it has its own share of the
+// removeClusterObjects takes away the tenant's cluster-scoped objects: as long as it has a namespace, it has its own share of the
 // API server and no other.
-func (r *Reconciler) removeShare(ctx context.Context, p *pass) ([]string, error) {
+func (r *Reconciler) removeClusterObjects(ctx context.Context, p *pass) ([]string, error) {
 	_, err := r.Apply.Prune(ctx, &apply.Scope{Kinds: kinds(false), Labels: map[string]string{v1alpha1.LabelTenant: p.tenant.Name}}, nil)
 	return nil, err
 }

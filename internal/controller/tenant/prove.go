@@ -47,7 +47,7 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	}
 	p.Messages[v1alpha1.ConditionProven] = fmt.Sprintf("%d questions asked as the tenant", proof.Asked)
 	left := freshness - r.Clock.Since(proof.Time.Time)
-	p.LookAgain(left)
+	p.RequeueAfter(left)
 	switch {
 	case left <= 0:
 		return unknown(v1alpha1.ReasonProofStale, "the last proof is of %s, older than %s: unknown is never safe",
@@ -71,11 +71,11 @@ func (r *Reconciler) checkReport(p *pass) error {
 		return nil
 	}
 	freshness, age := p.platform.Spec.ProofFreshness.Duration, r.Clock.Since(p.exact.Time.Time)
-	p.LookAgain(freshness - age)
+	p.RequeueAfter(freshness - age)
 	switch {
 	case age >= freshness || age < -skew:
 		return unknown(v1alpha1.ReasonProofStale, "the last exact proof is of %s, and counts for %s: unknown is never safe",
-			p.exact.Time.UTC().Format(time.RFC3339), freshness).LookAgain(status.Awhile)
+			p.exact.Time.UTC().Format(time.RFC3339), freshness).RequeueAfter(status.Recheck)
 	case p.exact.Verdict == v1alpha1.Isolated:
 		p.Messages[v1alpha1.ConditionProven] += "; nothing exposed in the exact proof of all that the cluster holds"
 		return nil

@@ -87,7 +87,7 @@ func (r *Reconciler) closeRecord(ctx context.Context, p *pass) error {
 	if err := r.Client.Update(ctx, record, client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
 		return fmt.Errorf("close the off-boarding record of tenant %s: %w", p.tenant.Name, err)
 	}
-	r.Report.Eventf(p.tenant.Name, p.tenant, corev1.EventTypeNormal, "Offboarded", "Offboard",
+	r.Status.Eventf(p.tenant.Name, p.tenant, corev1.EventTypeNormal, "Offboarded", "Offboard",
 		"everything is removed and no residue was found: see ConfigMap %s/%s", record.Namespace, record.Name)
 	return nil
 }

@@ -24,8 +24,8 @@ type Reconciler struct {
 	// Live reads from the API server itself: for what must not be outdated, and for what is not cached.
 	Live   client.Reader
 	Apply  *apply.Applier
-	Report *status.Reporter
-	Echo   *apply.Echo
+	Status *status.Writer
+	Writes *apply.WriteTracker
 	// Proofs are made in the background.
 	Proofs *Proofs
 	Clock  clock.PassiveClock
@@ -50,8 +50,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, tenant); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err) // gone without a deletion that we saw: nothing is removed
 	}
-	if r.Echo.Stale(tenant) {
-		return status.Soon(), nil
+	if r.Writes.Stale(tenant) {
+		return status.RequeueSoon(), nil
 	}
 	p := &pass{Pass: status.NewPass(tenant.Name, tenant, &tenant.Status.Conditions), tenant: tenant}
 	if !tenant.DeletionTimestamp.IsZero() {
@@ -60,7 +60,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return p.Result(err)
 		}
 	}
-	return r.Report.Finish(ctx, &p.Pass, r.walk(ctx, p))
+	return r.Status.Finish(ctx, &p.Pass, r.walk(ctx, p))
 }
 
 func (r *Reconciler) walk(ctx context.Context, p *pass) error {
@@ -68,7 +68,7 @@ func (r *Reconciler) walk(ctx context.Context, p *pass) error {
 		status.At(v1alpha1.ConditionDecided, r.gather),
 		status.At(v1alpha1.ConditionDecided, r.decide),
 		status.At(v1alpha1.ConditionPlaced, r.place),
-		status.At(v1alpha1.ConditionEnforced, r.holdOn),
+		status.At(v1alpha1.ConditionEnforced, r.ensureFinalizer),
 		status.At(v1alpha1.ConditionEnforced, r.enforce),
 		status.At(v1alpha1.ConditionEnforced, r.removeObsolete),
 		status.At(v1alpha1.ConditionEnforced, r.countSpaces),
@@ -77,14 +77,14 @@ func (r *Reconciler) walk(ctx context.Context, p *pass) error {
 	})
 }
 
-// holdOn puts the finalizer on the Tenant before anything exists that would have to be removed with it.
-func (r *Reconciler) holdOn(ctx context.Context, p *pass) error {
+// ensureFinalizer puts the finalizer on the Tenant before anything exists that would have to be removed with it.
+func (r *Reconciler) ensureFinalizer(ctx context.Context, p *pass) error {
 	if !p.tenant.DeletionTimestamp.IsZero() {
 		return nil
 	}
-	return r.Report.Finalizers(ctx, &p.Pass, controllerutil.AddFinalizer)
+	return r.Status.PatchFinalizers(ctx, &p.Pass, controllerutil.AddFinalizer)
 }
 
-func (r *Reconciler) letGo(ctx context.Context, p *pass) error {
-	return client.IgnoreNotFound(r.Report.Finalizers(ctx, &p.Pass, controllerutil.RemoveFinalizer))
+func (r *Reconciler) removeFinalizer(ctx context.Context, p *pass) error {
+	return client.IgnoreNotFound(r.Status.PatchFinalizers(ctx, &p.Pass, controllerutil.RemoveFinalizer))
 }

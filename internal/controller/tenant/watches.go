@@ -56,7 +56,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		}
 	}
 	b := ctrl.NewControllerManagedBy(mgr).Named("tenant").WithOptions(options).
-		For(&v1alpha1.Tenant{}, builder.WithPredicates(r.Echo.Foreign())).
+		For(&v1alpha1.Tenant{}, builder.WithPredicates(r.Writes.ByOthers())).
 		WatchesRawSource(source.Channel(proven, &handler.EnqueueRequestForObject{})).
 		Watches(&v1alpha1.Space{}, handler.EnqueueRequestsFromMapFunc(ofHome), builder.WithPredicates(predicate.Funcs{UpdateFunc: spaceChanged})).
 		Watches(&v1alpha1.Platform{}, handler.EnqueueRequestsFromMapFunc(allTenants(r.Client)), builder.WithPredicates(predicate.Funcs{UpdateFunc: platformChanged})).
@@ -64,7 +64,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Watches(&v1alpha1.Waiver{}, handler.EnqueueRequestsFromMapFunc(ofWaiver)).
 		Watches(&v1alpha1.IsolationReport{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: verdictChanged}))
 	for _, kind := range apply.Kinds() {
-		b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged), builder.WithPredicates(r.Echo.Foreign()))
+		b = b.Watches(kind.Object, handler.EnqueueRequestsFromMapFunc(ofManaged), builder.WithPredicates(r.Writes.ByOthers()))
 	}
 	return b.Complete(r)
 }

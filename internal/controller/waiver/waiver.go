@@ -26,7 +26,7 @@ import (
 type Reconciler struct {
 	// Client reads from the cache and writes.
 	Client client.Client
-	Report *status.Reporter
+	Status *status.Writer
 	Clock  clock.PassiveClock
 }
 
@@ -47,7 +47,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	conditions := []metav1.Condition{condition}
 	status.Merge(&waiver.Status.Conditions, conditions)
-	err = r.Report.Status(ctx, waiver.Spec.Tenant, before, waiver, before.Status.Conditions, conditions)
+	err = r.Status.Write(ctx, waiver.Spec.Tenant, before, waiver, before.Status.Conditions, conditions)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
 	}

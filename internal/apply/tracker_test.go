@@ -15,16 +15,16 @@ import (
 // forgotten wakes it.
 func TestEcho(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Unix(100, 0))
-	echo := NewEcho(clock)
+	tracker := NewWriteTracker(clock)
 	object := func(uid, version string) *corev1.ConfigMap {
 		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{UID: types.UID(uid), ResourceVersion: version}}
 	}
 	own := func(uid, version string) bool {
-		return !echo.Foreign().Update(event.UpdateEvent{ObjectOld: object(uid, "0"), ObjectNew: object(uid, version)})
+		return !tracker.ByOthers().Update(event.UpdateEvent{ObjectOld: object(uid, "0"), ObjectNew: object(uid, version)})
 	}
-	echo.note(version{}, versionOf(object("a", "1")))
-	echo.note(versionOf(object("a", "1")), versionOf(object("a", "2")))
-	echo.note(versionOf(object("b", "3")), versionOf(object("b", "3"))) // changed nothing
+	tracker.note(version{}, versionOf(object("a", "1")))
+	tracker.note(versionOf(object("a", "1")), versionOf(object("a", "2")))
+	tracker.note(versionOf(object("b", "3")), versionOf(object("b", "3"))) // changed nothing
 
 	for _, c := range []struct {
 		uid, version string
@@ -35,22 +35,22 @@ func TestEcho(t *testing.T) {
 		if got := own(c.uid, c.version); got != c.own {
 			t.Errorf("%s at %s: own %v, want %v", c.uid, c.version, got, c.own)
 		}
-		if got := echo.Stale(object(c.uid, c.version)); got != c.stale {
+		if got := tracker.Stale(object(c.uid, c.version)); got != c.stale {
 			t.Errorf("%s at %s: stale %v, want %v", c.uid, c.version, got, c.stale)
 		}
 	}
-	if !echo.Foreign().Delete(event.DeleteEvent{Object: object("a", "2")}) {
+	if !tracker.ByOthers().Delete(event.DeleteEvent{Object: object("a", "2")}) {
 		t.Error("a deletion goes unnoticed")
 	}
 	for range 2 {
 		clock.SetTime(clock.Now().Add(settle + time.Second))
-		echo.note(version{}, versionOf(object("d", clock.Now().String())))
+		tracker.note(version{}, versionOf(object("d", clock.Now().String())))
 	}
-	if own("a", "2") || echo.Stale(object("a", "1")) {
+	if own("a", "2") || tracker.Stale(object("a", "1")) {
 		t.Error("nothing is forgotten: memory would grow without bound")
 	}
-	var nobody *Echo
-	if nobody.Stale(object("a", "1")) || !nobody.Foreign().Create(event.CreateEvent{Object: object("a", "1")}) {
-		t.Error("a nil Echo knows something")
+	var nobody *WriteTracker
+	if nobody.Stale(object("a", "1")) || !nobody.ByOthers().Create(event.CreateEvent{Object: object("a", "1")}) {
+		t.Error("a nil WriteTracker knows something")
 	}
 }

@@ -1,5 +1,5 @@
-// Package status tells people and programs what a reconciler found: conditions in the status, written once at the end,
-// and an Event when one of them changes for good or for bad.
+// Package status writes what a reconciler found: conditions in the status, once at the end of a pass, and an Event when a
+// condition changes.
 package status
 
 import (
@@ -26,14 +26,14 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
-// Wait is why a reconciler's chain of steps stopped without a fault: something that is not there yet, or that somebody
-// must decide. It becomes a condition. As an error it travels up the chain; it is not retried with a backoff.
+// Wait is why a reconciler's chain of steps stopped without a fault: something does not exist yet, or a person must
+// decide. It becomes a condition. It is an error so that it travels up the chain; it is not retried with a backoff.
 type Wait struct { //nolint:errname // it is no fault
-	// Condition that does not hold, with its Reason and Message.
+	// Condition that is not True, with its Reason and Message.
 	Condition, Reason, Message string
 	// Unknown instead of False as the condition's status.
 	Unknown bool
-	// After is when to look again at the latest; zero when a watch will tell.
+	// After is the longest time until the next pass; zero when a watch requeues.
 	After time.Duration
 }
 
@@ -45,8 +45,8 @@ func Waiting(condition, reason, format string, args ...any) *Wait {
 	return &Wait{Condition: condition, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// LookAgain sets when to look again at the latest.
-func (w *Wait) LookAgain(after time.Duration) *Wait {
+// RequeueAfter sets the longest time until the next pass.
+func (w *Wait) RequeueAfter(after time.Duration) *Wait {
 	w.After = after
 	return w
 }
@@ -55,26 +55,26 @@ func (w *Wait) LookAgain(after time.Duration) *Wait {
 type Checklist struct {
 	// Order of the conditions, without Ready.
 	Order []string
-	// Positive is the reason with which each of them holds.
+	// Positive is the reason of each condition when it is True.
 	Positive map[string]string
-	// Failed is the reason for a fault that no step foresaw, on the condition that was being worked on.
+	// Failed is the reason of the condition that was being worked on when an unexpected error came.
 	Failed string
 }
 
 // Outcome is how a chain of steps ended.
 type Outcome struct {
-	// Reached is the condition that was being worked on when Err came; those before it hold, unless Holds says otherwise.
+	// Reached is the condition that was being worked on when Err came; those before it are True, unless a blocker is on them.
 	Reached string
 	// Err is nil when every step was done, a *Wait, or a fault.
 	Err error
-	// Holds are what kept a condition from holding, but not the chain from going on.
-	Holds []*Wait
-	// Messages for the conditions that hold.
+	// Blockers keep a condition from being True, but did not end the chain.
+	Blockers []*Wait
+	// Messages for the conditions that are True.
 	Messages map[string]string
 }
 
-// Conditions turns an outcome into conditions. Those behind the one at which the chain stopped are Unknown, because
-// nobody looked. Ready is as the first that does not hold.
+// Conditions turns an outcome into conditions. Those after the one at which the chain stopped are Unknown, because they
+// were not checked. Ready is as the first that is not True.
 func (c *Checklist) Conditions(outcome *Outcome, generation int64, now time.Time) []metav1.Condition {
 	reached := outcome.Reached
 	var wait *Wait
@@ -86,24 +86,24 @@ func (c *Checklist) Conditions(outcome *Outcome, generation int64, now time.Time
 	stopped := ""
 	for _, name := range c.Order {
 		condition := metav1.Condition{Type: name, Status: metav1.ConditionTrue, Reason: c.Positive[name], Message: outcome.Messages[name]}
-		hold := heldBy(outcome.Holds, name)
+		blocker := blockerOf(outcome.Blockers, name)
 		switch {
 		case stopped != "":
 			condition.Status, condition.Reason = metav1.ConditionUnknown, stopped
-			condition.Message = "not looked at while " + reached + " does not hold"
+			condition.Message = "not checked while " + reached + " is not True"
 		case outcome.Err != nil && name == reached:
 			condition.Status, condition.Reason, condition.Message = c.stopped(outcome.Err, wait)
 			stopped = condition.Reason
-		case hold != nil:
-			condition.Status, condition.Reason, condition.Message = c.stopped(hold, hold)
+		case blocker != nil:
+			condition.Status, condition.Reason, condition.Message = c.stopped(blocker, blocker)
 		}
 		if ready.Status == metav1.ConditionTrue && condition.Status != metav1.ConditionTrue {
 			ready.Status, ready.Reason, ready.Message = condition.Status, condition.Reason, condition.Message
 		}
 		list = append(list, condition)
 	}
-	if hold := heldBy(outcome.Holds, v1alpha1.ConditionReady); hold != nil {
-		ready.Status, ready.Reason, ready.Message = c.stopped(hold, hold)
+	if blocker := blockerOf(outcome.Blockers, v1alpha1.ConditionReady); blocker != nil {
+		ready.Status, ready.Reason, ready.Message = c.stopped(blocker, blocker)
 	}
 	list = append(list, ready)
 	for i := range list {
@@ -114,10 +114,10 @@ func (c *Checklist) Conditions(outcome *Outcome, generation int64, now time.Time
 	return list
 }
 
-func heldBy(holds []*Wait, condition string) *Wait {
-	for _, hold := range holds {
-		if hold.Condition == condition {
-			return hold
+func blockerOf(blockers []*Wait, condition string) *Wait {
+	for _, blocker := range blockers {
+		if blocker.Condition == condition {
+			return blocker
 		}
 	}
 	return nil
@@ -142,10 +142,9 @@ func shorten(message string) string {
 	return message[:longest] + " ..."
 }
 
-// brief tells whether a wait is of the kind that is over before anybody looks, so that writing it down would cost the
-// API server more than it tells: the moments in which the parts of an object are being written, counted from when this
-// process first saw it wait.
-func (r *Reporter) brief(err error, uid types.UID, conditions []metav1.Condition) bool {
+// isPassing reports whether a wait is too short to be worth a write of the status: the first seconds in which the parts of
+// an object are being written, counted from when this process first saw it wait.
+func (r *Writer) isPassing(err error, uid types.UID, conditions []metav1.Condition) bool {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	var wait *Wait
 	saidBefore := ready != nil && ready.Reason != v1alpha1.ReasonPending && ready.Reason != v1alpha1.ReasonEnforcing
@@ -155,11 +154,11 @@ func (r *Reporter) brief(err error, uid types.UID, conditions []metav1.Condition
 	}
 	since, _ := r.waits.LoadOrStore(uid, r.Clock.Now())
 	first, ok := since.(time.Time)
-	return ok && r.Clock.Since(first) < Moment
+	return ok && r.Clock.Since(first) < grace
 }
 
 // Merge sets the new conditions on the old list, keeping the time of the last transition where the status stays. A
-// condition that nobody has judged yet, which the definition's default gives a time of long ago, is no transition's.
+// condition that was never checked, which the definition's default gives an old time, is dropped.
 func Merge(conditions *[]metav1.Condition, updates []metav1.Condition) {
 	*conditions = slices.DeleteFunc(slices.Clone(*conditions), func(c metav1.Condition) bool { return c.Reason == v1alpha1.ReasonPending })
 	for i := range updates {
@@ -167,14 +166,14 @@ func Merge(conditions *[]metav1.Condition, updates []metav1.Condition) {
 	}
 }
 
-// IsTrue tells whether the condition is True and was judged on this generation.
+// IsTrue reports whether the condition is True and was checked on this generation.
 func IsTrue(conditions []metav1.Condition, condition string, generation int64) bool {
 	c := meta.FindStatusCondition(conditions, condition)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == generation
 }
 
-// Reporter writes statuses and Events.
-type Reporter struct {
+// Writer writes statuses and Events.
+type Writer struct {
 	Client client.Client
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
@@ -185,10 +184,10 @@ type Reporter struct {
 	waits sync.Map
 }
 
-// Status writes the status of after, if it differs from before's, and then an Event for every condition that changed
-// in a way that somebody should hear of. It is refused when somebody wrote the object since it was read: then what was
-// concluded may be outdated, and the reconciler runs again.
-func (r *Reporter) Status(ctx context.Context, tenant string, before, after client.Object, old, now []metav1.Condition) error {
+// Write writes the status of after, if it differs from before's, and then an Event for every condition whose change matters
+// to people. The API server refuses it when somebody wrote the object since it was read: the status may be outdated then,
+// and the reconciler runs again.
+func (r *Writer) Write(ctx context.Context, tenant string, before, after client.Object, old, now []metav1.Condition) error {
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}
@@ -202,25 +201,25 @@ func (r *Reporter) Status(ctx context.Context, tenant string, before, after clie
 	return nil
 }
 
-// transition writes an Event when a condition's status or reason changed, and the change is not a mere passage.
-func (r *Reporter) transition(tenant string, obj client.Object, old, now *metav1.Condition) {
+// transition writes an Event when a condition's status or reason changed for longer than a moment.
+func (r *Writer) transition(tenant string, obj client.Object, old, now *metav1.Condition) {
 	if old != nil && old.Status == now.Status && old.Reason == now.Reason {
 		return
 	}
 	switch {
 	case now.Type == v1alpha1.ConditionReady && now.Status == metav1.ConditionTrue:
-		r.Eventf(tenant, obj, corev1.EventTypeNormal, now.Reason, "Report", "Ready: every condition holds")
+		r.Eventf(tenant, obj, corev1.EventTypeNormal, now.Reason, "Report", "Ready: every condition is True")
 	case now.Status == metav1.ConditionTrue && now.Reason == v1alpha1.ReasonActive:
 		r.Eventf(tenant, obj, corev1.EventTypeNormal, now.Reason, "Report", "%s", now.Message)
 	case now.Status == metav1.ConditionTrue || passing(now.Reason) || now.Type == v1alpha1.ConditionReady:
-	case now.Status == metav1.ConditionUnknown && old == nil: // nobody looked yet
+	case now.Status == metav1.ConditionUnknown && old == nil: // not checked yet
 	case now.Status == metav1.ConditionUnknown && now.Reason != v1alpha1.ReasonProofFailed && now.Reason != v1alpha1.ReasonProofStale:
 	default:
 		r.Eventf(tenant, obj, corev1.EventTypeWarning, now.Reason, "Report", "%s=%s: %s", now.Type, now.Status, now.Message)
 	}
 }
 
-// passing reasons come and go with every change; no one needs to hear of them.
+// passing reports whether a reason comes and goes with every change, so that it is worth no Event.
 func passing(reason string) bool {
 	switch reason {
 	case v1alpha1.ReasonEnforcing, v1alpha1.ReasonProofPending:
@@ -239,7 +238,7 @@ type Trail interface {
 // right is the Event's related one, with the version that was found: Events that agree in everything but their note are
 // counted as one, and two people's tampering must not be. With an audit log the Event waits until that tells who it was;
 // the repair and the reconciler do not, so it is about a copy of the object, which the reconciler goes on to change.
-func (r *Reporter) Changes(tenant string, obj client.Object, changes []apply.Change) {
+func (r *Writer) RecordRepairs(tenant string, obj client.Object, changes []apply.Change) {
 	var about runtime.Object
 	for i := range changes {
 		if !changes[i].Tampered() {
@@ -293,7 +292,7 @@ func suspect(c *apply.Change, why string) string {
 }
 
 // Eventf writes an Event that names the tenant.
-func (r *Reporter) Eventf(tenant string, obj client.Object, eventType, reason, action, format string, args ...any) {
+func (r *Writer) Eventf(tenant string, obj client.Object, eventType, reason, action, format string, args ...any) {
 	r.Events.Eventf(obj, nil, eventType, reason, action, "%s", note(tenant, fmt.Sprintf(format, args...)))
 }
 

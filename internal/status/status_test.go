@@ -41,11 +41,11 @@ func TestConditions(t *testing.T) {
 			"Decided=True/Decided Placed=False/NamespaceTaken Enforced=Unknown/NamespaceTaken Proven=Unknown/NamespaceTaken Ready=False/NamespaceTaken"},
 		{"a fault", Outcome{Reached: "Enforced", Err: fmt.Errorf("apply: %w", errors.New("refused"))},
 			"Decided=True/Decided Placed=True/Placed Enforced=False/ApplyFailed Proven=Unknown/ApplyFailed Ready=False/ApplyFailed"},
-		{"a hold lets the chain go on", Outcome{Holds: []*Wait{Waiting("Placed", "PatternChanged", "x")}},
+		{"a hold lets the chain go on", Outcome{Blockers: []*Wait{Waiting("Placed", "PatternChanged", "x")}},
 			"Decided=True/Decided Placed=False/PatternChanged Enforced=True/Enforced Proven=True/Proven Ready=False/PatternChanged"},
-		{"a hold and a fault", Outcome{Reached: "Enforced", Err: errors.New("refused"), Holds: []*Wait{Waiting("Placed", "PatternChanged", "x")}},
+		{"a hold and a fault", Outcome{Reached: "Enforced", Err: errors.New("refused"), Blockers: []*Wait{Waiting("Placed", "PatternChanged", "x")}},
 			"Decided=True/Decided Placed=False/PatternChanged Enforced=False/ApplyFailed Proven=Unknown/ApplyFailed Ready=False/PatternChanged"},
-		{"a hold on Ready alone", Outcome{Holds: []*Wait{Waiting("Ready", "Protected", "x")}},
+		{"a hold on Ready alone", Outcome{Blockers: []*Wait{Waiting("Ready", "Protected", "x")}},
 			"Decided=True/Decided Placed=True/Placed Enforced=True/Enforced Proven=True/Proven Ready=False/Protected"},
 		{"unknown is not false", Outcome{Reached: "Proven", Err: unknown},
 			"Decided=True/Decided Placed=True/Placed Enforced=True/Enforced Proven=Unknown/ProofStale Ready=Unknown/ProofStale"},
@@ -93,7 +93,7 @@ func TestMergeKeepsTheTimeOfTheTransition(t *testing.T) {
 
 // Promise: only the first moments of a wait go untold: a wait that lasts, a fault, and what was said otherwise before
 // are told.
-func TestBrief(t *testing.T) {
+func TestPassingWaitsAreNotWritten(t *testing.T) {
 	said := func(reason string) []metav1.Condition {
 		return []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason}}
 	}
@@ -107,20 +107,20 @@ func TestBrief(t *testing.T) {
 	}{
 		{"at first", enforcing, nil, time.Second, true},
 		{"at first, and said before", enforcing, said(v1alpha1.ReasonEnforcing), time.Second, true},
-		{"it lasts", enforcing, nil, Moment, false},
+		{"it lasts", enforcing, nil, grace, false},
 		{"a fault", errors.New("refused"), nil, time.Second, false},
 		{"a wait for people", Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNodeGroupMissing, "x"), nil, time.Second, false},
 		{"said otherwise before", enforcing, said(v1alpha1.ReasonReady), time.Second, false},
 		{"no wait", nil, nil, time.Second, false},
 	} {
 		clock := clocktesting.NewFakePassiveClock(time.Unix(100, 0))
-		r := &Reporter{Clock: clock}
-		r.brief(enforcing, "uid", nil)
+		r := &Writer{Clock: clock}
+		r.isPassing(enforcing, "uid", nil)
 		clock.SetTime(clock.Now().Add(c.waited))
-		if got := r.brief(c.err, "uid", c.conditions); got != c.want {
+		if got := r.isPassing(c.err, "uid", c.conditions); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
-		if got := r.brief(enforcing, "uid", nil); !errors.Is(c.err, enforcing) && !got {
+		if got := r.isPassing(enforcing, "uid", nil); !errors.Is(c.err, enforcing) && !got {
 			t.Errorf("%s: the wait after it is counted from before it", c.name)
 		}
 	}
@@ -142,9 +142,9 @@ func (e *lastEvent) Eventf(about, _ runtime.Object, _, _, _, _ string, _ ...any)
 // reconciler makes of that object meanwhile.
 func TestLateEventsShareNothingWithTheReconciler(t *testing.T) {
 	trail, told := &slowTrail{}, &lastEvent{}
-	r := &Reporter{Trail: trail, Events: told}
+	r := &Writer{Trail: trail, Events: told}
 	tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t", ResourceVersion: "1"}}
-	r.Changes("t", tenant, []apply.Change{{Action: apply.Created}, {Action: apply.Repaired, Kind: "Namespace", APIVersion: "v1"}})
+	r.RecordRepairs("t", tenant, []apply.Change{{Action: apply.Created}, {Action: apply.Repaired, Kind: "Namespace", APIVersion: "v1"}})
 	tenant.ResourceVersion = "2"
 	if len(trail.answers) != 1 {
 		t.Fatalf("the trail was asked %d times, want once", len(trail.answers))
