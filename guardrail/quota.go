@@ -1,50 +1,34 @@
 package guardrail
 
 import (
+	"cmp"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // countPods counts every pod, the terminated ones too, which the key "pods" leaves out.
 const countPods corev1.ResourceName = "count/pods"
 
-// objectCounts bounds, tenant-wide, what a tenant's quota does not name, so that no kind that an owner may create is
-// without a bound: objects of every tenant share one etcd, whose default size is 2 GiB and whose largest recommended
-// size is 8 GiB. Figures: roomy for a tenant of a hundred Spaces, which then has 5 ConfigMaps and Secrets in each; an
-// object has at most 1.5 MiB. In the same line: the older key of the same thing, where there is one.
-var objectCounts = []struct {
-	key, older corev1.ResourceName
-	total      int64
-}{
-	{countPods, "", 2000},
-	{"count/configmaps", corev1.ResourceConfigMaps, 500},
-	{"count/secrets", corev1.ResourceSecrets, 500},
-	{"count/services", corev1.ResourceServices, 500},
-	{"count/persistentvolumeclaims", corev1.ResourcePersistentVolumeClaims, 500},
-	{"count/replicationcontrollers", corev1.ResourceReplicationControllers, 200},
-	{"count/serviceaccounts", "", 500},
-	{"count/podtemplates", "", 200},
-	{"count/deployments.apps", "", 500},
-	{"count/replicasets.apps", "", 5000}, // a Deployment keeps ten old ones
-	{"count/statefulsets.apps", "", 500},
-	{"count/daemonsets.apps", "", 200},
-	{"count/jobs.batch", "", 1000},
-	{"count/cronjobs.batch", "", 500},
-	{"count/roles.rbac.authorization.k8s.io", "", 500},
-	{"count/rolebindings.rbac.authorization.k8s.io", "", 500},
-	{"count/networkpolicies.networking.k8s.io", "", 1000},
-	{"count/ingresses.networking.k8s.io", "", 500},
-	{"count/horizontalpodautoscalers.autoscaling", "", 500},
-	{"count/poddisruptionbudgets.policy", "", 500},
-	{"count/leases.coordination.k8s.io", "", 500},
+// objectBounds bounds, tenant-wide, the kinds that an owner may create and that a tenant's quota does not name: objects of
+// every tenant share one etcd, whose default size is 2 GiB and whose largest recommended size is 8 GiB. Figures: roomy for
+// a tenant of a hundred Spaces; an object has at most 1.5 MiB. A kind that is not here has the bound objectBound.
+var objectBounds = map[corev1.ResourceName]int64{
+	countPods:                                 2000,
+	"count/replicationcontrollers":            200,
+	"count/podtemplates":                      200,
+	"count/replicasets.apps":                  5000, // a Deployment keeps ten old ones
+	"count/daemonsets.apps":                   200,
+	"count/jobs.batch":                        1000,
+	"count/networkpolicies.networking.k8s.io": 1000,
 }
 
-// customResources bounds each custom resource of the Platform's tenantResources, as objectCounts does.
-const customResources = 500
+// objectBound lets each of a hundred Spaces have 5 objects of a kind.
+const objectBound = 500
 
 // TenantQuota is the quota that the ledger splits over a tenant's Spaces: spec.quota, completed so that nothing an
 // owner may create is without a bound.
@@ -56,16 +40,22 @@ const customResources = 500
 //
 // CountSpaces is left out: it bounds the home namespace.
 func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
-	total := make(corev1.ResourceList, len(t.Spec.Quota)+len(objectCounts))
+	total := corev1.ResourceList{}
 	maps.Copy(total, t.Spec.Quota.DeepCopy())
 	delete(total, CountSpaces)
 	total[corev1.ResourceServicesNodePorts] = *resource.NewQuantity(0, resource.DecimalSI)
-	complete(total, corev1.ResourceServicesLoadBalancers, "", 0)
+	complete(total, corev1.ResourceServicesLoadBalancers, 0)
 	if pods, given := total[corev1.ResourcePods]; given {
-		complete(total, countPods, "", pods.Value())
+		complete(total, countPods, pods.Value())
 	}
-	for _, c := range objectCounts {
-		complete(total, c.key, c.older, c.total)
+	for _, kind := range snapshot.Kinds() {
+		keys := kind.QuotaKeys()
+		if !kind.OwnersCreate || keys[0] == CountSpaces {
+			continue
+		}
+		if _, named := first(total, keys...); !named {
+			total[keys[0]] = *resource.NewQuantity(cmp.Or(objectBounds[keys[0]], objectBound), resource.DecimalSI)
+		}
 	}
 	boundCompute(total)
 	if p == nil {
@@ -73,7 +63,7 @@ func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
 	}
 	for _, r := range p.Spec.TenantResources {
 		for _, name := range usable(&r) {
-			complete(total, corev1.ResourceName("count/"+name+"."+r.Group), "", customResources)
+			complete(total, corev1.ResourceName("count/"+name+"."+r.Group), objectBound)
 		}
 	}
 	return total
@@ -97,11 +87,9 @@ func boundCompute(total corev1.ResourceList) {
 	}
 }
 
-// complete sets key unless it, or the older key of the same thing, is there.
-func complete(total corev1.ResourceList, key, older corev1.ResourceName, amount int64) {
-	_, given := total[key]
-	_, givenOlder := total[older]
-	if !given && !givenOlder {
+// complete sets a key that is not there.
+func complete(total corev1.ResourceList, key corev1.ResourceName, amount int64) {
+	if _, given := total[key]; !given {
 		total[key] = *resource.NewQuantity(amount, resource.DecimalSI)
 	}
 }
@@ -113,7 +101,7 @@ func resourceQuota(in *SpaceInput) *corev1.ResourceQuota {
 		hard = corev1.ResourceList{}
 	}
 	hard[corev1.ResourceServicesNodePorts] = *resource.NewQuantity(0, resource.DecimalSI)
-	complete(hard, corev1.ResourceServicesLoadBalancers, "", 0)
+	complete(hard, corev1.ResourceServicesLoadBalancers, 0)
 	meta := spaceMeta(in, QuotaName)
 	return quotaObject(&meta, hard)
 }

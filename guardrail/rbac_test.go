@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 func rolesOf(t *testing.T, p *v1alpha1.Platform) map[string][]rbacv1.PolicyRule {
@@ -157,5 +158,27 @@ func TestNodeDedication(t *testing.T) {
 	if labels["node-restriction.kubernetes.io/bulkhead-tenant"] != "shop" || len(labels) != 1 ||
 		taint.ToString() != "bulkhead.dev/tenant=shop:NoSchedule" {
 		t.Errorf("%v %v", labels, taint)
+	}
+}
+
+// Promise: the table of kinds knows exactly what owners may create: in their Spaces' namespaces and in the home namespace.
+func TestOwnersCreateWhatTheTableOfKindsSays(t *testing.T) {
+	var got, want []string
+	for _, r := range append(ownerRules(), homeRules()...) {
+		for _, name := range r.Resources {
+			if slices.Contains(r.Verbs, "create") && !strings.Contains(name, "/") {
+				got = append(got, r.APIGroups[0]+"/"+name)
+			}
+		}
+	}
+	for _, k := range snapshot.Kinds() {
+		if k.OwnersCreate {
+			want = append(want, k.Group+"/"+k.Resource)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("owners may create\n%v, the table of kinds says\n%v", got, want)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // overQuota is the refusal by the Space's quota.
@@ -41,13 +42,10 @@ func quotaCases() []Case {
 // countedKeys are the keys by which a quota bounds the number of objects of each kind.
 func countedKeys(Scene) [][]corev1.ResourceName {
 	keys := [][]corev1.ResourceName{{corev1.ResourceServicesNodePorts}, {corev1.ResourceServicesLoadBalancers}}
-	for _, plural := range []string{"pods", "services", "replicationcontrollers", "secrets", "configmaps", "persistentvolumeclaims"} {
-		keys = append(keys, []corev1.ResourceName{corev1.ResourceName("count/" + plural), corev1.ResourceName(plural)})
-	}
-	for _, kind := range []string{"serviceaccounts", "podtemplates", "deployments.apps", "replicasets.apps", "statefulsets.apps", "daemonsets.apps",
-		"jobs.batch", "cronjobs.batch", "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
-		"networkpolicies.networking.k8s.io", "ingresses.networking.k8s.io"} {
-		keys = append(keys, []corev1.ResourceName{corev1.ResourceName("count/" + kind)})
+	for _, kind := range snapshot.Kinds() {
+		if kind.OwnersCreate && kind.Group != v1alpha1.GroupVersion.Group { // Spaces are counted at home
+			keys = append(keys, kind.QuotaKeys())
+		}
 	}
 	return keys
 }

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // Workload is a kind of object that holds a pod spec.
@@ -19,17 +20,12 @@ type Workload struct{ Group, Kind, Resource string }
 
 // Workloads are all kinds of Kubernetes that hold a pod spec, pods first.
 func Workloads() []Workload {
-	return []Workload{
-		{"", "Pod", "pods"},
-		{"", "PodTemplate", "podtemplates"},
-		{"", "ReplicationController", "replicationcontrollers"},
-		{"apps", "DaemonSet", "daemonsets"},
-		{"apps", "Deployment", "deployments"},
-		{"apps", "ReplicaSet", "replicasets"},
-		{"apps", "StatefulSet", "statefulsets"},
-		{"batch", "CronJob", "cronjobs"},
-		{"batch", "Job", "jobs"},
+	kinds := snapshot.Workloads()
+	all := make([]Workload, len(kinds))
+	for i, k := range kinds {
+		all[i] = Workload{k.Group, k.Name, k.Resource}
 	}
+	return all
 }
 
 func workloadOf(resource string) Workload {
@@ -128,17 +124,9 @@ func (w Workload) Around(s Scene, change func(Scene, *corev1.Pod) error, idle bo
 
 // PodSpecIn finds the pod spec in an object of the kind.
 func (w Workload) PodSpecIn(object map[string]any) (map[string]any, error) {
-	path := []string{"spec", "template", "spec"}
-	switch w.Resource {
-	case "pods":
-		path = []string{"spec"}
-	case "podtemplates":
-		path = []string{"template", "spec"}
-	case "cronjobs":
-		path = []string{"spec", "jobTemplate", "spec", "template", "spec"}
-	}
+	kind, _ := snapshot.KindOf(w.Group, w.Resource)
 	at := object
-	for _, key := range path {
+	for _, key := range kind.PodSpec {
 		next, ok := at[key].(map[string]any)
 		if !ok {
 			return nil, fmt.Errorf("the %s has no %s", w.Kind, key)

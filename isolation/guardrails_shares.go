@@ -11,20 +11,6 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// counted are the kinds that tenants commonly may create, with the quota keys that count them.
-func counted() []struct{ group, resource, older string } {
-	return []struct{ group, resource, older string }{
-		{"", "pods", ""}, {"", "configmaps", "configmaps"}, {"", "secrets", "secrets"}, {"", "services", "services"},
-		{"", "persistentvolumeclaims", "persistentvolumeclaims"}, {"", "replicationcontrollers", "replicationcontrollers"},
-		{"", "serviceaccounts", ""}, {"", "podtemplates", ""}, {"apps", "deployments", ""}, {"apps", "replicasets", ""},
-		{"apps", "statefulsets", ""}, {"apps", "daemonsets", ""}, {"batch", "jobs", ""}, {"batch", "cronjobs", ""},
-		{"rbac.authorization.k8s.io", "roles", ""}, {"rbac.authorization.k8s.io", "rolebindings", ""},
-		{"networking.k8s.io", "networkpolicies", ""}, {"networking.k8s.io", "ingresses", ""},
-		{"autoscaling", "horizontalpodautoscalers", ""}, {"policy", "poddisruptionbudgets", ""}, {"coordination.k8s.io", "leases", ""},
-		{"bulkhead.dev", "spaces", ""},
-	}
-}
-
 // shares looks at quotas and limit ranges.
 func (g *guardrails) shares() []Finding {
 	quotas, limits := map[string][]*corev1.ResourceQuota{}, map[string][]*corev1.LimitRange{}
@@ -127,23 +113,20 @@ func effective(q *corev1.ResourceQuota) corev1.ResourceList {
 func (g *guardrails) creatable(ns string) [][]string {
 	subjects := g.subjects(ns)
 	var rows [][]string
-	for _, kind := range counted() {
-		if !slices.ContainsFunc(subjects, func(s Subject) bool {
-			allowed, _ := g.rights.Allowed(s, Attributes{Verb: "create", Group: kind.group, Resource: kind.resource, Namespace: ns})
+	for _, kind := range snapshot.Kinds() {
+		if !kind.OwnersCreate || !slices.ContainsFunc(subjects, func(s Subject) bool {
+			allowed, _ := g.rights.Allowed(s, Attributes{Verb: "create", Group: kind.Group, Resource: kind.Resource, Namespace: ns})
 			return allowed
 		}) {
 			continue
 		}
-		key := "count/" + kind.resource
-		if kind.group != "" {
-			key += "." + kind.group
-		}
-		row := []string{key}
-		if kind.older != "" {
-			row = append(row, kind.older)
+		keys := kind.QuotaKeys()
+		row := make([]string, len(keys))
+		for i, key := range keys {
+			row[i] = string(key)
 		}
 		rows = append(rows, row)
-		if kind.resource == "pods" {
+		if kind.Group == "" && kind.Resource == "pods" {
 			rows = append(rows, []string{"requests.cpu", "cpu", "limits.cpu"}, []string{"requests.memory", "memory", "limits.memory"})
 		}
 	}

@@ -1,6 +1,10 @@
 package fuzz
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
 
 // Danger is something that a control must refuse where it judges.
 type Danger struct {
@@ -23,17 +27,17 @@ type Facts struct {
 func (d *Danger) Edits(kind string) []Edit { return d.edits(kind) }
 
 // workloads hold a pod spec each, at the path.
-var workloads = map[string][]any{
-	"pods":                   {"spec"},
-	"podtemplates":           {"template", "spec"},
-	"replicationcontrollers": {"spec", "template", "spec"},
-	"daemonsets.apps":        {"spec", "template", "spec"},
-	"deployments.apps":       {"spec", "template", "spec"},
-	"replicasets.apps":       {"spec", "template", "spec"},
-	"statefulsets.apps":      {"spec", "template", "spec"},
-	"jobs.batch":             {"spec", "template", "spec"},
-	"cronjobs.batch":         {"spec", "jobTemplate", "spec", "template", "spec"},
-}
+var workloads = func() map[string][]any {
+	paths := map[string][]any{}
+	for _, kind := range snapshot.Workloads() {
+		path := make([]any, len(kind.PodSpec))
+		for i, field := range kind.PodSpec {
+			path[i] = field
+		}
+		paths[(&Kind{Group: kind.Group, Resource: kind.Resource}).String()] = path
+	}
+	return paths
+}()
 
 // PodSpecAt is where objects of a kind hold a pod spec; nil where they hold none.
 func PodSpecAt(kind string) []any { return workloads[kind] }
