@@ -31,7 +31,7 @@ bench: kube build ## Run the benchmarks and print their figures.
 
 generate: ## Regenerate deep copies, CRDs and generated docs.
 	$(CONTROLLER_GEN) object crd paths=./api/... output:crd:dir=api/crds
-	$(GO) test ./decision ./guardrail ./api/... ./internal/cli ./isolation/clustergen -run TestDocs -update
+	$(GO) test ./decision/tenancy ./guardrail ./api/... ./internal/cli ./isolation/clustergen -run TestDocs -update
 
 lint: ## Lint, and check the modules.
 	$(GO) mod tidy -diff

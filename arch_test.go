@@ -30,6 +30,7 @@ var layers = [][]string{
 	{"snapshot"},
 	{"hostile"},
 	{"guardrail"},
+	{"placement"},
 	{"isolation"},
 	{"examples", "internal/docgen", "internal/localcluster"},
 	{"internal/apply", "internal/kubeadmission"},
@@ -42,7 +43,7 @@ var layers = [][]string{
 	{"internal/check", "internal/demo"},
 	{"internal/cli"},
 	{"cmd"},
-	{"internal/provertest", "internal/testcluster"},
+	{"internal/provertest", "internal/testcluster", "internal/testdecision"},
 	{"internal/testbulkhead"},
 	{"e2e/*"},
 }
@@ -61,6 +62,7 @@ var pure = []struct {
 	{"hostile", []string{"k8s.io/api", "k8s.io/apimachinery"}, "a hostile request is data: describing one sends nothing"},
 	{"guardrail", []string{"k8s.io/api", "k8s.io/apimachinery", "k8s.io/apiserver/pkg/quota/v1"},
 		"what must exist is a function of what was declared and decided"},
+	{"placement", []string{"k8s.io/apimachinery"}, "where a workload belongs is a function of what was declared and assigned"},
 	{"isolation", []string{"k8s.io/api", "k8s.io/apimachinery", "k8s.io/pod-security-admission/policy", "k8s.io/pod-security-admission/api", "k8s.io/component-helpers/auth/rbac", "k8s.io/component-helpers/scheduling/corev1", "github.com/go-logr/logr", "k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap", "sigs.k8s.io/network-policy-api/apis"},
 		"a proof is a function of a snapshot; upstream's own pure rules are part of the semantics that it proves (those of taints take a logger: none)"},
 }

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
 // list of quantities from key, value, key, value, ...
@@ -124,8 +124,8 @@ func fullSpace() SpaceInput {
 	}}
 	return SpaceInput{
 		Platform: p, Tenant: t, Space: s,
-		Decision: decision.TenancyDecision{
-			Pattern: decision.PatternSoftAffinity, Sandboxed: true, RuntimeClass: "gvisor",
+		Decision: tenancy.Outcome{
+			Pattern: tenancy.PatternSoftAffinity, Sandboxed: true, RuntimeClass: "gvisor",
 		},
 		Quota: grantOf(p, t, 3),
 		Peers: []*v1alpha1.Space{back, api},
@@ -142,7 +142,7 @@ func plainSpace() SpaceInput {
 	p, t := testPlatform(), testTenant("shop")
 	return SpaceInput{
 		Platform: p, Tenant: t, Space: testSpace("shop", "plain", "web"),
-		Decision: decision.TenancyDecision{Pattern: decision.PatternSoft}, Quota: grantOf(p, t, 1),
+		Decision: tenancy.Outcome{Pattern: tenancy.PatternSoft}, Quota: grantOf(p, t, 1),
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
 // Object is a rendered object with its TypeMeta set. It is the same set of methods as controller-runtime's
@@ -26,7 +26,7 @@ type SpaceInput struct {
 	Tenant   *v1alpha1.Tenant
 	Space    *v1alpha1.Space
 	// Decision for the Space's workload; Soft or SoftAffinity.
-	Decision decision.TenancyDecision
+	Decision tenancy.Outcome
 	// Quota granted by the tenant's ledger: a Grant's Hard. Its keys are those of TenantQuota.
 	Quota corev1.ResourceList
 	// Peers are the Spaces, of this tenant and of others, that this Space's flows name or that name it, to see what

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
 // world is a small cluster in which every pair of pods can be asked about.
@@ -85,7 +85,7 @@ func (w *world) input(s *v1alpha1.Space) SpaceInput {
 	tenant, _ := v1alpha1.TenantOfHome(s.Namespace)
 	return SpaceInput{
 		Platform: w.platform, Tenant: w.tenants[tenant], Space: s, Peers: w.spaces,
-		Decision: decision.TenancyDecision{Pattern: decision.PatternSoft},
+		Decision: tenancy.Outcome{Pattern: tenancy.PatternSoft},
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
 func text(t *testing.T, objects []Object, closed []ClosedFlow) string {
@@ -138,7 +138,7 @@ func TestFewObjects(t *testing.T) {
 
 // Promise: nothing is rendered for what has no place in a shared cluster.
 func TestNoSpaceForHard(t *testing.T) {
-	for _, p := range []decision.Pattern{decision.PatternHard, "", "soft"} {
+	for _, p := range []tenancy.Pattern{tenancy.PatternHard, "", "soft"} {
 		in := plainSpace()
 		in.Decision.Pattern = p
 		if objects, closed := Space(in); len(objects)+len(closed) > 0 {

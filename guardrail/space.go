@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
 // Names of the objects in every Space's namespace.
@@ -35,7 +35,7 @@ const (
 // A decision other than Soft or SoftAffinity has no place in a shared cluster, and nothing is rendered for it.
 func Space(input SpaceInput) ([]Object, []ClosedFlow) {
 	in := &input
-	if p := in.Decision.Pattern; p != decision.PatternSoft && p != decision.PatternSoftAffinity {
+	if p := in.Decision.Pattern; p != tenancy.PatternSoft && p != tenancy.PatternSoftAffinity {
 		return nil, nil
 	}
 	owners := spaceMeta(in, OwnersName)
@@ -56,7 +56,7 @@ func spaceNamespace(in *SpaceInput) *corev1.Namespace {
 	if in.Decision.Sandboxed && in.Decision.RuntimeClass != "" {
 		labels[v1alpha1.LabelRuntimeClass] = in.Decision.RuntimeClass
 	}
-	if in.apiAccess() == v1alpha1.APIAccess(decision.APIAccessOwnNamespaces) {
+	if in.apiAccess() == tenancy.APIAccessOwnNamespaces {
 		labels[v1alpha1.LabelToken] = v1alpha1.TokenAllowed
 	}
 	annotations := map[string]string{

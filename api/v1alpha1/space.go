@@ -135,7 +135,7 @@ type SpaceStatus struct {
 	Revision string `json:"revision,omitempty"`
 	// Pattern decided for its workload.
 	// +optional
-	Pattern string `json:"pattern,omitempty"`
+	Pattern Pattern `json:"pattern,omitempty"`
 	// Quota granted now.
 	// +optional
 	Quota corev1.ResourceList `json:"quota,omitempty"`

@@ -1,8 +1,12 @@
 package v1alpha1
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
 // Tenant is somebody whom the platform serves, described in business terms. Bulkhead decides from it how each of its
@@ -161,45 +165,43 @@ type Workload struct {
 	Demand corev1.ResourceList `json:"demand,omitempty"`
 }
 
-// Boundary of the organisation's security policy.
-// +kubebuilder:validation:Enum=Inside;Outside
-type Boundary string
-
-// Declared is leadership's word on trust.
-// +kubebuilder:validation:Enum=Trusted;Untrusted
-type Declared string
+// Workload by name; nil when the tenant declares none of that name.
+func (t *Tenant) Workload(name string) *Workload {
+	for i := range t.Spec.Workloads {
+		if t.Spec.Workloads[i].Name == name {
+			return &t.Spec.Workloads[i]
+		}
+	}
+	return nil
+}
 
 // Transport requirement.
 // +kubebuilder:validation:Enum=None;Encrypted;Identity
 type Transport string
 
-// Code says who wrote what runs.
-// +kubebuilder:validation:Enum=Audited;ThirdParty;Arbitrary
-type Code string
-
-// Environment is Production or NonProduction.
-// +kubebuilder:validation:Enum=Production;NonProduction
-type Environment string
-
-// HostAccess that a workload needs.
-// +kubebuilder:validation:Enum=None;Privileged
-type HostAccess string
-
-// APIAccess that a workload's pods need.
-// +kubebuilder:validation:Enum=None;OwnNamespaces;ClusterWide
-type APIAccess string
-
-// Performance that a workload needs.
-// +kubebuilder:validation:Enum=Shared;Guaranteed
-type Performance string
-
-// Upgrades says whose pace of upgrades a workload follows.
-// +kubebuilder:validation:Enum=Platform;Own
-type Upgrades string
-
-// Lifetime of a workload.
-// +kubebuilder:validation:Enum=Permanent;Ephemeral
-type Lifetime string
+// What the tenancy decision reads and decides. Types, values and rules of validation are those of the decision.
+type (
+	// Boundary of the organisation's security policy.
+	Boundary = tenancy.Boundary
+	// Declared is leadership's word on trust.
+	Declared = tenancy.Declared
+	// Code is where the code comes from that runs.
+	Code = tenancy.Code
+	// Environment is Production or NonProduction.
+	Environment = tenancy.Environment
+	// HostAccess that a workload needs.
+	HostAccess = tenancy.HostAccess
+	// APIAccess that a workload's pods need.
+	APIAccess = tenancy.APIAccess
+	// Performance that a workload needs.
+	Performance = tenancy.Performance
+	// Upgrades is whose pace of upgrades a workload follows.
+	Upgrades = tenancy.Upgrades
+	// Lifetime of a workload.
+	Lifetime = tenancy.Lifetime
+	// Pattern is Soft, SoftAffinity or Hard.
+	Pattern = tenancy.Pattern
+)
 
 // TenantStatus is Bulkhead's answer.
 type TenantStatus struct {
@@ -245,24 +247,120 @@ type WorkloadDecision struct {
 	// Workload by name.
 	Workload string `json:"workload"`
 	// Pattern: Soft, SoftAffinity or Hard.
-	Pattern string `json:"pattern"`
+	Pattern Pattern `json:"pattern"`
+	// Sandboxed is true where the decision asks for a sandboxed runtime. With no RuntimeClass the platform has none.
+	// +optional
+	Sandboxed bool `json:"sandboxed,omitempty"`
 	// RuntimeClass that its pods must use; empty for the cluster's default.
 	// +optional
 	RuntimeClass string `json:"runtimeClass,omitempty"`
-	// Reasons, as "rule: facts: because".
+	// Ephemeral is true where each run has a short-lived cluster of its own.
 	// +optional
-	// +listType=atomic
-	Reasons []string `json:"reasons,omitempty"`
-	// Risks that the pattern leaves, as "id: text".
+	Ephemeral bool `json:"ephemeral,omitempty"`
+	// Explanation of the decision.
 	// +optional
-	// +listType=atomic
-	Risks []string `json:"risks,omitempty"`
-	// Flips: smallest changes of declared facts that would give a cheaper pattern.
-	// +optional
-	// +listType=atomic
-	Flips []string `json:"flips,omitempty"`
+	Explanation Explanation `json:"explanation"`
 	// InputHash of what was decided upon. A decision whose input has changed is stale.
 	InputHash string `json:"inputHash"`
+}
+
+// Explanation says why a decision is as it is, what it leaves open and what would make it cheaper.
+type Explanation struct {
+	// Reasons are the rules that fired, the strictest first.
+	// +optional
+	// +listType=atomic
+	Reasons []DecisionReason `json:"reasons,omitempty"`
+	// Risks that the decision leaves.
+	// +optional
+	// +listType=atomic
+	Risks []ResidualRisk `json:"risks,omitempty"`
+	// Relaxations are the smallest changes of declared facts that would give a cheaper pattern, the smallest first.
+	// +optional
+	// +listType=atomic
+	Relaxations []Relaxation `json:"relaxations,omitempty"`
+}
+
+// DecisionReason is a rule that fired: `bulkhead explain RULE` says what it means.
+type DecisionReason struct {
+	// Rule by its id, such as T7.
+	Rule string `json:"rule"`
+	// Facts that fired it. The rule that holds where no other does has none.
+	// +optional
+	// +listType=atomic
+	Facts []DeclaredFact `json:"facts,omitempty"`
+	// Pattern that the rule accepts at least.
+	Pattern Pattern `json:"pattern"`
+	// Sandboxed is true where the rule asks for a sandboxed runtime as well.
+	// +optional
+	Sandboxed bool `json:"sandboxed,omitempty"`
+	// Because is the argument behind the rule.
+	Because string `json:"because"`
+}
+
+// String is "rule: facts: because".
+func (r DecisionReason) String() string {
+	facts := make([]string, len(r.Facts))
+	for i, f := range r.Facts {
+		facts[i] = f.Name + "=" + f.Value
+	}
+	if len(facts) == 0 {
+		return r.Rule + ": " + r.Because
+	}
+	return r.Rule + ": " + strings.Join(facts, ", ") + ": " + r.Because
+}
+
+// DeclaredFact is a fact with its value.
+type DeclaredFact struct {
+	// Name of the fact, such as workload.code.
+	Name string `json:"name"`
+	// Value that is declared, or the default.
+	Value string `json:"value"`
+}
+
+// ResidualRisk is what a decision leaves open although it is the right one.
+type ResidualRisk struct {
+	// ID is stable, such as R3.
+	ID string `json:"id"`
+	// Severity: High, Medium or Low.
+	Severity string `json:"severity"`
+	// Text is what can still happen.
+	Text string `json:"text"`
+	// Control that covers the risk or narrows it, by its id; or a measure in words where there is none.
+	Control string `json:"control"`
+}
+
+// String is "id: text".
+func (r ResidualRisk) String() string { return r.ID + ": " + r.Text }
+
+// Relaxation is a minimal set of changes that together give a cheaper pattern.
+type Relaxation struct {
+	// Changes of declared facts.
+	// +listType=atomic
+	Changes []FactChange `json:"changes"`
+	// Pattern that is then decided.
+	Pattern Pattern `json:"pattern"`
+	// Sandboxed is true where a sandboxed runtime is then asked for.
+	// +optional
+	Sandboxed bool `json:"sandboxed,omitempty"`
+}
+
+// String is "pattern if fact from this to that and ...".
+func (r Relaxation) String() string {
+	changes := make([]string, len(r.Changes))
+	for i, c := range r.Changes {
+		changes[i] = c.Fact + " from " + c.From + " to " + c.To
+	}
+	return string(r.Pattern) + " if " + strings.Join(changes, " and ")
+}
+
+// FactChange moves one declared fact to another value.
+type FactChange struct {
+	// Fact by name.
+	Fact string `json:"fact"`
+	// From is the present value.
+	From string `json:"from"`
+	// To is the value that it would need.
+	To string `json:"to"`
 }
 
 // LedgerEntry is what one Space holds of its tenant's quota.

@@ -16,7 +16,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // replay goes through the states in which the cluster was, and finds those in which a control was absent.
@@ -129,14 +129,15 @@ func (p *replay) renderSpace(platform *v1alpha1.Platform, space *v1alpha1.Space)
 		return
 	}
 	in := guardrail.SpaceInput{Platform: platform, Tenant: tenant, Space: space}
-	workload := observe.Workload(tenant, space.Spec.Workload)
+	workload := tenant.Workload(space.Spec.Workload)
 	if workload == nil {
 		return
 	}
-	var err error
-	if in.Decision, err = observe.Tenancy(platform, tenant, workload); err != nil {
+	placed, err := placement.Of(platform, tenant, workload)
+	if err != nil {
 		return
 	}
+	in.Decision = placed.Decision.Outcome
 	for _, o := range p.state {
 		switch o := o.(type) {
 		case *v1alpha1.Space:

@@ -24,7 +24,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
@@ -128,7 +128,7 @@ func tenant(name string, quota corev1.ResourceList) *v1alpha1.Tenant {
 func space(t *v1alpha1.Tenant, name string) guardrail.SpaceInput {
 	p := platform()
 	return guardrail.SpaceInput{
-		Platform: p, Tenant: t, Decision: decision.TenancyDecision{Pattern: decision.PatternSoft},
+		Platform: p, Tenant: t, Decision: tenancy.Outcome{Pattern: tenancy.PatternSoft},
 		Space: &v1alpha1.Space{
 			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: v1alpha1.HomeNamespace(t.Name)},
 			Spec:       v1alpha1.SpaceSpec{Workload: "web"},
@@ -142,7 +142,7 @@ func fullSpace() guardrail.SpaceInput {
 	t := tenant("shop", list("requests.cpu", "8", "limits.cpu", "16", "requests.memory", "16Gi", "limits.memory", "32Gi",
 		"requests.storage", "100Gi", "requests.ephemeral-storage", "10Gi", "pods", "33"))
 	in := space(t, "front")
-	in.Decision = decision.TenancyDecision{Pattern: decision.PatternSoftAffinity, Sandboxed: true, RuntimeClass: "gvisor"}
+	in.Decision = tenancy.Outcome{Pattern: tenancy.PatternSoftAffinity, Sandboxed: true, RuntimeClass: "gvisor"}
 	end := int32(9010)
 	ports := []v1alpha1.FlowPort{
 		{Protocol: "TCP", Port: intstr.FromInt32(443)}, {Protocol: "TCP", Port: intstr.FromInt32(9000), EndPort: &end},

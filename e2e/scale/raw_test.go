@@ -15,7 +15,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 func platform() *v1alpha1.Platform {
@@ -56,13 +56,13 @@ func newSpace(tenant string) *v1alpha1.Space {
 func objectsOf(tb testing.TB, name string) []guardrail.Object {
 	tb.Helper()
 	p, t, s := platform(), newTenant(name), newSpace(name)
-	decision, err := observe.Tenancy(p, t, &t.Spec.Workloads[0])
+	placed, err := placement.Of(p, t, &t.Spec.Workloads[0])
 	if err != nil {
 		tb.Fatal(err)
 	}
 	division := guardrail.Split(guardrail.TenantQuota(p, t), nil, []guardrail.SpaceShare{{Space: s.Name}})
 	objects, _ := guardrail.Space(guardrail.SpaceInput{
-		Platform: p, Tenant: t, Space: s, Decision: decision, Quota: division.Grants[0].Hard, Peers: []*v1alpha1.Space{},
+		Platform: p, Tenant: t, Space: s, Decision: placed.Decision.Outcome, Quota: division.Grants[0].Hard, Peers: []*v1alpha1.Space{},
 	})
 	return append(guardrail.Tenant(t, []string{v1alpha1.SpaceNamespace(name, s.Name)}), objects...)
 }

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
@@ -230,7 +230,7 @@ func TestKindsAreAllThatIsRendered(t *testing.T) {
 	tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t"}}
 	spaceObjects, _ := guardrail.Space(guardrail.SpaceInput{
 		Platform: &v1alpha1.Platform{}, Tenant: tenant, Space: &v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Name: "s"}},
-		Decision: decision.TenancyDecision{Pattern: decision.PatternSoft},
+		Decision: tenancy.Outcome{Pattern: tenancy.PatternSoft},
 	})
 	rendered := map[string]bool{}
 	for _, o := range slices.Concat(guardrail.Cluster(&v1alpha1.Platform{}), guardrail.Tenant(tenant, nil), spaceObjects) {

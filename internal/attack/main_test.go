@@ -28,7 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
@@ -172,7 +172,7 @@ type fixture struct {
 func (f *fixture) namespace() string { return f.spaces[0].Status.Namespace }
 
 // enforced makes the objects of a tenant and its one Space exactly as they are rendered, and waits until they are in force.
-func enforced(ctx context.Context, t *testing.T, name string, decided decision.TenancyDecision, owners ...v1alpha1.Owner) *fixture {
+func enforced(ctx context.Context, t *testing.T, name string, decided tenancy.Outcome, owners ...v1alpha1.Owner) *fixture {
 	t.Helper()
 	quota := corev1.ResourceList{
 		corev1.ResourceRequestsCPU: resource.MustParse("4"), corev1.ResourceLimitsCPU: resource.MustParse("8"),
@@ -186,14 +186,14 @@ func enforced(ctx context.Context, t *testing.T, name string, decided decision.T
 			Workloads: []v1alpha1.Workload{{Name: "web", Code: "Audited", Environment: "Production", APIAccess: "None"}},
 		},
 		Status: v1alpha1.TenantStatus{Decisions: []v1alpha1.WorkloadDecision{{
-			Workload: "web", Pattern: string(decided.Pattern), RuntimeClass: decided.RuntimeClass,
+			Workload: "web", Pattern: decided.Pattern, RuntimeClass: decided.RuntimeClass,
 		}}},
 	}
 	space := v1alpha1.Space{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: v1alpha1.HomeNamespace(name), Generation: 1},
 		Spec:       v1alpha1.SpaceSpec{Workload: "web", Internal: "Open"},
 		Status: v1alpha1.SpaceStatus{
-			Namespace: v1alpha1.SpaceNamespace(name, "web"), Pattern: string(decided.Pattern), Quota: quota, Revision: "r1",
+			Namespace: v1alpha1.SpaceNamespace(name, "web"), Pattern: decided.Pattern, Quota: quota, Revision: "r1",
 		},
 	}
 	hard := guardrail.TenantQuota(realPlatform(), tenant)

@@ -23,20 +23,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
 var (
-	soft      = decision.TenancyDecision{Pattern: decision.PatternSoft}
-	sandboxed = decision.TenancyDecision{Pattern: decision.PatternSoftAffinity, Sandboxed: true, RuntimeClass: "gvisor"}
+	soft      = tenancy.Outcome{Pattern: tenancy.PatternSoft}
+	sandboxed = tenancy.Outcome{Pattern: tenancy.PatternSoftAffinity, Sandboxed: true, RuntimeClass: "gvisor"}
 )
 
 // An enforced Space is Isolated for every kind of owner, with every question in every form, under Rights alone.
 func TestEnforcedSpaceIsIsolated(t *testing.T) {
 	for name, test := range map[string]struct {
 		owner   v1alpha1.Owner
-		decided decision.TenancyDecision
+		decided tenancy.Outcome
 	}{
 		"iso-user":    {v1alpha1.Owner{Kind: "User", Name: "jane@example.com"}, soft},
 		"iso-group":   {v1alpha1.Owner{Kind: "Group", Name: "devs"}, soft},

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
 )
@@ -54,14 +54,14 @@ func newRunner(t *testing.T, run string) *Runner {
 func TestEveryAttackIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		owner   v1alpha1.Owner
-		decided decision.TenancyDecision
+		decided tenancy.Outcome
 		attacks []string
 	}{
 		"try-soft":     {v1alpha1.Owner{Kind: "User", Name: "try-jane"}, soft, []string{"*"}},
 		"try-affinity": {v1alpha1.Owner{Kind: "Group", Name: "try-devs"}, sandboxed, []string{"node-affinity/*", "runtime/*", "*-through-*", "quota/*", "api-fairness/*"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if test.decided.Pattern == decision.PatternSoftAffinity {
+			if test.decided.Pattern == tenancy.PatternSoftAffinity {
 				must(t, admin.Create(t.Context(), node(name+"-node", name)))
 			}
 			f := enforced(t.Context(), t, name, test.decided, test.owner)

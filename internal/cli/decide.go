@@ -14,8 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // newDecideCommand decides what files declare. It needs no cluster.
@@ -98,7 +99,7 @@ type decideSummary struct {
 	Tenants   int `json:"tenants"`
 	Workloads int `json:"workloads"`
 	// Patterns counts workloads.
-	Patterns map[decision.Pattern]int `json:"patterns"`
+	Patterns map[tenancy.Pattern]int `json:"patterns"`
 }
 
 // tenantAnswer has a tenant's workloads in the order in which they are declared.
@@ -110,9 +111,14 @@ type tenantAnswer struct {
 
 // workloadAnswer is the decision for one workload.
 type workloadAnswer struct {
-	Workload    string `json:"workload"`
-	Environment string `json:"environment"`
-	*decision.TenancyDecision
+	Workload     string          `json:"workload"`
+	Environment  string          `json:"environment"`
+	Pattern      tenancy.Pattern `json:"pattern"`
+	Sandboxed    bool            `json:"sandboxed"`
+	RuntimeClass string          `json:"runtimeClass,omitempty"`
+	Ephemeral    bool            `json:"ephemeral"`
+	v1alpha1.Explanation
+	InputHash string `json:"inputHash"`
 }
 
 // decideAll decides every workload. Tenants are sorted by name. The error, a FaultsError, has the workloads that
@@ -122,25 +128,27 @@ func decideAll(files *observe.Files, now time.Time) (*decideAnswer, error) {
 		return nil, errors.New("the files declare no Tenant: there is nothing to decide")
 	}
 	a := &decideAnswer{Notes: notes(files, now), Tenants: make([]tenantAnswer, 0, len(files.Tenants)), Summary: decideSummary{
-		Tenants: len(files.Tenants), Patterns: map[decision.Pattern]int{},
+		Tenants: len(files.Tenants), Patterns: map[tenancy.Pattern]int{},
 	}}
 	platform := &v1alpha1.Platform{}
 	if len(files.Platforms) > 0 {
 		platform = files.Platforms[0].Object
 	}
 	faults := &observe.FaultsError{}
-	known := decisions{}
 	for _, declared := range files.Tenants {
 		t := tenantAnswer{Tenant: declared.Object.Name, Source: declared.Source}
 		for i := range declared.Object.Spec.Workloads {
 			w := &declared.Object.Spec.Workloads[i]
-			d, err := known.decide(observe.TenancyInput(platform, declared.Object, w))
+			placed, err := placement.Of(platform, declared.Object, w)
 			if err != nil {
 				faults.Faults = append(faults.Faults, observe.Fault{Source: declared.Source, Object: "Tenant " + t.Tenant,
-					Message: fmt.Sprintf("workload %s: %v", w.Name, err)})
+					Message: err.Error()})
 				continue
 			}
-			t.Workloads = append(t.Workloads, workloadAnswer{w.Name, string(w.Environment), d})
+			d := placement.Record(w.Name, &placed.Decision)
+			t.Workloads = append(t.Workloads, workloadAnswer{
+				w.Name, string(w.Environment), d.Pattern, d.Sandboxed, d.RuntimeClass, d.Ephemeral, d.Explanation, d.InputHash,
+			})
 			a.Summary.Workloads++
 			a.Summary.Patterns[d.Pattern]++
 		}
@@ -151,28 +159,6 @@ func decideAll(files *observe.Files, now time.Time) (*decideAnswer, error) {
 	}
 	slices.SortFunc(a.Tenants, func(a, b tenantAnswer) int { return cmp.Compare(a.Tenant, b.Tenant) })
 	return a, nil
-}
-
-// decisions remembers what was decided for the same facts: thousands of tenants have a few dozen sets of traits.
-type decisions map[declaredFacts]*decision.TenancyDecision
-
-// declaredFacts are the facts that differ within one run; the platform's are the same for all.
-type declaredFacts struct {
-	tenant   decision.TenantTraits
-	workload decision.WorkloadTraits
-}
-
-func (known decisions) decide(in decision.TenancyInput) (*decision.TenancyDecision, error) {
-	key := declaredFacts{in.Tenant, in.Workload}
-	if d := known[key]; d != nil {
-		return d, nil
-	}
-	d, err := decision.Tenancy(in)
-	if err != nil {
-		return nil, err
-	}
-	known[key] = &d
-	return &d, nil
 }
 
 // notes say what was assumed or passed over, and which waivers end soon or have ended: they change no decision.
@@ -196,7 +182,7 @@ func notes(files *observe.Files, now time.Time) []string {
 	}
 	for _, s := range files.Spaces {
 		name, _ := v1alpha1.TenantOfHome(s.Object.Namespace)
-		if t := tenants[name]; t != nil && observe.Workload(t, s.Object.Spec.Workload) == nil {
+		if t := tenants[name]; t != nil && t.Workload(s.Object.Spec.Workload) == nil {
 			notes = append(notes, fmt.Sprintf("%s: Space %s runs workload %q, which Tenant %s does not declare", s.Source, s.Object.Name, s.Object.Spec.Workload, name))
 		}
 	}

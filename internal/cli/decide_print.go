@@ -8,13 +8,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
 // headline is the answer in one line.
 func (a *decideAnswer) headline() string {
 	var parts []string
-	for _, p := range []decision.Pattern{decision.PatternSoft, decision.PatternSoftAffinity, decision.PatternHard} {
+	for _, p := range []tenancy.Pattern{tenancy.PatternSoft, tenancy.PatternSoftAffinity, tenancy.PatternHard} {
 		if n := a.Summary.Patterns[p]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p))
 		}
@@ -31,7 +33,7 @@ func (a *decideAnswer) rows() [][]string {
 		t := &a.Tenants[i]
 		for j := range t.Workloads {
 			w := &t.Workloads[j]
-			rows = append(rows, []string{t.Tenant, w.Workload, w.pattern(), w.rules(), because(w.Reasons)})
+			rows = append(rows, []string{t.Tenant, w.Workload, w.pattern(), w.rules(), because(&w.Reasons[0])}) // the first reason sets the pattern
 		}
 	}
 	return rows
@@ -56,20 +58,17 @@ func (w *workloadAnswer) rules() string {
 	return strings.Join(ids, ",")
 }
 
-// because is the first reason, which sets the pattern, with its facts.
-func because(reasons []decision.Reason) string {
-	if len(reasons) == 0 {
-		return ""
-	}
-	facts := make([]string, len(reasons[0].Facts))
-	for i, f := range reasons[0].Facts {
+// because is a reason with its facts, as they are declared.
+func because(r *v1alpha1.DecisionReason) string {
+	facts := make([]string, len(r.Facts))
+	for i, f := range r.Facts {
 		_, name, _ := strings.Cut(f.Name, ".")
 		facts[i] = name + " " + f.Value
 	}
 	if len(facts) == 0 {
-		return reasons[0].Because
+		return r.Because
 	}
-	return strings.Join(facts, " and ") + ": " + reasons[0].Because
+	return strings.Join(facts, " and ") + ": " + r.Because
 }
 
 // group is a text that holds for several workloads.
@@ -118,28 +117,28 @@ func (g *group) names() string {
 	return fmt.Sprintf("%s and %d more", strings.Join(g.workloads[:told-1], ", "), len(g.workloads)-told+1)
 }
 
-// risks and flips, each told once with the workloads that it concerns.
-func (a *decideAnswer) explanations() (risks, flips []*group) {
+// explanations are the risks and the relaxations, each once with the workloads that it concerns.
+func (a *decideAnswer) explanations() (risks, relaxations []*group) {
 	var r, f groups
-	severity := map[decision.Severity]string{decision.SeverityHigh: "0", decision.SeverityMedium: "1", decision.SeverityLow: "2"}
-	groupsOf := func(d *decision.TenancyDecision) (of []*group) {
-		for _, risk := range d.Risks {
+	severity := map[string]string{string(decision.SeverityHigh): "0", string(decision.SeverityMedium): "1", string(decision.SeverityLow): "2"}
+	groupsOf := func(w *workloadAnswer) (of []*group) {
+		for _, risk := range w.Risks {
 			of = append(of, r.of(severity[risk.Severity]+risk.ID, fmt.Sprintf("%s %s: %s; covered by %s", risk.ID, risk.Severity, risk.Text, risk.Control)))
 		}
-		for _, flip := range d.Flips {
-			of = append(of, f.of(flipOrder(&flip), flipText(d.Pattern, &flip)))
+		for i := range w.Relaxations {
+			of = append(of, f.of(relaxationOrder(&w.Relaxations[i]), relaxationText(w.Pattern, &w.Relaxations[i])))
 		}
 		return of
 	}
-	known := map[*decision.TenancyDecision][]*group{} // workloads with the same facts share a decision
+	known := map[string][]*group{} // workloads with the same facts have the same explanation
 	for i := range a.Tenants {
 		t := &a.Tenants[i]
 		for j := range t.Workloads {
 			w := &t.Workloads[j]
-			of, has := known[w.TenancyDecision]
+			of, has := known[w.InputHash]
 			if !has {
-				of = groupsOf(w.TenancyDecision)
-				known[w.TenancyDecision] = of
+				of = groupsOf(w)
+				known[w.InputHash] = of
 			}
 			for _, g := range of {
 				g.workloads = append(g.workloads, t.Tenant+"/"+w.Workload)
@@ -149,23 +148,23 @@ func (a *decideAnswer) explanations() (risks, flips []*group) {
 	return r.sorted(), f.sorted()
 }
 
-// flipOrder puts the cheaper pattern and the smaller change first.
-func flipOrder(f *decision.Flip) string {
+// relaxationOrder puts the cheaper pattern and the smaller change first.
+func relaxationOrder(r *v1alpha1.Relaxation) string {
 	cheap := 0
-	for _, dearer := range []decision.Pattern{decision.PatternSoftAffinity, decision.PatternHard} {
-		if dearer.Stricter(f.Pattern) {
+	for _, dearer := range []tenancy.Pattern{tenancy.PatternSoftAffinity, tenancy.PatternHard} {
+		if dearer.Stricter(r.Pattern) {
 			cheap--
 		}
 	}
-	return fmt.Sprintf("%d%d", cheap+2, len(f.Changes))
+	return fmt.Sprintf("%d%d", cheap+2, len(r.Changes))
 }
 
-func flipText(from decision.Pattern, f *decision.Flip) string {
-	changes := make([]string, len(f.Changes))
-	for i, c := range f.Changes {
+func relaxationText(from tenancy.Pattern, r *v1alpha1.Relaxation) string {
+	changes := make([]string, len(r.Changes))
+	for i, c := range r.Changes {
 		changes[i] = fmt.Sprintf("%s were %s instead of %s", c.Fact, c.To, c.From)
 	}
-	return fmt.Sprintf("%s instead of %s if %s", f.Pattern, from, strings.Join(changes, " and "))
+	return fmt.Sprintf("%s instead of %s if %s", r.Pattern, from, strings.Join(changes, " and "))
 }
 
 // table writes the answer for a terminal.
@@ -177,11 +176,11 @@ func (a *decideAnswer) table(out io.Writer) error {
 	if err := writeTable(w, decideHeaders, a.rows()); err != nil {
 		return err
 	}
-	risks, flips := a.explanations()
+	risks, relaxations := a.explanations()
 	for _, section := range []struct {
 		title  string
 		groups []*group
-	}{{"What remains at risk", risks}, {"What would be cheaper", flips}} {
+	}{{"What remains at risk", risks}, {"What would be cheaper", relaxations}} {
 		if len(section.groups) == 0 {
 			continue
 		}
@@ -214,11 +213,11 @@ func (a *decideAnswer) markdown(out io.Writer) error {
 	if err := writeMarkdownTable(w, headers, a.rows()); err != nil {
 		return err
 	}
-	risks, flips := a.explanations()
+	risks, relaxations := a.explanations()
 	for _, section := range []struct {
 		title  string
 		groups []*group
-	}{{"What remains at risk", risks}, {"What would be cheaper", flips}} {
+	}{{"What remains at risk", risks}, {"What would be cheaper", relaxations}} {
 		if len(section.groups) == 0 {
 			continue
 		}

@@ -70,8 +70,15 @@ func wellTenant(now time.Time) *tenantFacts {
 			Status: v1alpha1.TenantStatus{
 				Conditions: conditions(3), NodeGroup: "gold",
 				Decisions: []v1alpha1.WorkloadDecision{{
-					Workload: "front", Pattern: "SoftAffinity", RuntimeClass: "gvisor", Reasons: []string{"T8: workload.performance=Guaranteed: neighbours are noisy"},
-					Risks: []string{"R3: one network carries all tenants"}, Flips: []string{"Soft if workload.performance from Guaranteed to Shared"},
+					Workload: "front", Pattern: "SoftAffinity", RuntimeClass: "gvisor", Explanation: v1alpha1.Explanation{
+						Reasons: []v1alpha1.DecisionReason{{
+							Rule: "T8", Facts: []v1alpha1.DeclaredFact{{Name: "workload.performance", Value: "Guaranteed"}}, Because: "neighbours are noisy",
+						}},
+						Risks: []v1alpha1.ResidualRisk{{ID: "R3", Text: "one network carries all tenants"}},
+						Relaxations: []v1alpha1.Relaxation{{
+							Pattern: "Soft", Changes: []v1alpha1.FactChange{{Fact: "workload.performance", From: "Guaranteed", To: "Shared"}},
+						}},
+					},
 				}},
 				Proof: &v1alpha1.Proof{Verdict: v1alpha1.Isolated, Time: metav1.NewTime(now.Add(-42 * time.Second)), Asked: 12},
 			},

@@ -91,28 +91,27 @@ func drawDecisions(root *branch, v *tenantView, verbose bool) {
 			runtime = ", runtime " + d.RuntimeClass
 		}
 		workload := b.add(markNone, "%s: %s%s", d.Workload, d.Pattern, runtime)
-		for _, reason := range d.Reasons {
+		for _, reason := range d.Explanation.Reasons {
 			workload.detailf("because %s", reason)
 		}
-		for _, risk := range d.Risks {
+		for _, risk := range d.Explanation.Risks {
 			if verbose {
 				workload.detailf("risk %s", risk)
 			}
 		}
-		if !verbose && len(d.Risks) > 0 {
-			workload.detailf("leaves risks %s: -v says what they are", strings.Join(riskIDs(d.Risks), ", "))
+		if !verbose && len(d.Explanation.Risks) > 0 {
+			workload.detailf("leaves risks %s: -v says what they are", strings.Join(riskIDs(d.Explanation.Risks), ", "))
 		}
-		for _, flip := range d.Flips {
-			workload.detailf("cheaper %s", flip)
+		for _, relaxation := range d.Explanation.Relaxations {
+			workload.detailf("cheaper %s", relaxation)
 		}
 	}
 }
 
-// riskIDs of risks that are recorded as "id: text".
-func riskIDs(risks []string) []string {
+func riskIDs(risks []v1alpha1.ResidualRisk) []string {
 	ids := make([]string, len(risks))
-	for i, risk := range risks {
-		ids[i], _, _ = strings.Cut(risk, ":")
+	for i := range risks {
+		ids[i] = risks[i].ID
 	}
 	return ids
 }

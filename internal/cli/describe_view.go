@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
@@ -47,7 +47,7 @@ type conditionView struct {
 type spaceView struct {
 	Name        string              `json:"name"`
 	Workload    string              `json:"workload"`
-	Pattern     string              `json:"pattern,omitempty"`
+	Pattern     v1alpha1.Pattern    `json:"pattern,omitempty"`
 	Namespace   string              `json:"namespace,omitempty"`
 	Ready       conditionView       `json:"ready"`
 	Conditions  []conditionView     `json:"conditions"`
@@ -186,7 +186,7 @@ func viewControls(v *tenantView) []controlView {
 func (v *tenantView) needs(control string) bool {
 	switch control {
 	case "node-affinity":
-		return slices.ContainsFunc(v.Decisions, func(d v1alpha1.WorkloadDecision) bool { return d.Pattern == string(decision.PatternSoftAffinity) })
+		return slices.ContainsFunc(v.Decisions, func(d v1alpha1.WorkloadDecision) bool { return d.Pattern == tenancy.PatternSoftAffinity })
 	case "runtime":
 		return slices.ContainsFunc(v.Decisions, func(d v1alpha1.WorkloadDecision) bool { return d.RuntimeClass != "" })
 	}

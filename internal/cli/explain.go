@@ -10,6 +10,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
@@ -47,8 +48,9 @@ func topics() []topic {
 	for _, c := range guardrail.Controls() {
 		all = append(all, controlTopic(&c))
 	}
-	for _, r := range decision.Rules() {
-		all = append(all, ruleTopic(&r))
+	tenancyTable := tenancy.Table()
+	for i := range tenancyTable.Rules {
+		all = append(all, ruleTopic(&tenancyTable, &tenancyTable.Rules[i]))
 	}
 	all = append(all, reasonTopics()...)
 	for _, c := range check.Checks() {
@@ -78,10 +80,10 @@ func controlTopic(c *guardrail.Control) topic {
 	return t
 }
 
-func ruleTopic(r *decision.Rule) topic {
-	t := topic{Code: r.ID, Kind: topicRule, Title: r.Text}
-	pattern := "at least " + string(r.Pattern)
-	if r.Sandbox {
+func ruleTopic(table *decision.Table[tenancy.Outcome], r *decision.Rule[tenancy.Outcome]) topic {
+	t := topic{Code: r.ID, Kind: topicRule, Title: table.Words(r)}
+	pattern := "at least " + string(r.AtLeast.Pattern)
+	if r.AtLeast.Sandboxed {
 		pattern += ", in a sandboxed runtime unless the pattern is Hard"
 	}
 	t.add("Demands", pattern)
@@ -253,7 +255,7 @@ func reasonTopics() []topic {
 		{v1alpha1.ReasonWorkloadUnknown, "The Space or Waiver names a workload that its tenant does not declare.", "Declare the workload in the Tenant's spec.workloads, or name one that is there."},
 		{v1alpha1.ReasonPlatformMissing, "There is no Platform, so nothing is allowed.", "Declare the Platform: see docs/api.md#platform."},
 		{v1alpha1.ReasonPlaced, "It has its place on this cluster.", ""},
-		{v1alpha1.ReasonNeedsDedicatedCluster, "Decided Hard: the workload waits for a cluster of its own and is never put into a shared one.", "Give it a cluster; or look at the decision's flips (`bulkhead describe TENANT`) for the facts that would allow a shared one."},
+		{v1alpha1.ReasonNeedsDedicatedCluster, "Decided Hard: the workload waits for a cluster of its own and is never put into a shared one.", "Give it a cluster; or look at the decision's relaxations (`bulkhead describe TENANT`) for the facts that would allow a shared one."},
 		{v1alpha1.ReasonNeedsOtherEnvironment, "Production and NonProduction never share a cluster, and this cluster serves the other one.", "Declare the tenant on a cluster of that environment, or correct the workload's environment."},
 		{v1alpha1.ReasonNodeGroupMissing, "SoftAffinity needs a node group of the tenant's own, and none is free.", "Add a group of nodes to the Platform's spec.nodeGroups, or free one that another tenant has."},
 		{v1alpha1.ReasonNamespaceTaken, "The Space's namespace exists and is not Bulkhead's; it is never adopted.", "Delete the Space and choose another name, or remove the namespace if nobody needs it."},

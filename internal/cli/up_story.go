@@ -122,13 +122,13 @@ func (t *told) printDecided(b *strings.Builder, p paint) {
 	for _, tenant := range t.Tenants {
 		for i := range tenant.Decisions {
 			d := &tenant.Decisions[i]
-			pattern := d.Pattern
+			pattern := string(d.Pattern)
 			if d.RuntimeClass != "" {
 				pattern += " in " + d.RuntimeClass
 			}
-			for j, reason := range d.Reasons {
-				rule, because := ruleOf(reason)
-				row := []string{"", "", rule, because}
+			for j := range d.Explanation.Reasons {
+				reason := &d.Explanation.Reasons[j]
+				row := []string{"", "", reason.Rule, because(reason)}
 				if j == 0 {
 					row[0], row[1] = tenant.Name+"/"+d.Workload, pattern
 				}
@@ -137,17 +137,6 @@ func (t *told) printDecided(b *strings.Builder, p paint) {
 		}
 	}
 	_ = writeTable(b, []string{"WORKLOAD", "PATTERN", "RULE", "BECAUSE"}, rows) // a Builder takes everything
-}
-
-// ruleOf splits a recorded reason, "rule: facts: because", and writes the facts as they are declared.
-func ruleOf(reason string) (rule, because string) {
-	rule, rest, _ := strings.Cut(reason, ": ")
-	facts, because, hasFacts := strings.Cut(rest, ": ")
-	if !hasFacts || !strings.Contains(facts, "=") {
-		return rule, rest
-	}
-	short := strings.NewReplacer("workload.", "", "tenant.", "", "=", " ", ", ", " and ").Replace(facts)
-	return rule, short + ": " + because
 }
 
 func (t *told) printEnforced(b *strings.Builder, p paint) {

@@ -72,7 +72,7 @@ func (p *Play) Settle(ctx context.Context, progress func(settled, all int)) ([]S
 // stateOf a Space, and whether it has come to rest.
 func stateOf(space *v1alpha1.Space) (SpaceState, bool) {
 	tenant, _ := v1alpha1.TenantOfHome(space.Namespace)
-	state := SpaceState{Tenant: tenant, Name: space.Name, Namespace: space.Status.Namespace, Pattern: space.Status.Pattern}
+	state := SpaceState{Tenant: tenant, Name: space.Name, Namespace: space.Status.Namespace, Pattern: string(space.Status.Pattern)}
 	ready := current(space, v1alpha1.ConditionReady)
 	if ready != nil && ready.Status == metav1.ConditionTrue {
 		state.Ready = true

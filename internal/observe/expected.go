@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // Expected is an object that must be there, for a control.
@@ -48,15 +48,15 @@ func (c *contents) spaceInputs(t *v1alpha1.Tenant) []guardrail.SpaceInput {
 	var inputs []guardrail.SpaceInput
 	var shares []guardrail.SpaceShare
 	for _, s := range c.spaces {
-		workload := Workload(t, s.Spec.Workload)
-		if s.Namespace != v1alpha1.HomeNamespace(t.Name) || workload == nil || workload.Environment != c.platform.Spec.Environment {
+		workload := t.Workload(s.Spec.Workload)
+		if s.Namespace != v1alpha1.HomeNamespace(t.Name) || workload == nil {
 			continue
 		}
-		d, err := Tenancy(c.platform, t, workload)
-		if err != nil || !c.placed(s, d.Pattern) {
+		where, err := placement.Of(c.platform, t, workload)
+		if err != nil || !c.placed(s, where.Wait) {
 			continue
 		}
-		in := guardrail.SpaceInput{Platform: c.platform, Tenant: t, Space: s, Decision: d, Peers: c.spaces}
+		in := guardrail.SpaceInput{Platform: c.platform, Tenant: t, Space: s, Decision: where.Decision.Outcome, Peers: c.spaces}
 		for _, w := range c.inForce(t.Name, s.Spec.Workload, c.Time) {
 			in.Waivers = append(in.Waivers, guardrail.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
 		}
@@ -70,13 +70,18 @@ func (c *contents) spaceInputs(t *v1alpha1.Tenant) []guardrail.SpaceInput {
 	return inputs
 }
 
-// placed says that a Space has a namespace on this cluster, or would have one: where only files say, there is no telling
-// which nodes are free, and a group of them is enough.
-func (c *contents) placed(s *v1alpha1.Space, pattern decision.Pattern) bool {
-	if !c.Offline {
+// placed reports whether a Space has a namespace on this cluster, or would have one: where only files are read, it is not
+// known which nodes are free, and a group of them is enough.
+func (c *contents) placed(s *v1alpha1.Space, wait *placement.Wait) bool {
+	switch {
+	case wait != nil && wait.Reason == v1alpha1.ReasonNeedsOtherEnvironment:
+		return false
+	case !c.Offline:
 		return s.Status.Namespace != ""
+	case wait != nil && wait.Reason == v1alpha1.ReasonNodeGroupMissing:
+		return len(c.platform.Spec.NodeGroups) > 0
 	}
-	return pattern == decision.PatternSoft || pattern == decision.PatternSoftAffinity && len(c.platform.Spec.NodeGroups) > 0
+	return wait == nil
 }
 
 // managed says that something that Bulkhead made was read.

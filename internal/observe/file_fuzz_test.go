@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // FuzzReadFiles: whatever a file holds, reading it ends with objects or with faults that have a place in the file;
@@ -50,7 +52,7 @@ func FuzzReadFiles(f *testing.F) {
 				}
 			}
 			for _, tenant := range r.tenants {
-				if _, err := Decisions(examplePlatform, tenant.Object); err != nil {
+				if _, _, err := placement.All(examplePlatform, tenant.Object); err != nil {
 					t.Errorf("accepted, and cannot be decided: %v", err)
 				}
 			}

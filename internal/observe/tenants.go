@@ -12,8 +12,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/placement"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -158,8 +159,8 @@ func (c *contents) hasOwnNodes(t *v1alpha1.Tenant) bool {
 	}
 	for i := range t.Spec.Workloads {
 		w := &t.Spec.Workloads[i]
-		d, err := Tenancy(c.platform, t, w)
-		if err != nil || d.Pattern != decision.PatternSoftAffinity {
+		placed, err := placement.Of(c.platform, t, w)
+		if err != nil || placed.Decision.Outcome.Pattern != tenancy.PatternSoftAffinity {
 			continue
 		}
 		if c.Offline || slices.ContainsFunc(c.spaces, func(s *v1alpha1.Space) bool {

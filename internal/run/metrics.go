@@ -118,7 +118,7 @@ func countSpaces(out chan<- prometheus.Metric, desc *prometheus.Desc, spaces []v
 		if ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 			reason = ready.Reason
 		}
-		byReason[[2]string{s.Status.Pattern, reason}]++
+		byReason[[2]string{string(s.Status.Pattern), reason}]++
 	}
 	for key, n := range byReason {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n), key[0], key[1])

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
@@ -103,7 +103,7 @@ func environmentsNeeding(t *v1alpha1.Tenant) []string {
 	found := map[string]bool{}
 	for _, d := range t.Status.Decisions {
 		for i := range t.Spec.Workloads {
-			if w := &t.Spec.Workloads[i]; w.Name == d.Workload && d.Pattern == string(decision.PatternSoftAffinity) {
+			if w := &t.Spec.Workloads[i]; w.Name == d.Workload && d.Pattern == tenancy.PatternSoftAffinity {
 				found[string(w.Environment)] = true
 			}
 		}
@@ -115,7 +115,7 @@ func environmentsNeeding(t *v1alpha1.Tenant) []string {
 func (r *Reconciler) hasDedicatedNamespaces(ctx context.Context, tenant string) (bool, error) {
 	namespaces := &corev1.NamespaceList{}
 	err := r.Client.List(ctx, namespaces, client.Limit(1), client.MatchingLabels{
-		v1alpha1.LabelTenant: tenant, v1alpha1.LabelPattern: string(decision.PatternSoftAffinity),
+		v1alpha1.LabelTenant: tenant, v1alpha1.LabelPattern: string(tenancy.PatternSoftAffinity),
 	})
 	if err != nil {
 		return false, fmt.Errorf("list the namespaces of tenant %s: %w", tenant, err)

@@ -39,11 +39,11 @@ func (r *Reconciler) awaitFoundations(_ context.Context, p *pass) error {
 // them in.
 func (r *Reconciler) render(p *pass) error {
 	objects, closed := guardrail.Space(guardrail.SpaceInput{
-		Platform: p.platform, Tenant: p.tenant, Space: p.space, Decision: p.decision,
+		Platform: p.platform, Tenant: p.tenant, Space: p.space, Decision: p.where.Decision.Outcome,
 		Quota: p.grant.Hard, Peers: p.peers, Waivers: p.waivers,
 	})
 	if len(objects) == 0 {
-		return fmt.Errorf("space %s/%s, pattern %s: %w", p.space.Namespace, p.space.Name, p.decision.Pattern, errNoObjects)
+		return fmt.Errorf("space %s/%s, pattern %s: %w", p.space.Namespace, p.space.Name, p.where.Decision.Outcome.Pattern, errNoObjects)
 	}
 	p.guardrails, p.rights, p.closed = nil, nil, closed
 	for _, object := range objects {

@@ -16,8 +16,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // locks are one lock for each tenant. guardrail.Split asks for one pass for a tenant at a time: a pass that lowers what
@@ -220,12 +220,12 @@ func leaving(p *pass, space *v1alpha1.Space) bool {
 	if !space.DeletionTimestamp.IsZero() && !p.tenant.Spec.Protected {
 		return true
 	}
-	workload := observe.Workload(p.tenant, space.Spec.Workload)
+	workload := p.tenant.Workload(space.Spec.Workload)
 	if workload == nil {
 		return true
 	}
-	d, err := observe.Tenancy(p.platform, p.tenant, workload)
-	if err != nil || misplaced(p.platform, p.tenant, workload, &d) != nil {
+	where, err := placement.Of(p.platform, p.tenant, workload)
+	if err != nil || where.Wait != nil {
 		return true
 	}
 	placed := condition(space.Status.Conditions, v1alpha1.ConditionPlaced)

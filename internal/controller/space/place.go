@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
+	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // gather reads the Platform, the Tenant and the Space's namespace. Without the first two nothing is allowed.
@@ -76,7 +75,7 @@ func (r *Reconciler) ownNamespace(ctx context.Context, from client.Reader, p *pa
 // decide takes the decision of the Space's workload afresh, so that no recorded one can be outdated.
 func (r *Reconciler) decide(_ context.Context, p *pass) error {
 	name := p.space.Spec.Workload
-	workload := observe.Workload(p.tenant, name)
+	workload := p.tenant.Workload(name)
 	if workload == nil {
 		declared := make([]string, len(p.tenant.Spec.Workloads))
 		for i := range p.tenant.Spec.Workloads {
@@ -85,25 +84,15 @@ func (r *Reconciler) decide(_ context.Context, p *pass) error {
 		return status.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonWorkloadUnknown,
 			"tenant %s declares no workload %q; it has %v: create another Space, or ask the platform team to declare it", p.owner, name, declared)
 	}
-	d, err := observe.Tenancy(p.platform, p.tenant, workload)
+	where, err := placement.Of(p.platform, p.tenant, workload)
 	if err != nil {
 		return status.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonInvalid, "%v", err)
 	}
-	p.decision = d
-	p.space.Status.Pattern = string(d.Pattern)
-	p.Messages[v1alpha1.ConditionDecided] = fmt.Sprintf("%s, because of %s", d.Pattern, rules(&d))
+	p.where = where
+	pattern := where.Decision.Outcome.Pattern
+	p.space.Status.Pattern = pattern
+	p.Messages[v1alpha1.ConditionDecided] = fmt.Sprintf("%s, because of %s", pattern, placement.Rules(&where.Decision))
 	return nil
-}
-
-func rules(d *decision.TenancyDecision) string {
-	text := ""
-	for i, reason := range d.Reasons {
-		if i > 0 {
-			text += ", "
-		}
-		text += reason.Rule + " (" + reason.Because + ")"
-	}
-	return text
 }
 
 // place finds out whether this cluster may hold the Space. A Space that it may not is never put into a namespace here;
@@ -112,13 +101,13 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 	if !p.tenant.DeletionTimestamp.IsZero() && p.space.DeletionTimestamp.IsZero() && !p.tenant.Spec.Protected {
 		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonDeleting, "tenant %s is being removed, and this Space with it", p.owner)
 	}
-	workload := observe.Workload(p.tenant, p.space.Spec.Workload)
-	wait := misplaced(p.platform, p.tenant, workload, &p.decision)
-	switch {
-	case wait == nil:
+	lacks := p.where.Wait
+	if lacks == nil {
 		p.Messages[v1alpha1.ConditionPlaced] = "namespace " + p.namespaceName() + " of this cluster"
 		return nil
-	case p.namespace == nil:
+	}
+	wait := status.Waiting(v1alpha1.ConditionPlaced, lacks.Reason, "workload %s waits for %s: %s", p.space.Spec.Workload, lacks.For, lacks.Because)
+	if p.namespace == nil {
 		return wait
 	}
 	if wait.Reason == v1alpha1.ReasonNeedsDedicatedCluster {
@@ -130,33 +119,12 @@ func (r *Reconciler) place(_ context.Context, p *pass) error {
 	return nil
 }
 
-// misplaced says why this cluster may not hold a workload; nil when it may.
-func misplaced(platform *v1alpha1.Platform, tenant *v1alpha1.Tenant, workload *v1alpha1.Workload, d *decision.TenancyDecision) *status.Wait {
-	switch {
-	case d.Pattern == decision.PatternHard:
-		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNeedsDedicatedCluster,
-			"workload %s is decided Hard and waits for a dedicated cluster: %s", workload.Name, rules(d))
-	case workload.Environment != platform.Spec.Environment:
-		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNeedsOtherEnvironment,
-			"workload %s is %s and this cluster serves %s: the two never share one, so it waits for a cluster of its environment",
-			workload.Name, workload.Environment, platform.Spec.Environment)
-	case d.Pattern == decision.PatternSoftAffinity && !hasNodeGroup(platform, tenant.Name):
-		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonNodeGroupMissing,
-			"workload %s needs a node group of the tenant's own and none is free: add one to the Platform's spec.nodeGroups", workload.Name)
-	default:
-		return nil
-	}
-}
-
-func hasNodeGroup(platform *v1alpha1.Platform, tenant string) bool {
-	return slices.ContainsFunc(platform.Status.NodeGroups, func(g v1alpha1.NodeGroupStatus) bool { return g.Tenant == tenant })
-}
-
 // keepPattern goes on with the pattern and the runtime that the namespace has, so that its guardrails stay as they are.
 func (p *pass) keepPattern() {
-	p.decision.Pattern = decision.Pattern(p.namespace.Labels[v1alpha1.LabelPattern])
-	p.decision.RuntimeClass = p.namespace.Labels[v1alpha1.LabelRuntimeClass]
-	p.decision.Sandboxed = p.decision.RuntimeClass != ""
+	runtime := p.namespace.Labels[v1alpha1.LabelRuntimeClass]
+	p.where.Decision.Outcome = tenancy.Outcome{
+		Pattern: tenancy.Pattern(p.namespace.Labels[v1alpha1.LabelPattern]), RuntimeClass: runtime, Sandboxed: runtime != "",
+	}
 }
 
 // activeWaivers are those of the Space's workload that have not expired; the Space looks again when the next one does.

@@ -13,10 +13,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // Reconciler makes and keeps the namespaces of Spaces.
@@ -44,7 +44,7 @@ type pass struct {
 	platform  *v1alpha1.Platform
 	tenant    *v1alpha1.Tenant
 	namespace *corev1.Namespace // nil when there is none
-	decision  decision.TenancyDecision
+	where     placement.Placement
 	waivers   []guardrail.ActiveWaiver
 	peers     []*v1alpha1.Space
 	grant     guardrail.Grant

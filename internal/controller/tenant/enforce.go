@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -13,11 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // gather reads the Platform, the tenant's Spaces and their namespaces, and the waivers in force.
@@ -63,68 +63,47 @@ func (r *Reconciler) waivers(ctx context.Context, p *pass) error {
 
 // decide records a decision for every workload.
 func (r *Reconciler) decide(_ context.Context, p *pass) error {
-	records, err := observe.Decisions(p.platform, p.tenant)
+	records, waits, err := placement.All(p.platform, p.tenant)
 	p.tenant.Status.Decisions = records
-	p.tenant.Status.Patterns = observe.Patterns(records)
+	p.tenant.Status.Patterns = placement.Patterns(records)
+	p.waits = waits
 	if err != nil {
 		return status.Waiting(v1alpha1.ConditionDecided, v1alpha1.ReasonInvalid, "%v", err)
 	}
 	return nil
 }
 
-// place tells which workloads wait for something that this cluster has not. The others go on.
+// place reports which workloads wait for what this cluster lacks. The others go on.
 func (r *Reconciler) place(_ context.Context, p *pass) error {
-	p.tenant.Status.NodeGroup = ""
-	for _, group := range p.platform.Status.NodeGroups {
-		if group.Tenant == p.tenant.Name {
-			p.tenant.Status.NodeGroup = group.Name
-		}
-	}
-	waiting := map[string][]string{}
-	for _, d := range p.tenant.Status.Decisions {
-		if reason := p.waitsFor(&d); reason != "" {
-			waiting[reason] = append(waiting[reason], d.Workload)
-		}
-	}
-	for _, reason := range []string{
-		v1alpha1.ReasonNodeGroupMissing, v1alpha1.ReasonNeedsDedicatedCluster, v1alpha1.ReasonNeedsOtherEnvironment,
-	} {
-		if len(waiting[reason]) > 0 {
-			p.Blockers = append(p.Blockers, status.Waiting(v1alpha1.ConditionPlaced, reason, "%s", p.waitingText(waiting)))
+	p.tenant.Status.NodeGroup = placement.NodeGroup(p.platform, p.tenant.Name)
+	for _, reason := range waitReasons {
+		if slices.ContainsFunc(slices.Collect(maps.Values(p.waits)), func(w *placement.Wait) bool { return w.Reason == reason }) {
+			p.Blockers = append(p.Blockers, status.Waiting(v1alpha1.ConditionPlaced, reason, "workloads wait for what this cluster lacks: %s", lacking(p.waits)))
 			break
 		}
 	}
 	return nil
 }
 
-func (p *pass) waitsFor(d *v1alpha1.WorkloadDecision) string {
-	switch workload := observe.Workload(p.tenant, d.Workload); {
-	case d.Pattern == string(decision.PatternHard):
-		return v1alpha1.ReasonNeedsDedicatedCluster
-	case workload.Environment != p.platform.Spec.Environment:
-		return v1alpha1.ReasonNeedsOtherEnvironment
-	case d.Pattern == string(decision.PatternSoftAffinity) && p.tenant.Status.NodeGroup == "":
-		return v1alpha1.ReasonNodeGroupMissing
-	default:
-		return ""
-	}
-}
+// waitReasons in the order in which they are reported: what the platform team can give on this cluster comes first.
+var waitReasons = []string{v1alpha1.ReasonNodeGroupMissing, v1alpha1.ReasonNeedsDedicatedCluster, v1alpha1.ReasonNeedsOtherEnvironment}
 
-func (p *pass) waitingText(waiting map[string][]string) string {
-	text := ""
-	for _, w := range []struct{ reason, format string }{
-		{v1alpha1.ReasonNodeGroupMissing, "%v: a free node group in the Platform's spec.nodeGroups"},
-		{v1alpha1.ReasonNeedsDedicatedCluster, "%v: a dedicated cluster"},
-		{v1alpha1.ReasonNeedsOtherEnvironment, "%v: a cluster of its environment (this one serves " + string(p.platform.Spec.Environment) + ")"},
-	} {
-		if len(waiting[w.reason]) > 0 {
-			if text != "" {
-				text += "; "
+// lacking names what workloads wait for, each once with its workloads.
+func lacking(waits map[string]*placement.Wait) string {
+	var texts []string
+	for _, reason := range waitReasons {
+		var workloads []string
+		what := ""
+		for _, name := range slices.Sorted(maps.Keys(waits)) {
+			if waits[name].Reason == reason {
+				workloads, what = append(workloads, name), waits[name].For
 			}
-			text += fmt.Sprintf(w.format, waiting[w.reason])
+		}
+		if len(workloads) > 0 {
+			texts = append(texts, fmt.Sprintf("%v: %s", workloads, what))
 		}
 	}
-	return "workloads wait for what this cluster has not: " + text
+	return strings.Join(texts, "; ")
 }
 
 // enforce writes the tenant's objects in their order: what gives the owners rights comes last, and only once the

@@ -15,6 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
+	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
 // Reconciler keeps Tenants.
@@ -40,6 +41,8 @@ type pass struct {
 	spaces   []v1alpha1.Space
 	// namespaces that are or were made for Spaces of the tenant, and exist.
 	namespaces []corev1.Namespace
+	// waits is what workloads wait for on this cluster, by their names.
+	waits map[string]*placement.Wait
 	// exact proof; nil where none was made.
 	exact *v1alpha1.IsolationReport
 }

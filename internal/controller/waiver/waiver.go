@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
@@ -72,7 +71,7 @@ func (r *Reconciler) condition(ctx context.Context, w *v1alpha1.Waiver, left tim
 		c.Reason, c.Message = v1alpha1.ReasonTenantMissing, "there is no Tenant "+w.Spec.Tenant
 	case err != nil:
 		return c, fmt.Errorf("get tenant %s: %w", w.Spec.Tenant, err)
-	case observe.Workload(tenant, w.Spec.Workload) == nil:
+	case tenant.Workload(w.Spec.Workload) == nil:
 		c.Reason, c.Message = v1alpha1.ReasonWorkloadUnknown, "tenant "+w.Spec.Tenant+" declares no workload "+w.Spec.Workload
 	default:
 		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonActive

@@ -1,9 +1,9 @@
-package decision_test
+package tenancy_test
 
 import (
 	"strconv"
 
-	. "github.com/bulkhead-dev/bulkhead/decision"
+	. "github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
 // dimension is one trait as the tests see it: written down a second time, by
@@ -14,34 +14,34 @@ type dimension struct {
 	// may matter more than the other to the pattern.
 	values     []string
 	strictness []int
-	set        func(*TenancyInput, string)
+	set        func(*Input, string)
 }
 
 func isTrue(s string) bool { b, _ := strconv.ParseBool(s); return b }
 
 var dimensions = []dimension{
 	{"tenant.boundary", []string{"Inside", "Outside"}, []int{0, 1},
-		func(in *TenancyInput, v string) { in.Tenant.Boundary = Boundary(v) }},
+		func(in *Input, v string) { in.Tenant.Boundary = Boundary(v) }},
 	{"tenant.declared", []string{"", "Trusted", "Untrusted"}, []int{0, 0, 1},
-		func(in *TenancyInput, v string) { in.Tenant.Declared = Declared(v) }},
+		func(in *Input, v string) { in.Tenant.Declared = Declared(v) }},
 	{"tenant.dedicatedHosts", []string{"false", "true"}, []int{0, 1},
-		func(in *TenancyInput, v string) { in.Tenant.DedicatedHosts = isTrue(v) }},
+		func(in *Input, v string) { in.Tenant.DedicatedHosts = isTrue(v) }},
 	{"workload.code", []string{"Audited", "ThirdParty", "Arbitrary"}, []int{0, 1, 2},
-		func(in *TenancyInput, v string) { in.Workload.Code = Code(v) }},
+		func(in *Input, v string) { in.Workload.Code = Code(v) }},
 	{"workload.environment", []string{"Production", "NonProduction"}, []int{0, 0},
-		func(in *TenancyInput, v string) { in.Workload.Environment = Environment(v) }},
+		func(in *Input, v string) { in.Workload.Environment = Environment(v) }},
 	{"workload.hostAccess", []string{"None", "Privileged"}, []int{0, 1},
-		func(in *TenancyInput, v string) { in.Workload.HostAccess = HostAccess(v) }},
+		func(in *Input, v string) { in.Workload.HostAccess = HostAccess(v) }},
 	{"workload.apiAccess", []string{"None", "OwnNamespaces", "ClusterWide"}, []int{0, 1, 2},
-		func(in *TenancyInput, v string) { in.Workload.APIAccess = APIAccess(v) }},
+		func(in *Input, v string) { in.Workload.APIAccess = APIAccess(v) }},
 	{"workload.clusterScoped", []string{"false", "true"}, []int{0, 1},
-		func(in *TenancyInput, v string) { in.Workload.ClusterScoped = isTrue(v) }},
+		func(in *Input, v string) { in.Workload.ClusterScoped = isTrue(v) }},
 	{"workload.performance", []string{"Shared", "Guaranteed"}, []int{0, 1},
-		func(in *TenancyInput, v string) { in.Workload.Performance = Performance(v) }},
+		func(in *Input, v string) { in.Workload.Performance = Performance(v) }},
 	{"workload.upgrades", []string{"Platform", "Own"}, []int{0, 1},
-		func(in *TenancyInput, v string) { in.Workload.Upgrades = Upgrades(v) }},
+		func(in *Input, v string) { in.Workload.Upgrades = Upgrades(v) }},
 	{"workload.lifetime", []string{"Permanent", "Ephemeral"}, []int{0, 0},
-		func(in *TenancyInput, v string) { in.Workload.Lifetime = Lifetime(v) }},
+		func(in *Input, v string) { in.Workload.Lifetime = Lifetime(v) }},
 }
 
 // point is one point of the trait space: an index into each dimension's values.
@@ -49,8 +49,8 @@ type point [11]int
 
 func (p point) value(dim int) string { return dimensions[dim].values[p[dim]] }
 
-func (p point) input(runtimes ...string) TenancyInput {
-	in := TenancyInput{Platform: PlatformFacts{SandboxRuntimes: runtimes}}
+func (p point) input(runtimes ...string) Input {
+	in := Input{Platform: PlatformFacts{SandboxRuntimes: runtimes}}
 	for dim := range dimensions {
 		dimensions[dim].set(&in, p.value(dim))
 	}
@@ -76,7 +76,7 @@ func eachPoint(visit func(point)) {
 
 // wanted is the rule table once more, as plain conditions: the ids of the rules
 // that must fire, and the pattern.
-func wanted(in TenancyInput) (ids []string, pattern Pattern) {
+func wanted(in Input) (ids []string, pattern Pattern) {
 	t, w := in.Tenant, in.Workload
 	outside := t.Boundary == BoundaryOutside
 	pattern = PatternSoft
