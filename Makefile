@@ -22,7 +22,7 @@ up: kube build ## Run Kubernetes with Bulkhead and the example platform on this 
 
 test: kube ## Run every test, with the race detector.
 	$(GO) test $(TESTFLAGS) -timeout 30m ./...
-	$(GO) test -timeout 30m ./e2e/agreement ./e2e/mutation ./isolation # in full what the race detector sees a part of
+	$(GO) test -timeout 30m ./e2e/agreement ./e2e/mutation ./isolation/... # in full what the race detector sees a part of
 	cd kube && $(GO) test -timeout 10m ./smoke # ./... would link all of Kubernetes into a test
 	cd kube/authorizer && $(GO) test -timeout 10m . # the prover's RBAC against the API server's
 

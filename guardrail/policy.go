@@ -9,7 +9,7 @@ import (
 
 // LabelControl is, on every admission policy and its binding, the id of the control that it enforces. A refusal names
 // the policy, and so the control.
-const LabelControl = "bulkhead.dev/control"
+const LabelControl = v1alpha1.LabelControl
 
 // Who Bulkhead is, as the API server authenticates it. Some things nobody else may do, not even a cluster-admin: to
 // delete a tenant's namespace behind the back of the Space that it belongs to.

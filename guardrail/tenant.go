@@ -14,12 +14,12 @@ import (
 
 const (
 	// LabelRole with the value RoleHomeNamespace marks home namespaces. They carry no pattern: nothing runs there.
-	LabelRole = "bulkhead.dev/role"
+	LabelRole = v1alpha1.LabelRole
 	// RoleHomeNamespace is the value of LabelRole.
-	RoleHomeNamespace = "home"
+	RoleHomeNamespace = v1alpha1.RoleHomeNamespace
 	// AnnotationProtected with the value "true", on a home namespace, repeats the tenant's spec.protected where
 	// admission policies can read it.
-	AnnotationProtected = "bulkhead.dev/protected"
+	AnnotationProtected = v1alpha1.AnnotationProtected
 
 	// CountSpaces is the quota key of the number of Spaces. It bounds a tenant's home namespace and is not split.
 	CountSpaces = v1alpha1.CountSpaces

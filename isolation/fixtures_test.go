@@ -14,6 +14,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -35,7 +37,7 @@ var fixtureTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 type fixture struct {
 	name, check string
 	snapshot    *snapshot.Snapshot
-	options     isolation.Options
+	options     finding.Options
 	want        []string
 }
 
@@ -57,7 +59,7 @@ func fixtures(t *testing.T) []fixture {
 }
 
 func readFixture(file string) (fixture, error) {
-	f := fixture{name: strings.TrimSuffix(filepath.Base(file), ".txtar"), check: filepath.Base(filepath.Dir(file)), options: isolation.Options{Now: fixtureTime}}
+	f := fixture{name: strings.TrimSuffix(filepath.Base(file), ".txtar"), check: filepath.Base(filepath.Dir(file)), options: finding.Options{Now: fixtureTime}}
 	archive, err := txtar.ParseFile(file)
 	if err != nil {
 		return f, err
@@ -91,12 +93,12 @@ func readFixture(file string) (fixture, error) {
 		return f, err
 	}
 	if slices.Contains(options, "admission") {
-		if f.options.Admission, err = kubeadmission.New(s, isolation.NewRBAC(s), nil); err != nil {
+		if f.options.Admission, err = kubeadmission.New(s, rbac.New(s), nil); err != nil {
 			return f, err
 		}
 	}
 	for _, e := range w.Expected {
-		f.options.Expected = append(f.options.Expected, isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object)})
+		f.options.Expected = append(f.options.Expected, finding.Expected{Control: e.Control, Object: snapshot.Ref(e.Object)})
 	}
 	f.snapshot = s
 	return f, nil
@@ -150,7 +152,7 @@ func lines(data []byte) []string {
 
 // said is what a report says about a check, in the words of a fixture.
 func said(r *isolation.Report, checkID string) []string {
-	var check isolation.Check
+	var check finding.Check
 	for _, c := range isolation.Checks() {
 		if c.ID == checkID {
 			check = c
@@ -159,7 +161,7 @@ func said(r *isolation.Report, checkID string) []string {
 	var list []string
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		own := slices.ContainsFunc(check.Codes, func(c isolation.Code) bool { return c.ID == f.Code })
+		own := slices.ContainsFunc(check.Codes, func(c finding.Code) bool { return c.ID == f.Code })
 		if own || f.Code == "BH7001" && strings.HasPrefix(f.What, checkID+" needs ") {
 			line := fmt.Sprintf("%s %s %s -> %s", f.Verdict, f.Code, party(f.From), party(f.To))
 			if f.Waiver != "" {
@@ -180,7 +182,7 @@ func said(r *isolation.Report, checkID string) []string {
 }
 
 func party(tenant string) string {
-	if tenant == isolation.ThePlatform {
+	if tenant == finding.ThePlatform {
 		return "platform"
 	}
 	return tenant
@@ -213,8 +215,8 @@ func TestEveryCheckHasFixturesOfEveryVerdict(t *testing.T) {
 		}
 	}
 	for _, check := range isolation.Checks() {
-		for _, verdict := range []isolation.Verdict{isolation.Isolated, isolation.Exposed, isolation.Unknown} {
-			if check.ID == "coverage" && verdict == isolation.Exposed {
+		for _, verdict := range []finding.Verdict{finding.Isolated, finding.Exposed, finding.Unknown} {
+			if check.ID == "coverage" && verdict == finding.Exposed {
 				continue // it judges the proof and no tenant: what is not covered is not known
 			}
 			if !has[check.ID+" "+string(verdict)] {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/internal/provertest"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -50,40 +52,40 @@ func TestWhatAttacksShowedIsFound(t *testing.T) {
 			s.ValidatingPolicies = altered(s.ValidatingPolicies, "", name, func(p *admissionv1.ValidatingAdmissionPolicy) { change(&p.Spec) })
 		}
 	}
-	role := isolation.Object{Kind: "ClusterRole", Name: "bulkhead:space-owner"}
-	quota := isolation.Object{Kind: "ResourceQuota", Namespace: "newsroom--site", Name: "bulkhead"}
-	nodes := isolation.Object{Kind: "ValidatingAdmissionPolicy", Name: "bulkhead-node-affinity"}
+	role := snapshot.Ref{Kind: "ClusterRole", Name: "bulkhead:space-owner"}
+	quota := snapshot.Ref{Kind: "ResourceQuota", Namespace: "newsroom--site", Name: "bulkhead"}
+	nodes := snapshot.Ref{Kind: "ValidatingAdmissionPolicy", Name: "bulkhead-node-affinity"}
 	for _, m := range []struct {
 		what, code, control string
-		verdict             isolation.Verdict
-		blame               isolation.Object
+		verdict             finding.Verdict
+		blame               snapshot.Ref
 		change              func(*snapshot.Snapshot)
 	}{
-		{"owners write events", "BH1022", "audit", isolation.Exposed, role, owners("", "events", "create")},
-		{"owners go through the API server's proxy", "BH1022", "rbac-escalate", isolation.Exposed, role, owners("", "pods/proxy", "get")},
-		{"only admission keeps owners from their quota", "BH1022", "guardrail", isolation.Exposed, role, owners("", "resourcequotas", "patch")},
-		{"a policy looks at creations alone", "BH4021", "node-affinity", isolation.Unknown, nodes, policy(nodes.Name, func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+		{"owners write events", "BH1022", "audit", finding.Exposed, role, owners("", "events", "create")},
+		{"owners go through the API server's proxy", "BH1022", "rbac-escalate", finding.Exposed, role, owners("", "pods/proxy", "get")},
+		{"only admission keeps owners from their quota", "BH1022", "guardrail", finding.Exposed, role, owners("", "resourcequotas", "patch")},
+		{"a policy looks at creations alone", "BH4021", "node-affinity", finding.Unknown, nodes, policy(nodes.Name, func(s *admissionv1.ValidatingAdmissionPolicySpec) {
 			s.MatchConditions = append(slices.Clone(s.MatchConditions), admissionv1.MatchCondition{Name: "creations", Expression: "request.operation == 'CREATE'"})
 		})},
-		{"a policy leaves one kind of workload out", "BH4021", "node-affinity", isolation.Unknown, nodes, policy(nodes.Name, func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+		{"a policy leaves one kind of workload out", "BH4021", "node-affinity", finding.Unknown, nodes, policy(nodes.Name, func(s *admissionv1.ValidatingAdmissionPolicySpec) {
 			s.MatchConstraints.ExcludeResourceRules = append(s.MatchConstraints.ExcludeResourceRules, admissionv1.NamedRuleWithOperations{RuleWithOperations: admissionv1.RuleWithOperations{
 				Operations: []admissionv1.OperationType{"*"}, Rule: admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"*"}, Resources: []string{"statefulsets"}}}})
 		})},
-		{"a quota lets load balancers be made", "BH4022", "service-expose", isolation.Exposed, quota, func(s *snapshot.Snapshot) {
+		{"a quota lets load balancers be made", "BH4022", "service-expose", finding.Exposed, quota, func(s *snapshot.Snapshot) {
 			s.ResourceQuotas = altered(s.ResourceQuotas, quota.Namespace, quota.Name, func(q *corev1.ResourceQuota) {
 				q.Spec.Hard[corev1.ResourceServicesLoadBalancers] = resource.MustParse("1000")
 			})
 		}},
-		{"a quota is gone, and with it the bound on node ports", "BH4022", "service-expose", isolation.Exposed, quota, func(s *snapshot.Snapshot) {
+		{"a quota is gone, and with it the bound on node ports", "BH4022", "service-expose", finding.Exposed, quota, func(s *snapshot.Snapshot) {
 			s.ResourceQuotas = slices.DeleteFunc(slices.Clone(s.ResourceQuotas), func(q *corev1.ResourceQuota) bool { return q.Namespace == quota.Namespace })
 		}},
-		{"network policies are not looked at", "BH4023", "network-metadata", isolation.Exposed, isolation.Object{Kind: "ValidatingAdmissionPolicyBinding", Name: "bulkhead-network-policies"},
+		{"network policies are not looked at", "BH4023", "network-metadata", finding.Exposed, snapshot.Ref{Kind: "ValidatingAdmissionPolicyBinding", Name: "bulkhead-network-policies"},
 			func(s *snapshot.Snapshot) {
 				s.ValidatingBindings = slices.DeleteFunc(slices.Clone(s.ValidatingBindings), func(b *admissionv1.ValidatingAdmissionPolicyBinding) bool {
 					return b.Name == "bulkhead-network-policies"
 				})
 			}},
-		{"a tenant is on everybody's level", "BH5007", "api-fairness", isolation.Exposed, isolation.Object{Kind: "FlowSchema", Name: "bulkhead-tenant-newsroom"}, func(s *snapshot.Snapshot) {
+		{"a tenant is on everybody's level", "BH5007", "api-fairness", finding.Exposed, snapshot.Ref{Kind: "FlowSchema", Name: "bulkhead-tenant-newsroom"}, func(s *snapshot.Snapshot) {
 			s.FlowSchemas = altered(s.FlowSchemas, "", "bulkhead-tenant-newsroom", func(f *flowcontrolv1.FlowSchema) {
 				f.Spec.PriorityLevelConfiguration.Name = "global-default"
 			})
@@ -100,7 +102,7 @@ func TestWhatAttacksShowedIsFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			i := slices.IndexFunc(r.Findings, func(f isolation.Finding) bool { return f.Code == m.code && slices.Contains(f.Blame, m.blame) })
+			i := slices.IndexFunc(r.Findings, func(f finding.Finding) bool { return f.Code == m.code && slices.Contains(f.Blame, m.blame) })
 			if i < 0 || r.Findings[i].Verdict != m.verdict {
 				t.Fatalf("there is no %s %s that blames %s", m.verdict, m.code, m.blame)
 			}
@@ -130,10 +132,10 @@ func TestFindingsHaveTheirRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rbac := isolation.NewRBAC(s)
+	rbac := rbac.New(s)
 	seen := map[string]bool{}
 	for _, f := range r.Findings {
-		if f.Verdict != isolation.Exposed || f.Waiver != "" || f.Code[:3] != "BH1" && f.Code != "BH4002" {
+		if f.Verdict != finding.Exposed || f.Waiver != "" || f.Code[:3] != "BH1" && f.Code != "BH4002" {
 			continue
 		}
 		seen[f.Code] = true

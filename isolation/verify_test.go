@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -61,13 +62,13 @@ func TestCodesAreUniqueAndExplained(t *testing.T) {
 }
 
 func TestWhatIsExposedIsInBothTenantsReports(t *testing.T) {
-	r := isolation.Verify(mustSnapshot(t, twoTenants()), isolation.Options{})
-	if r.Verdict != isolation.Exposed || !hasCode(r, "BH3001") {
+	r := isolation.Verify(mustSnapshot(t, twoTenants()), finding.Options{})
+	if r.Verdict != finding.Exposed || !hasCode(r, "BH3001") {
 		t.Fatalf("an open network: %+v", r)
 	}
 	for _, name := range []string{"a", "b"} {
 		tenant, found := r.Tenant(name)
-		if !found || tenant.Verdict != isolation.Exposed || len(tenant.Findings) == 0 {
+		if !found || tenant.Verdict != finding.Exposed || len(tenant.Findings) == 0 {
 			t.Errorf("tenant %s: %+v", name, tenant)
 		}
 	}
@@ -78,24 +79,24 @@ func TestStaleOrIncompleteIsUnknown(t *testing.T) {
 	c := twoTenants()
 	c.Pods = nil
 	s := mustSnapshot(t, c)
-	fresh := isolation.Options{Freshness: time.Minute, Now: time.Unix(1_030, 0)}
+	fresh := finding.Options{Freshness: time.Minute, Now: time.Unix(1_030, 0)}
 	if r := isolation.Verify(s, fresh); hasCode(r, "BH7002") {
 		t.Errorf("30 s old with a freshness of a minute: %+v", r.Findings)
 	}
 	fresh.Now = time.Unix(1_061, 0)
-	if r := isolation.Verify(s, fresh); r.Verdict == isolation.Isolated || !hasCode(r, "BH7002") {
+	if r := isolation.Verify(s, fresh); r.Verdict == finding.Isolated || !hasCode(r, "BH7002") {
 		t.Errorf("61 s old with a freshness of a minute: %s %+v", r.Verdict, r.Findings)
 	}
 	c.Missing = []snapshot.Missing{{Kind: "NetworkPolicy", Why: "forbidden"}}
-	r := isolation.Verify(mustSnapshot(t, c), isolation.Options{})
-	if r.Verdict == isolation.Isolated || !hasCode(r, "BH7001") {
+	r := isolation.Verify(mustSnapshot(t, c), finding.Options{})
+	if r.Verdict == finding.Isolated || !hasCode(r, "BH7001") {
 		t.Errorf("without NetworkPolicies: %s %+v", r.Verdict, r.Findings)
 	}
 }
 
 func TestNoTenantsProveNothing(t *testing.T) {
-	r := isolation.Verify(mustSnapshot(t, snapshot.Snapshot{}), isolation.Options{})
-	if r.Verdict != isolation.Unknown || !hasCode(r, "BH7003") {
+	r := isolation.Verify(mustSnapshot(t, snapshot.Snapshot{}), finding.Options{})
+	if r.Verdict != finding.Unknown || !hasCode(r, "BH7003") {
 		t.Errorf("an empty snapshot: %s %+v", r.Verdict, r.Findings)
 	}
 }

@@ -3,7 +3,9 @@
 package snapshot
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -19,9 +21,8 @@ import (
 	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
-// Snapshot is one state of a cluster, or of a folder of manifests. Make it with New, or from another with With; both
-// leave every slice sorted and free of duplicates. Nothing in it, nor in what it points to, is ever changed: a changed
-// object is another pointer, and that is how a proof finds what changed.
+// Snapshot is one state of a cluster, or of a folder of manifests. Make it with New, which leaves
+// every slice sorted and free of duplicates. Nothing in it, nor in what it points to, is ever changed.
 type Snapshot struct {
 	// Revision that was read: a resourceVersion, or a hash of the files.
 	Revision string
@@ -209,4 +210,23 @@ func (p *Pod) Workload() Owner {
 // Completed says whether the pod has run to its end, or has not begun: it holds no address and opens no connection.
 func (p *Pod) Completed() bool {
 	return p.Idle || p.Phase == corev1.PodSucceeded || p.Phase == corev1.PodFailed
+}
+
+// PodsIn returns the pods of a namespace.
+func (s *Snapshot) PodsIn(namespace string) []*Pod {
+	first, _ := slices.BinarySearchFunc(s.Pods, namespace, func(p *Pod, namespace string) int { return cmp.Compare(p.Namespace, namespace) })
+	last := first
+	for last < len(s.Pods) && s.Pods[last].Namespace == namespace {
+		last++
+	}
+	return s.Pods[first:last:last]
+}
+
+// Namespace returns the namespace of a name; nil if it is not there.
+func (s *Snapshot) Namespace(name string) *Namespace {
+	i, found := slices.BinarySearchFunc(s.Namespaces, name, func(n *Namespace, name string) int { return cmp.Compare(n.Name, name) })
+	if !found {
+		return nil
+	}
+	return s.Namespaces[i]
 }

@@ -31,6 +31,12 @@ const (
 	LabelToken = "bulkhead.dev/token"
 	// TokenAllowed is the value of LabelToken for workloads whose apiAccess is OwnNamespaces.
 	TokenAllowed = "allowed"
+	// LabelRole with the value RoleHomeNamespace marks home namespaces. They carry no pattern: nothing runs there.
+	LabelRole = "bulkhead.dev/role"
+	// RoleHomeNamespace is the value of LabelRole.
+	RoleHomeNamespace = "home"
+	// LabelControl, on an admission policy, holds the id of its control.
+	LabelControl = "bulkhead.dev/control"
 	// AnnotationIngressHosts, on a Space's namespace, is the comma-separated list of the tenant's ingress hosts.
 	AnnotationIngressHosts = "bulkhead.dev/ingress-hosts"
 	// WaiverPrefix plus a control's id is a label and an annotation on a Space's namespace where a Waiver suspends this

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
 // confirm tries, for real, what the prover says can be done. It gives the controls and pairs that no request shows.
@@ -27,7 +28,7 @@ func (w *world) confirm(ctx context.Context, p *proven) (*tally, error) {
 	t := newTally()
 	for i := range p.report.Findings {
 		f := &p.report.Findings[i]
-		if f.Verdict != isolation.Exposed || f.Waiver != "" {
+		if f.Verdict != finding.Exposed || f.Waiver != "" {
 			continue
 		}
 		code, check, _ := isolation.CodeByID(f.Code)
@@ -58,7 +59,7 @@ func (w *world) confirm(ctx context.Context, p *proven) (*tally, error) {
 const anybody = "bulkhead-probe"
 
 // give makes the mistake that a finding is about: it gives anybody the right to this request and no other.
-func give(ctx context.Context, a *isolation.Attributes) (func(), error) {
+func give(ctx context.Context, a *finding.Attributes) (func(), error) {
 	namespace := a.Namespace
 	if a.Resource == "namespaces" {
 		namespace = ""
@@ -78,7 +79,7 @@ func give(ctx context.Context, a *isolation.Attributes) (func(), error) {
 	})
 }
 
-func reviewOf(a *isolation.Attributes) *authorizationv1.SubjectAccessReviewSpec {
+func reviewOf(a *finding.Attributes) *authorizationv1.SubjectAccessReviewSpec {
 	if a.Path != "" {
 		return &authorizationv1.SubjectAccessReviewSpec{NonResourceAttributes: &authorizationv1.NonResourceAttributes{Verb: a.Verb, Path: a.Path}}
 	}
@@ -87,7 +88,7 @@ func reviewOf(a *isolation.Attributes) *authorizationv1.SubjectAccessReviewSpec 
 }
 
 // try sends a request; the answer is why it is refused, empty where it is not.
-func try(ctx context.Context, r *isolation.Request) (string, error) {
+func try(ctx context.Context, r *finding.Request) (string, error) {
 	a := &r.Attributes
 	if r.Subject.User == anybody {
 		take, err := give(ctx, a)
@@ -112,7 +113,7 @@ func try(ctx context.Context, r *isolation.Request) (string, error) {
 }
 
 // write makes a request by dry-run, as its subject, upon an object that is made for it where it is not there.
-func write(ctx context.Context, r *isolation.Request) (string, error) {
+func write(ctx context.Context, r *finding.Request) (string, error) {
 	config := rest.CopyConfig(cluster.Config)
 	own, err := dynamic.NewForConfig(config)
 	if err != nil {
@@ -221,7 +222,7 @@ func words1(_ *unstructured.Unstructured, err error) (string, error) {
 }
 
 // plain is an object of a request as it is sent.
-func plain(q *isolation.AdmissionRequest, o runtime.Object) (*unstructured.Unstructured, error) {
+func plain(q *finding.AdmissionRequest, o runtime.Object) (*unstructured.Unstructured, error) {
 	value, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return nil, fmt.Errorf("write %s down: %w", q.Kind.Kind, err)

@@ -10,6 +10,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // explanation is a named reason for which the two judges say different things of the same, and both are right. None of them covers
@@ -31,14 +33,14 @@ const (
 )
 
 // halves are the attacks that ask for one of two rights that only together are worth something, with what the other must be one of.
-func halves() map[string][]isolation.Attributes {
-	pose := []isolation.Attributes{{Verb: "impersonate", Resource: "users"}, {Verb: "impersonate", Resource: "serviceaccounts"}}
+func halves() map[string][]finding.Attributes {
+	pose := []finding.Attributes{{Verb: "impersonate", Resource: "users"}, {Verb: "impersonate", Resource: "serviceaccounts"}}
 	const rbac, certificates, authn = "rbac.authorization.k8s.io", "certificates.k8s.io", "authentication.k8s.io"
-	write := func(verbs []string, group string, resources ...string) []isolation.Attributes {
-		var list []isolation.Attributes
+	write := func(verbs []string, group string, resources ...string) []finding.Attributes {
+		var list []finding.Attributes
 		for _, resource := range resources {
 			for _, verb := range verbs {
-				list = append(list, isolation.Attributes{Verb: verb, Group: group, Resource: resource})
+				list = append(list, finding.Attributes{Verb: verb, Group: group, Resource: resource})
 			}
 		}
 		return list
@@ -46,7 +48,7 @@ func halves() map[string][]isolation.Attributes {
 	bind := write([]string{"create", "update", "patch"}, rbac, "rolebindings", "clusterrolebindings")
 	edit := write([]string{"create", "update", "patch"}, rbac, "roles", "clusterroles")
 	const pre = "rbac-escalate/"
-	return map[string][]isolation.Attributes{
+	return map[string][]finding.Attributes{
 		pre + "impersonate-groups": pose, pre + "impersonate-uids": pose, pre + "impersonate-extras": pose,
 		pre + "bind": bind, pre + "bind-roles": bind, pre + "escalate": edit, pre + "escalate-roles": edit,
 		pre + "approve": {{Verb: "update", Group: certificates, Resource: "certificatesigningrequests", Subresource: "approval"}},
@@ -101,11 +103,11 @@ func (t *tally) add(o *tally) {
 type pair struct{ control, from, to string }
 
 // findingsAbout are those that hold something against a tenant.
-func findingsAbout(p *proven, tenant string, verdict isolation.Verdict) []*isolation.Finding {
-	var list []*isolation.Finding
+func findingsAbout(p *proven, tenant string, verdict finding.Verdict) []*finding.Finding {
+	var list []*finding.Finding
 	for i := range p.report.Findings {
 		f := &p.report.Findings[i]
-		if f.Verdict == verdict && f.Waiver == "" && (f.From == tenant || f.From == isolation.EveryTenant || f.From == isolation.ThePlatform) {
+		if f.Verdict == verdict && f.Waiver == "" && (f.From == tenant || f.From == finding.EveryTenant || f.From == finding.ThePlatform) {
 			list = append(list, f)
 		}
 	}
@@ -113,9 +115,9 @@ func findingsAbout(p *proven, tenant string, verdict isolation.Verdict) []*isola
 }
 
 // names says whether a finding is about a control, and against whom the attack is aimed.
-func names(f *isolation.Finding, of pair) bool {
+func names(f *finding.Finding, of pair) bool {
 	code, _, _ := isolation.CodeByID(f.Code)
-	return slices.Contains(code.Controls, of.control) && (of.to == "" || f.To == of.to || f.To == isolation.EveryTenant)
+	return slices.Contains(code.Controls, of.control) && (of.to == "" || f.To == of.to || f.To == finding.EveryTenant)
 }
 
 // attacked compares what attacks came to with what the prover says of the same control and pair.
@@ -137,7 +139,7 @@ func attacked(ctx context.Context, p *proven, results []attack.Result) (*tally, 
 		}
 	}
 	for of := range tried {
-		said := slices.ContainsFunc(findingsAbout(p, of.from, isolation.Exposed), func(f *isolation.Finding) bool { return names(f, of) })
+		said := slices.ContainsFunc(findingsAbout(p, of.from, finding.Exposed), func(f *finding.Finding) bool { return names(f, of) })
 		switch {
 		case succeeded[of]:
 			t.pairs["the attack succeeds, the prover says Exposed"]++
@@ -152,10 +154,10 @@ func attacked(ctx context.Context, p *proven, results []attack.Result) (*tally, 
 
 // exposed judges one attack that succeeded.
 func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pair) error {
-	if slices.ContainsFunc(findingsAbout(p, of.from, isolation.Exposed), func(f *isolation.Finding) bool { return names(f, of) }) {
+	if slices.ContainsFunc(findingsAbout(p, of.from, finding.Exposed), func(f *finding.Finding) bool { return names(f, of) }) {
 		return nil
 	}
-	if slices.ContainsFunc(findingsAbout(p, of.from, isolation.Unknown), func(f *isolation.Finding) bool { return names(f, of) }) {
+	if slices.ContainsFunc(findingsAbout(p, of.from, finding.Unknown), func(f *finding.Finding) bool { return names(f, of) }) {
 		t.explained[doubtful]++
 		return nil
 	}
@@ -163,15 +165,15 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pai
 		t.disagreements = append(t.disagreements, disagreement{of.control, of.from, of.to, fmt.Sprintf("the attack succeeds and the prover does not say so: %s: %s", r.Finding(), why)})
 	}
 	if r.Case.Refusal.By != hostile.RBAC {
-		space := isolation.Object{Kind: "Namespace", Name: r.Scene.Namespace()}
-		if slices.ContainsFunc(findingsAbout(p, of.from, isolation.Exposed), func(f *isolation.Finding) bool { return slices.Contains(f.Blame, space) }) {
+		space := snapshot.Ref{Kind: "Namespace", Name: r.Scene.Namespace()}
+		if slices.ContainsFunc(findingsAbout(p, of.from, finding.Exposed), func(f *finding.Finding) bool { return slices.Contains(f.Blame, space) }) {
 			t.explained[marked]++
 			return nil
 		}
 		// Whoever may change guardrails is let past all of them, and the prover says that and not what follows from it.
-		subject := isolation.Subject{User: r.Scene.Subject.User, Groups: r.Scene.Subject.Groups}
-		mayChange, steps := p.rbac.Allowed(subject, isolation.Attributes{Verb: "change", Group: v1alpha1.GroupVersion.Group, Resource: "guardrails"})
-		if mayChange && slices.ContainsFunc(findingsAbout(p, of.from, isolation.Exposed), func(f *isolation.Finding) bool { return f.Code == "BH1012" && blames(f, steps) }) {
+		subject := finding.Subject{User: r.Scene.Subject.User, Groups: r.Scene.Subject.Groups}
+		mayChange, steps := p.rbac.Allowed(subject, finding.Attributes{Verb: "change", Group: v1alpha1.GroupVersion.Group, Resource: "guardrails"})
+		if mayChange && slices.ContainsFunc(findingsAbout(p, of.from, finding.Exposed), func(f *finding.Finding) bool { return f.Code == "BH1012" && blames(f, steps) }) {
 			t.explained[worse]++
 			return nil
 		}
@@ -191,7 +193,7 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pai
 		return nil
 	}
 	for what, steps := range grants {
-		if !slices.ContainsFunc(findingsAbout(p, of.from, isolation.Exposed), func(f *isolation.Finding) bool { return blames(f, steps) }) {
+		if !slices.ContainsFunc(findingsAbout(p, of.from, finding.Exposed), func(f *finding.Finding) bool { return blames(f, steps) }) {
 			unseen(what + " is allowed by " + steps[0].Object.String() + ", which no finding blames")
 			return nil
 		}
@@ -201,7 +203,7 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pai
 }
 
 // mayAny asks the authorizer whether an attack's subject has one of several rights, anywhere.
-func mayAny(ctx context.Context, p *proven, r *attack.Result, rights []isolation.Attributes) (bool, error) {
+func mayAny(ctx context.Context, p *proven, r *attack.Result, rights []finding.Attributes) (bool, error) {
 	for _, a := range rights {
 		for _, a.Namespace = range append([]string{""}, p.namespaces...) {
 			if allowed, err := mayAsk(ctx, r.Scene.Subject.User, r.Scene.Subject.Groups, reviewOf(&a)); err != nil || allowed {
@@ -213,18 +215,18 @@ func mayAny(ctx context.Context, p *proven, r *attack.Result, rights []isolation
 }
 
 // blames says whether a finding names one of the objects through which a right is given.
-func blames(f *isolation.Finding, steps []isolation.Step) bool {
-	return slices.ContainsFunc(steps, func(s isolation.Step) bool { return s.Object.Name != "" && slices.Contains(f.Blame, s.Object) })
+func blames(f *finding.Finding, steps []finding.Step) bool {
+	return slices.ContainsFunc(steps, func(s finding.Step) bool { return s.Object.Name != "" && slices.Contains(f.Blame, s.Object) })
 }
 
 // grantsOf are the requests of an attack that the prover's RBAC allows, with how.
-func grantsOf(p *proven, r *attack.Result) map[string][]isolation.Step {
-	grants := map[string][]isolation.Step{}
+func grantsOf(p *proven, r *attack.Result) map[string][]finding.Step {
+	grants := map[string][]finding.Step{}
 	question, err := r.Case.Attempt.Ask(r.Scene)
 	if err != nil {
 		return nil
 	}
-	subject := isolation.Subject{User: r.Scene.Subject.User, Groups: r.Scene.Subject.Groups}
+	subject := finding.Subject{User: r.Scene.Subject.User, Groups: r.Scene.Subject.Groups}
 	asks := question.Every
 	if asks == nil {
 		asks = []hostile.Ask{question}
@@ -239,9 +241,9 @@ func grantsOf(p *proven, r *attack.Result) map[string][]isolation.Step {
 }
 
 // attributesOf a question, as the authorizer sees them.
-func attributesOf(a *hostile.Ask) isolation.Attributes {
+func attributesOf(a *hostile.Ask) finding.Attributes {
 	if review := a.Review; review != nil {
-		return isolation.Attributes{Verb: review.Verb, Group: review.Group, Resource: review.Resource, Subresource: review.Subresource,
+		return finding.Attributes{Verb: review.Verb, Group: review.Group, Resource: review.Resource, Subresource: review.Subresource,
 			Namespace: review.Namespace, Name: review.Name}
 	}
 	q := a.DryRun
@@ -249,12 +251,12 @@ func attributesOf(a *hostile.Ask) isolation.Attributes {
 		q = &a.Real.Request
 	}
 	if q == nil {
-		return isolation.Attributes{}
+		return finding.Attributes{}
 	}
 	if q.Path != "" {
-		return isolation.Attributes{Verb: "get", Path: q.Path}
+		return finding.Attributes{Verb: "get", Path: q.Path}
 	}
-	at := isolation.Attributes{Verb: q.Verb, Group: q.Group, Resource: q.Resource, Subresource: q.Subresource, Namespace: q.Namespace, Name: q.Name}
+	at := finding.Attributes{Verb: q.Verb, Group: q.Group, Resource: q.Resource, Subresource: q.Subresource, Namespace: q.Namespace, Name: q.Name}
 	switch at.Verb {
 	case "":
 		at.Verb = "create"

@@ -22,6 +22,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -41,7 +43,7 @@ type world struct {
 
 // proven is the prover's side.
 type proven struct {
-	rbac   *isolation.RBAC
+	rbac   *rbac.Authorizer
 	report *isolation.Report
 	state  map[string]string
 	// namespaces that there are.
@@ -60,7 +62,7 @@ func (w *world) prove(ctx context.Context) (*proven, error) {
 	if err != nil {
 		return nil, err
 	}
-	rbac := isolation.NewRBAC(s)
+	rbac := rbac.New(s)
 	evaluator, err := kubeadmission.New(s, rbac, &w.compiled)
 	if err != nil {
 		return nil, fmt.Errorf("prepare admission: %w", err)
@@ -70,7 +72,7 @@ func (w *world) prove(ctx context.Context) (*proven, error) {
 	for _, ns := range s.Namespaces {
 		namespaces = append(namespaces, ns.Name)
 	}
-	return &proven{rbac, isolation.Verify(s, isolation.Options{Admission: evaluator, Expected: proof.Expected(seen)}), state, namespaces}, err
+	return &proven{rbac, isolation.Verify(s, finding.Options{Admission: evaluator, Expected: proof.Expected(seen)}), state, namespaces}, err
 }
 
 // same gives for a policy that was seen before the one that was seen, which is compiled already, and leaves the marks out.
@@ -214,7 +216,7 @@ func newWorld(ctx context.Context) (*world, error) {
 		return nil, err
 	}
 	for _, f := range p.report.Findings {
-		if f.Verdict == isolation.Exposed || f.Code == "BH4021" {
+		if f.Verdict == finding.Exposed || f.Code == "BH4021" {
 			return nil, fmt.Errorf("before any mistake: %s: %s", f.Code, f.What)
 		}
 		w.known[f.ID()] = true

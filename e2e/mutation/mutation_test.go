@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/internal/provertest"
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -23,7 +23,7 @@ type mutant struct {
 	// name says what was done to it.
 	name string
 	// object that was loosened, or that is gone.
-	object isolation.Object
+	object snapshot.Ref
 	mutate func(s *snapshot.Snapshot)
 	// equivalent says why the mutant makes no difference; then it must make none.
 	equivalent string
@@ -48,7 +48,7 @@ func TestEveryLoosenedGuardrailIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, result := range clean.Results {
-		if result.Verdict != isolation.Isolated {
+		if result.Verdict != finding.Isolated {
 			t.Errorf("before anything is loosened, check %s says %s", result.Check, result.Verdict)
 		}
 	}
@@ -91,7 +91,7 @@ func kill(t *testing.T, p *provertest.Platform, m *mutant, known map[string]bool
 	}
 	var fresh []string
 	for _, f := range r.Findings {
-		if known[f.ID()] || f.Verdict != isolation.Exposed || f.Waiver != "" {
+		if known[f.ID()] || f.Verdict != finding.Exposed || f.Waiver != "" {
 			continue
 		}
 		if slices.Contains(f.Blame, m.object) {
@@ -137,7 +137,7 @@ func nowhere() *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{"nobody.example": "has-this"}}
 }
 
-func named(kind, name string) isolation.Object { return isolation.Object{Kind: kind, Name: name} }
+func named(kind, name string) snapshot.Ref { return snapshot.Ref{Kind: kind, Name: name} }
 
 // policyMutants loosen every validating policy and its binding in every way.
 func policyMutants(s *snapshot.Snapshot) []mutant {

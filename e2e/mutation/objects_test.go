@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/guardrail"
-	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -78,10 +77,10 @@ func namespaceMutants() []mutant {
 
 func shareMutants(s *snapshot.Snapshot) []mutant {
 	const ns = "newsroom--site"
-	quota, limits := isolation.Object{Kind: "ResourceQuota", Namespace: ns, Name: "bulkhead"}, isolation.Object{Kind: "LimitRange", Namespace: ns, Name: "bulkhead"}
+	quota, limits := snapshot.Ref{Kind: "ResourceQuota", Namespace: ns, Name: "bulkhead"}, snapshot.Ref{Kind: "LimitRange", Namespace: ns, Name: "bulkhead"}
 	list := []mutant{
 		{control: "quota", name: "removed", object: quota, mutate: func(s *snapshot.Snapshot) { s.ResourceQuotas = without(s.ResourceQuotas, ns, "bulkhead") }},
-		{control: "quota", name: "home removed", object: isolation.Object{Kind: "ResourceQuota", Namespace: "tenant-newsroom", Name: "bulkhead"},
+		{control: "quota", name: "home removed", object: snapshot.Ref{Kind: "ResourceQuota", Namespace: "tenant-newsroom", Name: "bulkhead"},
 			mutate: func(s *snapshot.Snapshot) {
 				s.ResourceQuotas = without(s.ResourceQuotas, "tenant-newsroom", "bulkhead")
 			}},
@@ -212,7 +211,7 @@ func rightsMutants() []mutant {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: verbs}
 	}
 	binding := func(what, ns string, subject rbacv1.Subject) mutant {
-		return mutant{control: "rbac-own", name: what, object: isolation.Object{Kind: "RoleBinding", Namespace: ns, Name: "bulkhead-owners"}, mutate: func(s *snapshot.Snapshot) {
+		return mutant{control: "rbac-own", name: what, object: snapshot.Ref{Kind: "RoleBinding", Namespace: ns, Name: "bulkhead-owners"}, mutate: func(s *snapshot.Snapshot) {
 			s.RoleBindings = change(s.RoleBindings, ns, "bulkhead-owners", func(b *rbacv1.RoleBinding) { b.Subjects = append(b.Subjects, subject) })
 		}}
 	}
@@ -254,7 +253,7 @@ func behind(m mutant, why string) mutant {
 
 func networkMutants() []mutant {
 	const ns = "newsroom--drafts"
-	object := isolation.Object{Kind: "NetworkPolicy", Namespace: ns, Name: "bulkhead-default"}
+	object := snapshot.Ref{Kind: "NetworkPolicy", Namespace: ns, Name: "bulkhead-default"}
 	ofDefault := func(what string, do func(*networkingv1.NetworkPolicy)) mutant {
 		return mutant{control: "network-default", name: what, object: object, mutate: func(s *snapshot.Snapshot) {
 			s.NetworkPolicies = change(s.NetworkPolicies, ns, "bulkhead-default", do)

@@ -15,6 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
 // topic is one thing that has a code and an explanation.
@@ -285,7 +286,7 @@ func reasonTopics() []topic {
 }
 
 // findingTopic explains a code of the prover.
-func findingTopic(check *isolation.Check, code *isolation.Code) topic {
+func findingTopic(check *finding.Check, code *finding.Code) topic {
 	t := topic{Code: code.ID, Kind: topicFinding, Title: code.Title}
 	t.add("Severity", string(code.Severity)+", unless the finding says otherwise")
 	t.add("Why", code.Why)

@@ -15,6 +15,9 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/network"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // formatSARIF is what code scanning reads.
@@ -124,13 +127,13 @@ func (o *proveOptions) Run(ctx context.Context, args []string) error {
 }
 
 // answerTo is the exit code for a verdict.
-func answerTo(v isolation.Verdict) error {
+func answerTo(v finding.Verdict) error {
 	switch v {
-	case isolation.Isolated:
+	case finding.Isolated:
 		return nil
-	case isolation.Exposed:
+	case finding.Exposed:
 		return answered(exitNo)
-	case isolation.Unknown:
+	case finding.Unknown:
 	}
 	return answered(exitUnknown)
 }
@@ -234,7 +237,7 @@ func (o *proveOptions) writeConnections(world *observe.World) error {
 			o.Progressf("  %s: %s", m.Kind, m.Why)
 		}
 	}
-	reach := isolation.Reach(world.Snapshot, 0)
+	reach := network.NewReach(world.Snapshot, 0)
 	switch o.format.value {
 	case formatJSON:
 		type line struct{ From, To, Ports string }
@@ -256,8 +259,8 @@ func (o *proveOptions) writeConnections(world *observe.World) error {
 }
 
 // findingsOf are the findings of a check, waived ones too.
-func findingsOf(r *isolation.Report, c *isolation.Check) []*isolation.Finding {
-	var list []*isolation.Finding
+func findingsOf(r *isolation.Report, c *finding.Check) []*finding.Finding {
+	var list []*finding.Finding
 	for i := range r.Findings {
 		if f := &r.Findings[i]; checkOf(f).ID == c.ID {
 			list = append(list, f)
@@ -267,7 +270,7 @@ func findingsOf(r *isolation.Report, c *isolation.Check) []*isolation.Finding {
 }
 
 // checkOf is the check whose code a finding bears.
-func checkOf(f *isolation.Finding) isolation.Check {
+func checkOf(f *finding.Finding) finding.Check {
 	_, check, _ := isolation.CodeByID(f.Code)
 	return check
 }
@@ -275,23 +278,23 @@ func checkOf(f *isolation.Finding) isolation.Check {
 // who names a side of a finding.
 func who(tenant string) string {
 	switch tenant {
-	case isolation.EveryTenant:
+	case finding.EveryTenant:
 		return "every tenant"
-	case isolation.ThePlatform:
+	case finding.ThePlatform:
 		return "the platform"
 	}
 	return tenant
 }
 
 // between says whom a finding is about.
-func between(f *isolation.Finding) string {
+func between(f *finding.Finding) string {
 	if f.From == f.To {
 		return who(f.From)
 	}
 	return who(f.From) + " -> " + who(f.To)
 }
 
-func objectNames(objects []isolation.Object) []string {
+func objectNames(objects []snapshot.Ref) []string {
 	names := make([]string, len(objects))
 	for i, o := range objects {
 		names[i] = o.String()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // BenchmarkProve is the whole command as a user runs it, from the start of its process to its end, on a folder of YAML
@@ -74,7 +75,7 @@ func blamedPolicies(b *testing.B, answer []byte, name string) int {
 	if err := json.Unmarshal(answer, &report); err != nil {
 		b.Fatal(err)
 	}
-	blamed := map[isolation.Object]bool{}
+	blamed := map[snapshot.Ref]bool{}
 	for _, f := range report.Findings {
 		for _, o := range f.Blame {
 			if o.Kind == "NetworkPolicy" && o.Name == name {

@@ -6,16 +6,17 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
 // proofDiff is what a change makes of the findings.
 type proofDiff struct {
 	// Verdict on what is new: Isolated where nothing is.
-	Verdict isolation.Verdict   `json:"verdict"`
-	Before  isolation.Verdict   `json:"before"`
-	After   isolation.Verdict   `json:"after"`
-	New     []isolation.Finding `json:"new"`
-	Gone    []isolation.Finding `json:"gone"`
+	Verdict finding.Verdict   `json:"verdict"`
+	Before  finding.Verdict   `json:"before"`
+	After   finding.Verdict   `json:"after"`
+	New     []finding.Finding `json:"new"`
+	Gone    []finding.Finding `json:"gone"`
 	// Same counts what was there before and still is.
 	Same int `json:"same"`
 }
@@ -42,7 +43,7 @@ func (o *proveOptions) compare(ctx context.Context, before, after string) error 
 // differenceOf compares findings by what they are about. A finding that a Waiver accepts does not count as new, and one
 // whose Waiver is over does.
 func differenceOf(before, after *isolation.Report) *proofDiff {
-	d := &proofDiff{Verdict: isolation.Isolated, Before: before.Verdict, After: after.Verdict, New: []isolation.Finding{}, Gone: []isolation.Finding{}}
+	d := &proofDiff{Verdict: finding.Isolated, Before: before.Verdict, After: after.Verdict, New: []finding.Finding{}, Gone: []finding.Finding{}}
 	held := heldAgainst(before)
 	now := heldAgainst(after)
 	for i := range after.Findings {
@@ -75,21 +76,21 @@ func heldAgainst(r *isolation.Report) map[string]bool {
 }
 
 func (d *proofDiff) summary() string {
-	count := map[isolation.Verdict]int{}
+	count := map[finding.Verdict]int{}
 	for i := range d.New {
 		count[d.New[i].Verdict]++
 	}
 	var text string
 	switch d.Verdict {
-	case isolation.Isolated:
+	case finding.Isolated:
 		text = "nothing is newly exposed or unknown"
-	case isolation.Exposed:
-		text = plural(count[isolation.Exposed], "new exposure")
-		if n := count[isolation.Unknown]; n > 0 {
+	case finding.Exposed:
+		text = plural(count[finding.Exposed], "new exposure")
+		if n := count[finding.Unknown]; n > 0 {
 			text += fmt.Sprintf(", %s newly undecided", plural(n, "question"))
 		}
 	default:
-		text = fmt.Sprintf("nothing is newly exposed, but %s newly undecided", plural(count[isolation.Unknown], "question"))
+		text = fmt.Sprintf("nothing is newly exposed, but %s newly undecided", plural(count[finding.Unknown], "question"))
 	}
 	return fmt.Sprintf("%s; %d over, %d as before. Before: %s; after: %s", text, len(d.Gone), d.Same, d.Before, d.After)
 }
@@ -109,7 +110,7 @@ func (o *proveOptions) writeDiff(d *proofDiff, before, after string) error {
 	fmt.Fprintf(&b, "%s %s\n", p.mark(proofMark(d.Verdict)), wrapped(d.summary(), 2))
 	for _, part := range []struct {
 		title string
-		list  []isolation.Finding
+		list  []finding.Finding
 	}{{"New in " + after, d.New}, {"Over since " + before, d.Gone}} {
 		if len(part.list) > 0 {
 			fmt.Fprintf(&b, "\n%s\n", p.bold(part.title))
@@ -128,7 +129,7 @@ func (o *proveOptions) writeDiffMarkdown(d *proofDiff) error {
 	}
 	for _, part := range []struct {
 		title string
-		list  []isolation.Finding
+		list  []finding.Finding
 	}{{"New", d.New}, {"Over", d.Gone}} {
 		if len(part.list) == 0 {
 			continue

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // write prints the proof in the format that was asked for.
@@ -34,13 +36,13 @@ func (o *proveOptions) write(p *proven) error {
 	return err
 }
 
-func proofMark(v isolation.Verdict) mark {
+func proofMark(v finding.Verdict) mark {
 	switch v {
-	case isolation.Isolated:
+	case finding.Isolated:
 		return markOK
-	case isolation.Exposed:
+	case finding.Exposed:
 		return markProblem
-	case isolation.Unknown:
+	case finding.Unknown:
 	}
 	return markUnknown
 }
@@ -52,7 +54,7 @@ func (p *proven) summary() string {
 	if p.tenant != "" {
 		about = "tenant " + p.tenant
 	}
-	count := map[isolation.Verdict]int{}
+	count := map[finding.Verdict]int{}
 	for i := range r.Findings {
 		if r.Findings[i].Waiver == "" {
 			count[r.Findings[i].Verdict]++
@@ -60,15 +62,15 @@ func (p *proven) summary() string {
 	}
 	var text string
 	switch r.Verdict {
-	case isolation.Isolated:
+	case finding.Isolated:
 		text = fmt.Sprintf("isolated: %s, in each of %d checks", about, len(r.Results))
-	case isolation.Exposed:
-		text = fmt.Sprintf("exposed: %s; %s (%s)", about, plural(count[isolation.Exposed], "exposure"), severities(r))
-		if n := count[isolation.Unknown]; n > 0 {
+	case finding.Exposed:
+		text = fmt.Sprintf("exposed: %s; %s (%s)", about, plural(count[finding.Exposed], "exposure"), severities(r))
+		if n := count[finding.Unknown]; n > 0 {
 			text += fmt.Sprintf(", and %s that cannot be decided", plural(n, "question"))
 		}
 	default:
-		text = fmt.Sprintf("unknown: %s; nothing is exposed, but %s cannot be decided", about, plural(count[isolation.Unknown], "question"))
+		text = fmt.Sprintf("unknown: %s; nothing is exposed, but %s cannot be decided", about, plural(count[finding.Unknown], "question"))
 	}
 	text += fmt.Sprintf(" (revision %s)", r.Revision)
 	if r.Waived > 0 {
@@ -80,10 +82,10 @@ func (p *proven) summary() string {
 // severities counts exposures that nobody accepted, the worst first.
 func severities(r *isolation.Report) string {
 	var words []string
-	for _, s := range []isolation.Severity{isolation.Critical, isolation.High, isolation.Medium, isolation.Low} {
+	for _, s := range []finding.Severity{finding.Critical, finding.High, finding.Medium, finding.Low} {
 		n := 0
 		for i := range r.Findings {
-			if f := &r.Findings[i]; f.Severity == s && f.Verdict == isolation.Exposed && f.Waiver == "" {
+			if f := &r.Findings[i]; f.Severity == s && f.Verdict == finding.Exposed && f.Waiver == "" {
 				n++
 			}
 		}
@@ -110,7 +112,7 @@ func (o *proveOptions) writeProofFindings(b *strings.Builder, paint paint, p *pr
 		findings := findingsOf(p.report, &check)
 		fmt.Fprintf(b, "\n%s  %s\n", paint.bold(check.ID), check.Title)
 		for len(findings) > 0 {
-			n := slices.IndexFunc(findings, func(f *isolation.Finding) bool { return !alike(f, findings[0]) })
+			n := slices.IndexFunc(findings, func(f *finding.Finding) bool { return !alike(f, findings[0]) })
 			if n < 0 {
 				n = len(findings)
 			}
@@ -120,7 +122,7 @@ func (o *proveOptions) writeProofFindings(b *strings.Builder, paint paint, p *pr
 	}
 }
 
-func (o *proveOptions) writeAlike(b *strings.Builder, paint paint, findings []*isolation.Finding) {
+func (o *proveOptions) writeAlike(b *strings.Builder, paint paint, findings []*finding.Finding) {
 	most := shownAlike
 	if findings[0].Code == isolation.CodeNotRead {
 		most = shownNotRead
@@ -139,16 +141,16 @@ func (o *proveOptions) writeAlike(b *strings.Builder, paint paint, findings []*i
 	}
 }
 
-func alike(a, b *isolation.Finding) bool {
+func alike(a, b *finding.Finding) bool {
 	return a.Code == b.Code && a.Severity == b.Severity && a.Verdict == b.Verdict && (a.Waiver == "") == (b.Waiver == "")
 }
 
 // checksByWorst are the checks with findings, in the order in which a report has their first one: the worst, unless all of
 // a check's are accepted.
-func checksByWorst(r *isolation.Report) []isolation.Check {
-	var open, accepted []isolation.Check
-	has := func(list []isolation.Check, id string) bool {
-		return slices.ContainsFunc(list, func(c isolation.Check) bool { return c.ID == id })
+func checksByWorst(r *isolation.Report) []finding.Check {
+	var open, accepted []finding.Check
+	has := func(list []finding.Check, id string) bool {
+		return slices.ContainsFunc(list, func(c finding.Check) bool { return c.ID == id })
 	}
 	for _, waived := range []bool{false, true} {
 		for i := range r.Findings {
@@ -167,7 +169,7 @@ func checksByWorst(r *isolation.Report) []isolation.Check {
 	return append(open, accepted...)
 }
 
-func writeProofFinding(b *strings.Builder, paint paint, f *isolation.Finding, whole bool) {
+func writeProofFinding(b *strings.Builder, paint paint, f *finding.Finding, whole bool) {
 	const indent = 4
 	mark := proofMark(f.Verdict)
 	if f.Waiver != "" {
@@ -177,7 +179,7 @@ func writeProofFinding(b *strings.Builder, paint paint, f *isolation.Finding, wh
 	fmt.Fprintf(b, "    %s\n", wrapped(f.What, indent))
 	for _, step := range f.Witness {
 		text := step.Does
-		if step.Object != (isolation.Object{}) {
+		if step.Object != (snapshot.Ref{}) {
 			text = step.Object.String() + ": " + text
 		}
 		for i, line := range strings.Split(wrapped(text, indent+4), "\n") {
@@ -241,7 +243,7 @@ func findingHeaders() []string {
 	return []string{"code", "verdict", "severity", "who", "what", "blame", "to do"}
 }
 
-func findingRow(f *isolation.Finding) []string {
+func findingRow(f *finding.Finding) []string {
 	fix := f.Fix
 	if f.Waiver != "" {
 		fix = "accepted by Waiver " + f.Waiver
@@ -259,11 +261,11 @@ func (o *proveOptions) writeProofJUnit(p *proven) error {
 			c := junitCase{Class: "tenant " + t.Tenant, Name: checks[j].ID + ": " + checks[j].Title}
 			problem := &junitProblem{Message: checks[j].Title, Text: p.said(t, &checks[j])}
 			switch t.Results[j].Verdict {
-			case isolation.Exposed:
+			case finding.Exposed:
 				c.Failure, suite.Failures = problem, suite.Failures+1
-			case isolation.Unknown:
+			case finding.Unknown:
 				c.Error, suite.Errors = problem, suite.Errors+1
-			case isolation.Isolated:
+			case finding.Isolated:
 			}
 			suite.Cases = append(suite.Cases, c)
 		}
@@ -282,7 +284,7 @@ func (o *proveOptions) writeProofJUnit(p *proven) error {
 }
 
 // said is what a check found about a tenant.
-func (p *proven) said(t *isolation.TenantReport, check *isolation.Check) string {
+func (p *proven) said(t *isolation.TenantReport, check *finding.Check) string {
 	var lines []string
 	for _, index := range t.Findings {
 		if f := &p.report.Findings[index]; checkOf(f).ID == check.ID && f.Waiver == "" {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // informationURI is where people read about the tool, in its SARIF.
@@ -34,7 +36,7 @@ func sarifOf(p *proven) *sarif.Report {
 				WithShortDescription(sarif.NewMultiformatMessageString().WithText(code.Title)).
 				WithFullDescription(sarif.NewMultiformatMessageString().WithText(code.Why)).
 				WithHelp(sarif.NewMultiformatMessageString().WithText(help)).
-				WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(sarifLevel(isolation.Exposed, code.Severity))).
+				WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(sarifLevel(finding.Exposed, code.Severity))).
 				WithProperties(sarif.NewPropertyBag().WithTags(append([]string{"security", check.ID}, code.Mappings...)))
 		}
 	}
@@ -55,7 +57,7 @@ func sarifOf(p *proven) *sarif.Report {
 }
 
 // sarifLocation is where an object is declared, or its name where that is a cluster.
-func sarifLocation(world *observe.World, blamed isolation.Object) *sarif.Location {
+func sarifLocation(world *observe.World, blamed snapshot.Ref) *sarif.Location {
 	location := sarif.NewLocation().AddLogicalLocation(
 		sarif.NewLogicalLocation().WithFullyQualifiedName(blamed.String()).WithName(blamed.Name).WithKind("resource"))
 	if at, declared := world.Sources[observe.Ref(blamed)]; declared && at.Line > 0 {
@@ -67,13 +69,13 @@ func sarifLocation(world *observe.World, blamed isolation.Object) *sarif.Locatio
 }
 
 // sarifLevel is how scanners rank it.
-func sarifLevel(v isolation.Verdict, s isolation.Severity) string {
+func sarifLevel(v finding.Verdict, s finding.Severity) string {
 	switch {
-	case v != isolation.Exposed:
+	case v != finding.Exposed:
 		return "warning"
-	case s == isolation.Critical || s == isolation.High:
+	case s == finding.Critical || s == finding.High:
 		return "error"
-	case s == isolation.Medium:
+	case s == finding.Medium:
 		return "warning"
 	}
 	return "note"

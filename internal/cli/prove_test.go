@@ -12,6 +12,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
 // openNetwork is a cluster of two tenants with every kind of finding that a folder without Bulkhead gives.
@@ -67,17 +68,17 @@ func TestSARIFIsValid(t *testing.T) {
 
 // Promise: a Waiver accepts a finding in a comparison too, and what it no longer accepts is new again.
 func TestDifferenceCountsWaivers(t *testing.T) {
-	finding := func(waiver string) *isolation.Report {
-		return &isolation.Report{Verdict: isolation.Exposed, Findings: []isolation.Finding{{Code: "BH3001", Verdict: isolation.Exposed, From: "a", To: "b", What: "x", Waiver: waiver}}}
+	reportOf := func(waiver string) *isolation.Report {
+		return &isolation.Report{Verdict: finding.Exposed, Findings: []finding.Finding{{Code: "BH3001", Verdict: finding.Exposed, From: "a", To: "b", What: "x", Waiver: waiver}}}
 	}
 	for _, c := range []struct {
 		before, after string
 		added, over   int
-		want          isolation.Verdict
+		want          finding.Verdict
 	}{
-		{"", "", 0, 0, isolation.Isolated}, {"w", "", 1, 0, isolation.Exposed}, {"", "w", 0, 1, isolation.Isolated}, {"w", "w", 0, 0, isolation.Isolated},
+		{"", "", 0, 0, finding.Isolated}, {"w", "", 1, 0, finding.Exposed}, {"", "w", 0, 1, finding.Isolated}, {"w", "w", 0, 0, finding.Isolated},
 	} {
-		d := differenceOf(finding(c.before), finding(c.after))
+		d := differenceOf(reportOf(c.before), reportOf(c.after))
 		if len(d.New) != c.added || len(d.Gone) != c.over || d.Verdict != c.want {
 			t.Errorf("%q then %q: %d new, %d over, %s", c.before, c.after, len(d.New), len(d.Gone), d.Verdict)
 		}

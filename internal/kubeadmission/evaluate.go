@@ -17,7 +17,8 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/client-go/kubernetes/scheme"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // stage is a request after everything that mutates it.
@@ -28,9 +29,9 @@ type stage struct {
 	ofSubject bool
 	// stopped: it went no further; refused or unknown says why.
 	stopped    bool
-	refused    []isolation.Refusal
+	refused    []finding.Refusal
 	unknown    []string
-	considered []isolation.Object
+	considered []snapshot.Ref
 }
 
 // stageKey is all that the result of mutation depends on.
@@ -165,7 +166,7 @@ func (e *Evaluator) explainMutation(err error, matched []*hook, made *stage) {
 		for _, h := range matched {
 			for _, cause := range status.ErrStatus.Details.Causes {
 				if strings.HasPrefix(cause.Message, "policy '"+h.name+"' ") || strings.HasPrefix(cause.Message, `policy "`+h.name+`" `) {
-					made.refused = append(made.refused, isolation.Refusal{By: h.object, Control: h.control, Message: cause.Message, OfSubject: h.reads.ofSubject()})
+					made.refused = append(made.refused, finding.Refusal{By: h.object, Control: h.control, Message: cause.Message, OfSubject: h.reads.ofSubject()})
 				}
 			}
 		}
@@ -216,7 +217,7 @@ type judgeKey struct {
 }
 
 // judge asks every validating policy that matches.
-func (e *Evaluator) judge(r *request, made *stage, answer *isolation.AdmissionAnswer) {
+func (e *Evaluator) judge(r *request, made *stage, answer *finding.AdmissionAnswer) {
 	for _, h := range e.candidates(r.target).validations {
 		if !h.selected(r) {
 			continue
@@ -229,7 +230,7 @@ func (e *Evaluator) judge(r *request, made *stage, answer *isolation.AdmissionAn
 		if unknown := e.undecidable(h, r); len(unknown) > 0 {
 			answer.Unknown = append(answer.Unknown, unknown...)
 		} else if j.refuses {
-			answer.RefusedBy = append(answer.RefusedBy, isolation.Refusal{By: h.object, Control: h.control, Message: j.refusal, OfSubject: h.reads.ofSubject()})
+			answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{By: h.object, Control: h.control, Message: j.refusal, OfSubject: h.reads.ofSubject()})
 		}
 	}
 }

@@ -21,13 +21,13 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/kubernetes/scheme"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Rights answers the questions that policies ask by their variable authorizer; isolation.RBAC does.
+// Rights answers the questions that policies ask by their variable authorizer; rbac.Authorizer of isolation does.
 type Rights interface {
-	Allowed(subject isolation.Subject, attributes isolation.Attributes) (bool, []isolation.Step)
+	Allowed(subject finding.Subject, attributes finding.Attributes) (bool, []finding.Step)
 }
 
 // Evaluator is the admission of one snapshot. It is safe for concurrent use.
@@ -58,7 +58,7 @@ type Evaluator struct {
 	contents sync.Map // JSON to *content
 }
 
-var _ isolation.Admission = (*Evaluator)(nil)
+var _ finding.Admission = (*Evaluator)(nil)
 
 // space is what admission reads of one namespace.
 type space struct {
@@ -141,15 +141,15 @@ func mapOf(labels snapshot.Labels) map[string]string {
 
 // Admit answers a request: first what mutates it, then everything that may refuse it, each on its own, so that all
 // that refuse are told and not only the first.
-func (e *Evaluator) Admit(request *isolation.AdmissionRequest) isolation.AdmissionAnswer {
+func (e *Evaluator) Admit(request *finding.AdmissionRequest) finding.AdmissionAnswer {
 	r, answer := e.newRequest(request)
 	if r == nil {
 		return answer
 	}
 	made := e.prepare(r)
-	answer = isolation.AdmissionAnswer{
-		RefusedBy: append([]isolation.Refusal(nil), made.refused...), Unknown: append([]string(nil), made.unknown...),
-		Considered: append([]isolation.Object(nil), made.considered...),
+	answer = finding.AdmissionAnswer{
+		RefusedBy: append([]finding.Refusal(nil), made.refused...), Unknown: append([]string(nil), made.unknown...),
+		Considered: append([]snapshot.Ref(nil), made.considered...),
 	}
 	if made.changed {
 		answer.Object = made.object.in(r.namespaceOfObject())
@@ -168,7 +168,7 @@ func (e *Evaluator) Admit(request *isolation.AdmissionRequest) isolation.Admissi
 }
 
 // newRequest is the request with what is derived from it; nil with the answer where it goes no further.
-func (e *Evaluator) newRequest(q *isolation.AdmissionRequest) (*request, isolation.AdmissionAnswer) {
+func (e *Evaluator) newRequest(q *finding.AdmissionRequest) (*request, finding.AdmissionAnswer) {
 	r := &request{AdmissionRequest: q, target: targetOf(q)}
 	if q.Namespace == "" || r.isNamespace() {
 		r.space = &space{}
@@ -178,14 +178,14 @@ func (e *Evaluator) newRequest(q *isolation.AdmissionRequest) (*request, isolati
 		if r.space == nil || r.space.implied {
 			r.space = &space{object: &corev1.Namespace{}}
 		}
-		return r, isolation.AdmissionAnswer{}
+		return r, finding.AdmissionAnswer{}
 	}
 	r.space = e.namespaces[q.Namespace]
 	if r.space == nil || r.space.implied {
-		return nil, isolation.AdmissionAnswer{Unknown: []string{
+		return nil, finding.AdmissionAnswer{Unknown: []string{
 			fmt.Sprintf("Namespace %s was not listed, so that no policy's namespaceSelector can be decided", q.Namespace)}}
 	}
-	return r, isolation.AdmissionAnswer{}
+	return r, finding.AdmissionAnswer{}
 }
 
 // attributes of a request as the API server's plugins take them.

@@ -9,7 +9,8 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -31,9 +32,9 @@ func plainPod() *corev1.Pod {
 	}}
 }
 
-func create(namespace string, pod *corev1.Pod) *isolation.AdmissionRequest {
-	return &isolation.AdmissionRequest{
-		Subject: isolation.Subject{User: "ana", Groups: []string{"magazine:newsroom", "system:authenticated"}}, Operation: "CREATE",
+func create(namespace string, pod *corev1.Pod) *finding.AdmissionRequest {
+	return &finding.AdmissionRequest{
+		Subject: finding.Subject{User: "ana", Groups: []string{"magazine:newsroom", "system:authenticated"}}, Operation: "CREATE",
 		Kind: corev1.SchemeGroupVersion.WithKind("Pod"), Resource: corev1.SchemeGroupVersion.WithResource("pods"),
 		Namespace: namespace, Name: pod.Name, Object: pod,
 	}
@@ -42,7 +43,7 @@ func create(namespace string, pod *corev1.Pod) *isolation.AdmissionRequest {
 // A harmless pod is admitted in every Space of the example, and completed; one with a foreign image never.
 func TestExamplePlatform(t *testing.T) {
 	s := magazine(t)
-	e, err := kubeadmission.New(s, isolation.NewRBAC(s), nil)
+	e, err := kubeadmission.New(s, rbac.New(s), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

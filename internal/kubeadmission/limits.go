@@ -8,7 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	helper "k8s.io/component-helpers/resource"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // defaultResources gives every container that names none the requests and limits of a LimitRange.
@@ -51,12 +52,12 @@ func merged(into, more corev1.ResourceList) corev1.ResourceList {
 }
 
 // checkLimits asks the LimitRanges of the namespace.
-func (e *Evaluator) checkLimits(r *request, made *stage, answer *isolation.AdmissionAnswer) {
+func (e *Evaluator) checkLimits(r *request, made *stage, answer *finding.AdmissionAnswer) {
 	for _, l := range r.space.limits {
 		for i := range l.Spec.Limits {
 			if words := beyond(r, made, &l.Spec.Limits[i]); words != "" {
-				answer.RefusedBy = append(answer.RefusedBy, isolation.Refusal{
-					By:      isolation.Object{Kind: "LimitRange", Namespace: l.Namespace, Name: l.Name},
+				answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{
+					By:      snapshot.Ref{Kind: "LimitRange", Namespace: l.Namespace, Name: l.Name},
 					Control: "defaults", Message: words,
 				})
 				break

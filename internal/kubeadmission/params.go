@@ -21,7 +21,7 @@ import (
 	listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
 // errUnknownRights says that policies ask about rights that nobody gave.
@@ -35,8 +35,8 @@ func (a *authorizer) Authorize(_ context.Context, q authz.Attributes) (authz.Dec
 	if a.rights == nil {
 		return authz.DecisionNoOpinion, "", errUnknownRights
 	}
-	subject := isolation.Subject{User: q.GetUser().GetName(), Groups: q.GetUser().GetGroups()}
-	attributes := isolation.Attributes{Verb: q.GetVerb(), Namespace: q.GetNamespace(), Name: q.GetName(), Path: q.GetPath()}
+	subject := finding.Subject{User: q.GetUser().GetName(), Groups: q.GetUser().GetGroups()}
+	attributes := finding.Attributes{Verb: q.GetVerb(), Namespace: q.GetNamespace(), Name: q.GetName(), Path: q.GetPath()}
 	if q.IsResourceRequest() {
 		attributes.Group, attributes.Resource, attributes.Subresource = q.GetAPIGroup(), q.GetResource(), q.GetSubresource()
 		attributes.Path = ""

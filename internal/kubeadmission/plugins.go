@@ -11,7 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // annotationDefaultClass marks the StorageClass of claims that name none.
@@ -102,7 +103,7 @@ func (e *Evaluator) replace(r *request, made *stage, typed interface {
 }
 
 // completePod is LimitRanger, ServiceAccount, Priority, DefaultTolerationSeconds and RuntimeClass, in this order.
-func (e *Evaluator) completePod(r *request, pod *corev1.Pod) isolation.Refusal {
+func (e *Evaluator) completePod(r *request, pod *corev1.Pod) finding.Refusal {
 	for _, l := range r.space.limits {
 		defaultResources(pod, l)
 	}
@@ -129,8 +130,8 @@ func (e *Evaluator) serviceAccount(r *request, name string) *corev1.ServiceAccou
 // createdAccount is the service account as admission would let it come to be.
 func (e *Evaluator) createdAccount(r *request, name string) *corev1.ServiceAccount {
 	made := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	q := &request{AdmissionRequest: &isolation.AdmissionRequest{
-		Subject:   isolation.Subject{User: "system:serviceaccount:kube-system:service-account-controller", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}},
+	q := &request{AdmissionRequest: &finding.AdmissionRequest{
+		Subject:   finding.Subject{User: "system:serviceaccount:kube-system:service-account-controller", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}},
 		Operation: "CREATE", Kind: corev1.SchemeGroupVersion.WithKind(rbacv1.ServiceAccountKind),
 		Resource: corev1.SchemeGroupVersion.WithResource("serviceaccounts"), Namespace: r.Namespace, Name: name, Object: made,
 	}, space: r.space}
@@ -187,23 +188,23 @@ func tokenVolume(name string) corev1.Volume {
 }
 
 // prioritise resolves the pod's PriorityClass, or gives it the default one.
-func (e *Evaluator) prioritise(pod *corev1.Pod) isolation.Refusal {
+func (e *Evaluator) prioritise(pod *corev1.Pod) finding.Refusal {
 	name := pod.Spec.PriorityClassName
 	if name == "system-cluster-critical" || name == "system-node-critical" {
-		return isolation.Refusal{} // always there
+		return finding.Refusal{} // always there
 	}
 	for _, c := range e.snapshot.PriorityClasses {
 		if c.Name == name || name == "" && c.GlobalDefault {
 			pod.Spec.PriorityClassName, pod.Spec.Priority = c.Name, &c.Value
 			pod.Spec.PreemptionPolicy = c.PreemptionPolicy
-			return isolation.Refusal{}
+			return finding.Refusal{}
 		}
 	}
 	if name == "" {
 		pod.Spec.Priority, pod.Spec.PreemptionPolicy = new(int32(0)), new(corev1.PreemptLowerPriority)
-		return isolation.Refusal{}
+		return finding.Refusal{}
 	}
-	return isolation.Refusal{By: isolation.Object{Kind: "PriorityClass", Name: name}, Message: "no PriorityClass with name " + name + " was found"}
+	return finding.Refusal{By: snapshot.Ref{Kind: "PriorityClass", Name: name}, Message: "no PriorityClass with name " + name + " was found"}
 }
 
 // tolerateForAWhile adds what every pod tolerates of its node, unless it says something itself.
@@ -220,16 +221,16 @@ func tolerateForAWhile(pod *corev1.Pod) {
 }
 
 // applyRuntimeClass adds where pods of a runtime class are placed.
-func (e *Evaluator) applyRuntimeClass(pod *corev1.Pod) isolation.Refusal {
+func (e *Evaluator) applyRuntimeClass(pod *corev1.Pod) finding.Refusal {
 	if pod.Spec.RuntimeClassName == nil || *pod.Spec.RuntimeClassName == "" {
-		return isolation.Refusal{}
+		return finding.Refusal{}
 	}
 	for _, c := range e.snapshot.RuntimeClasses {
 		if c.Name != *pod.Spec.RuntimeClassName {
 			continue
 		}
 		if c.Scheduling == nil {
-			return isolation.Refusal{}
+			return finding.Refusal{}
 		}
 		for key, value := range c.Scheduling.NodeSelector {
 			if pod.Spec.NodeSelector == nil {
@@ -242,10 +243,10 @@ func (e *Evaluator) applyRuntimeClass(pod *corev1.Pod) isolation.Refusal {
 				pod.Spec.Tolerations = append(pod.Spec.Tolerations, t)
 			}
 		}
-		return isolation.Refusal{}
+		return finding.Refusal{}
 	}
 	name := *pod.Spec.RuntimeClassName
-	return isolation.Refusal{By: isolation.Object{Kind: "RuntimeClass", Name: name}, Message: "pod rejected: RuntimeClass " + name + " not found"}
+	return finding.Refusal{By: snapshot.Ref{Kind: "RuntimeClass", Name: name}, Message: "pod rejected: RuntimeClass " + name + " not found"}
 }
 
 // defaultStorageClass is the newest of the default classes.

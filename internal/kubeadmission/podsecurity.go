@@ -12,7 +12,8 @@ import (
 	"k8s.io/pod-security-admission/metrics"
 	"k8s.io/pod-security-admission/policy"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // podSecurity is the API server's plugin of this name, with its defaults: no exemptions, and privileged where a
@@ -46,7 +47,7 @@ type securityKey struct {
 }
 
 // secure asks Pod Security. Only pods are refused by what they are; templates are warned of.
-func (e *Evaluator) secure(r *request, made *stage, answer *isolation.AdmissionAnswer) {
+func (e *Evaluator) secure(r *request, made *stage, answer *finding.AdmissionAnswer) {
 	if made.object == nil || made.object.typed == nil || r.Resource.Group != "" || r.Resource.Resource != "pods" && !r.isNamespace() {
 		return
 	}
@@ -56,10 +57,10 @@ func (e *Evaluator) secure(r *request, made *stage, answer *isolation.AdmissionA
 	}
 	key := securityKey{made.object, made.old, r.target, [2]string{set[api.EnforceLevelLabel], set[api.EnforceVersionLabel]}}
 	words := remember(&e.secured, key, func() string { return e.security.refusal(r, made) })
-	answer.Considered = append(answer.Considered, isolation.Object{Kind: "Namespace", Name: namespaceNamed(r)})
+	answer.Considered = append(answer.Considered, snapshot.Ref{Kind: "Namespace", Name: namespaceNamed(r)})
 	if words != "" {
-		answer.RefusedBy = append(answer.RefusedBy, isolation.Refusal{
-			By: isolation.Object{Kind: "Namespace", Name: namespaceNamed(r)}, Control: "pod-security", Message: words,
+		answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{
+			By: snapshot.Ref{Kind: "Namespace", Name: namespaceNamed(r)}, Control: "pod-security", Message: words,
 		})
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 	"k8s.io/apiserver/pkg/cel/environment"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -34,7 +33,7 @@ type Compiled struct {
 // hook is a policy with its bindings.
 type hook struct {
 	name, control string
-	object        isolation.Object
+	object        snapshot.Ref
 	constraints   *admissionv1.MatchResources
 	// bound are the match resources of the bindings; nil for one without any.
 	bound []*admissionv1.MatchResources
@@ -59,7 +58,7 @@ func (e *Evaluator) validationHooks(compiled *Compiled) []*hook {
 			continue
 		}
 		h := &hook{name: p.Name, control: p.Labels[labelControl], constraints: p.Spec.MatchConstraints,
-			object: isolation.Object{Kind: "ValidatingAdmissionPolicy", Name: p.Name}, paramKind: p.Spec.ParamKind,
+			object: snapshot.Ref{Kind: "ValidatingAdmissionPolicy", Name: p.Name}, paramKind: p.Spec.ParamKind,
 			validating: &validating.PolicyHook{Policy: p, Bindings: bound, Evaluator: compiled.validator(p)}}
 		for _, b := range bound {
 			h.bound = append(h.bound, b.Spec.MatchResources)
@@ -83,7 +82,7 @@ func (e *Evaluator) mutationHooks(compiled *Compiled) []*hook {
 			continue
 		}
 		h := &hook{name: p.Name, control: p.Labels[labelControl], constraints: p.Spec.MatchConstraints,
-			object: isolation.Object{Kind: "MutatingAdmissionPolicy", Name: p.Name}, paramKind: p.Spec.ParamKind,
+			object: snapshot.Ref{Kind: "MutatingAdmissionPolicy", Name: p.Name}, paramKind: p.Spec.ParamKind,
 			mutating: &mutating.PolicyHook{Policy: p, Bindings: bound, Evaluator: compiled.mutator(p)}}
 		for _, b := range bound {
 			h.bound = append(h.bound, b.Spec.MatchResources)

@@ -9,12 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	helper "k8s.io/component-helpers/resource"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // countAgainstQuota asks limit ranges and quotas. A quota refuses here what its bounds leave no room for even when
 // nothing else is there: what is used now may be freed tomorrow.
-func (e *Evaluator) countAgainstQuota(r *request, made *stage, answer *isolation.AdmissionAnswer) {
+func (e *Evaluator) countAgainstQuota(r *request, made *stage, answer *finding.AdmissionAnswer) {
 	if made.object == nil || made.object.typed == nil && r.Operation != "CREATE" {
 		return
 	}
@@ -35,12 +36,12 @@ func (e *Evaluator) countAgainstQuota(r *request, made *stage, answer *isolation
 		if words == "" {
 			continue
 		}
-		by := isolation.Object{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name}
+		by := snapshot.Ref{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name}
 		if len(q.Spec.Scopes) > 0 || q.Spec.ScopeSelector != nil {
 			answer.Unknown = append(answer.Unknown, fmt.Sprintf("%s has scopes, and would refuse what is in them: %s", by, words))
 			continue
 		}
-		answer.RefusedBy = append(answer.RefusedBy, isolation.Refusal{By: by, Control: "quota", Message: words})
+		answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{By: by, Control: "quota", Message: words})
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
 // target is what a request is about, as far as policies' resource rules look at it.
@@ -18,13 +18,13 @@ type target struct {
 	namespaced                                       bool
 }
 
-func targetOf(q *isolation.AdmissionRequest) target {
+func targetOf(q *finding.AdmissionRequest) target {
 	return target{q.Resource.Group, q.Resource.Version, q.Resource.Resource, q.Subresource, q.Operation, q.Namespace != ""}
 }
 
 // request is a request with the namespace that it is for.
 type request struct {
-	*isolation.AdmissionRequest
+	*finding.AdmissionRequest
 	target target
 	space  *space
 }

@@ -7,13 +7,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // webhook is one webhook of a configuration. Nobody can say here what it would answer.
 type webhook struct {
-	object    isolation.Object
+	object    snapshot.Ref
 	name      string
 	mutates   bool
 	match     admissionv1.MatchResources
@@ -25,21 +25,21 @@ func webhooksOf(s *snapshot.Snapshot) []*webhook {
 	for _, c := range s.MutatingWebhooks {
 		for i := range c.Webhooks {
 			w := &c.Webhooks[i]
-			list = append(list, newWebhook(isolation.Object{Kind: "MutatingWebhookConfiguration", Name: c.Name}, w.Name, true,
+			list = append(list, newWebhook(snapshot.Ref{Kind: "MutatingWebhookConfiguration", Name: c.Name}, w.Name, true,
 				w.Rules, w.NamespaceSelector, w.ObjectSelector, w.FailurePolicy))
 		}
 	}
 	for _, c := range s.ValidatingWebhooks {
 		for i := range c.Webhooks {
 			w := &c.Webhooks[i]
-			list = append(list, newWebhook(isolation.Object{Kind: "ValidatingWebhookConfiguration", Name: c.Name}, w.Name, false,
+			list = append(list, newWebhook(snapshot.Ref{Kind: "ValidatingWebhookConfiguration", Name: c.Name}, w.Name, false,
 				w.Rules, w.NamespaceSelector, w.ObjectSelector, w.FailurePolicy))
 		}
 	}
 	return list
 }
 
-func newWebhook(o isolation.Object, name string, mutates bool, rules []admissionv1.RuleWithOperations,
+func newWebhook(o snapshot.Ref, name string, mutates bool, rules []admissionv1.RuleWithOperations,
 	namespaces, objects *metav1.LabelSelector, failure *admissionv1.FailurePolicyType,
 ) *webhook {
 	w := &webhook{object: o, name: name, mutates: mutates, mayBypass: failure != nil && *failure == admissionv1.Ignore}
@@ -51,7 +51,7 @@ func newWebhook(o isolation.Object, name string, mutates bool, rules []admission
 }
 
 // askWebhooks says which webhooks would have a word, and that it is not known.
-func (e *Evaluator) askWebhooks(r *request, answer *isolation.AdmissionAnswer) {
+func (e *Evaluator) askWebhooks(r *request, answer *finding.AdmissionAnswer) {
 	for _, w := range e.webhooks {
 		if excludedFromWebhooks(r) || w.mutates && r.Operation == "DELETE" || len(w.match.ResourceRules) == 0 || !mayMatch(&w.match, &r.target) {
 			continue

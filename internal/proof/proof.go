@@ -8,6 +8,9 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // Of proves what every tenant of a world can reach. An error means that nothing was proven. Policies that were compiled for
@@ -17,18 +20,18 @@ func Of(world *observe.World, compiled *kubeadmission.Compiled) (*isolation.Repo
 	if compiled != nil {
 		compiled.Keep(s)
 	}
-	evaluator, err := kubeadmission.New(s, isolation.NewRBAC(s), compiled)
+	evaluator, err := kubeadmission.New(s, rbac.New(s), compiled)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the evaluation of admission: %w", err)
 	}
-	return isolation.Verify(s, isolation.Options{Admission: evaluator, Expected: Expected(world), Freshness: world.Freshness}), nil
+	return isolation.Verify(s, finding.Options{Admission: evaluator, Expected: Expected(world), Freshness: world.Freshness}), nil
 }
 
 // Expected are the objects that Bulkhead would have made for the tenants of a world.
-func Expected(world *observe.World) []isolation.Expected {
-	list := make([]isolation.Expected, len(world.Expected))
+func Expected(world *observe.World) []finding.Expected {
+	list := make([]finding.Expected, len(world.Expected))
 	for i, e := range world.Expected {
-		list[i] = isolation.Expected{Control: e.Control, Object: isolation.Object(e.Object), Labels: e.Labels, Annotations: e.Annotations, Rendered: e.Rendered}
+		list[i] = finding.Expected{Control: e.Control, Object: snapshot.Ref(e.Object), Labels: e.Labels, Annotations: e.Annotations, Rendered: e.Rendered}
 	}
 	return list
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -25,7 +27,7 @@ func Time() time.Time { return time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC) }
 // Platform is a rendered platform.
 type Platform struct {
 	Snapshot *snapshot.Snapshot
-	Expected []isolation.Expected
+	Expected []finding.Expected
 	compiled *kubeadmission.Compiled
 }
 
@@ -69,9 +71,9 @@ func render(paths []string, stdin io.Reader) (*Platform, error) {
 // Prove proves a state of the platform, with what Bulkhead knows about it. Policies that did not change are not compiled
 // again.
 func (p *Platform) Prove(s *snapshot.Snapshot) (*isolation.Report, error) {
-	evaluator, err := kubeadmission.New(s, isolation.NewRBAC(s), p.compiled)
+	evaluator, err := kubeadmission.New(s, rbac.New(s), p.compiled)
 	if err != nil {
 		return nil, fmt.Errorf("prepare admission: %w", err)
 	}
-	return isolation.Verify(s, isolation.Options{Admission: evaluator, Expected: p.Expected}), nil
+	return isolation.Verify(s, finding.Options{Admission: evaluator, Expected: p.Expected}), nil
 }

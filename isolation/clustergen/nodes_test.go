@@ -6,6 +6,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/clustergen"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
 // Promise: generated pods and nodes have nothing wrong with them, so that what a proof finds are the mistakes.
@@ -17,7 +18,7 @@ func TestGeneratedPodsReachNothingOfTheirNodes(t *testing.T) {
 	if len(c.Snapshot.Nodes) == 0 || c.Snapshot.Pods[len(c.Snapshot.Pods)-1].Spec == nil {
 		t.Fatal("no nodes, or no specs")
 	}
-	for _, f := range isolation.Verify(c.Snapshot, isolation.Options{}).Findings {
+	for _, f := range isolation.Verify(c.Snapshot, finding.Options{}).Findings {
 		// Without admission nobody knows what may be created; that is said, once.
 		if strings.HasPrefix(f.Code, "BH2") && f.Code != "BH2009" {
 			t.Errorf("%s: %s", f.Code, f.What)

@@ -17,9 +17,10 @@ import (
 	upstream "k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/kubernetes/pkg/registry/rbac/validation"
-	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac"
+	kuberbac "k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac"
 
-	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -38,7 +39,7 @@ func TestTheProverAndTheAPIServerAgree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ours, theirs := isolation.NewRBAC(s), authorizerOf(s)
+		ours, theirs := rbac.New(s), authorizerOf(s)
 		for range perState {
 			subject, a := g.subject(), g.attributes()
 			got, steps := ours.Allowed(subject, a)
@@ -65,7 +66,7 @@ func authorizerOf(s *snapshot.Snapshot) upstream.AuthorizerFunc {
 	roles, bindings := s.Roles, s.RoleBindings
 	clusterRoles, clusterBindings := s.ClusterRoles, s.ClusterRoleBindings
 	if s.Offline {
-		b := isolation.BuiltInRoles()
+		b := rbac.BuiltInRoles()
 		for _, o := range b.ClusterRoles {
 			if !slices.ContainsFunc(clusterRoles, func(c *rbacv1.ClusterRole) bool { return c.Name == o.Name }) {
 				clusterRoles = append(slices.Clone(clusterRoles), o)
@@ -76,7 +77,7 @@ func authorizerOf(s *snapshot.Snapshot) upstream.AuthorizerFunc {
 		clusterRoles = controlled(clusterRoles)
 	}
 	_, lists := validation.NewTestRuleResolver(roles, bindings, clusterRoles, clusterBindings)
-	privileged, others := authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup), rbac.New(lists, lists, lists, lists)
+	privileged, others := authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup), kuberbac.New(lists, lists, lists, lists)
 	return upstream.AuthorizerFunc(func(ctx context.Context, a upstream.Attributes) (upstream.Decision, string, error) {
 		if decision, reason, err := privileged.Authorize(ctx, a); decision == upstream.DecisionAllow {
 			return decision, reason, err
@@ -118,7 +119,7 @@ func controlled(given []*rbacv1.ClusterRole) []*rbacv1.ClusterRole {
 	return roles
 }
 
-func attributesOf(s *isolation.Subject, a *isolation.Attributes) upstream.Attributes {
+func attributesOf(s *finding.Subject, a *finding.Attributes) upstream.Attributes {
 	return upstream.AttributesRecord{
 		User: &user.DefaultInfo{Name: s.User, Groups: s.Groups},
 		Verb: a.Verb, APIGroup: a.Group, Resource: a.Resource, Subresource: a.Subresource, Namespace: a.Namespace, Name: a.Name,
@@ -246,22 +247,22 @@ func (g *generator) subjects() []rbacv1.Subject {
 	return list
 }
 
-func (g *generator) subject() isolation.Subject {
+func (g *generator) subject() finding.Subject {
 	if g.IntN(2) == 0 {
-		return isolation.ServiceAccount(g.namespace(), g.pick("x", "default", "other"))
+		return rbac.ServiceAccount(g.namespace(), g.pick("x", "default", "other"))
 	}
-	s := isolation.Subject{User: g.name()}
+	s := finding.Subject{User: g.name()}
 	for range g.IntN(3) {
 		s.Groups = append(s.Groups, g.name())
 	}
 	return s
 }
 
-func (g *generator) attributes() isolation.Attributes {
+func (g *generator) attributes() finding.Attributes {
 	if g.IntN(8) == 0 {
-		return isolation.Attributes{Verb: g.verb(), Path: g.pick("/api", "/api/", "/api/v1/x", "/metrics", "/healthz/etcd", "/", "", "/apis")}
+		return finding.Attributes{Verb: g.verb(), Path: g.pick("/api", "/api/", "/api/v1/x", "/metrics", "/healthz/etcd", "/", "", "/apis")}
 	}
-	a := isolation.Attributes{Verb: g.verb(), Group: g.pick("", "", "apps", "rbac.authorization.k8s.io"), Resource: g.resource(), Name: g.pick("", "", "x", "y", "*")}
+	a := finding.Attributes{Verb: g.verb(), Group: g.pick("", "", "apps", "rbac.authorization.k8s.io"), Resource: g.resource(), Name: g.pick("", "", "x", "y", "*")}
 	if g.IntN(3) == 0 {
 		a.Subresource = g.subresource()
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/isolation"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 const (
@@ -107,7 +109,7 @@ func reportOf(tenant *v1alpha1.Tenant, judged *isolation.TenantReport, found *is
 		switch {
 		case f.Waiver != "":
 			made.Waived++
-		case f.Verdict == isolation.Exposed:
+		case f.Verdict == finding.Exposed:
 			made.Exposed++
 		default:
 			made.Unknown++
@@ -119,14 +121,14 @@ func reportOf(tenant *v1alpha1.Tenant, judged *isolation.TenantReport, found *is
 	return made
 }
 
-func findingOf(f *isolation.Finding) v1alpha1.IsolationFinding {
+func findingOf(f *finding.Finding) v1alpha1.IsolationFinding {
 	made := v1alpha1.IsolationFinding{
 		Code: f.Code, Verdict: v1alpha1.Verdict(f.Verdict), Severity: string(f.Severity), From: f.From, To: f.To,
 		What: brief(f.What), Fix: brief(f.Fix), Waiver: f.Waiver,
 	}
 	for _, step := range f.Witness[:min(len(f.Witness), longestList)] {
 		text := step.Does
-		if step.Object != (isolation.Object{}) {
+		if step.Object != (snapshot.Ref{}) {
 			text = step.Object.String() + ": " + text
 		}
 		made.Witness = append(made.Witness, brief(text))

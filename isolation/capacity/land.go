@@ -1,0 +1,133 @@
+package capacity
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap"
+
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// compartments are the priority levels over which Bulkhead spreads tenants, by the FNV-1a hash of their names.
+const compartments = 8
+
+// landing is where a request lands.
+type landing struct {
+	schema *flowcontrolv1.FlowSchema
+	level  *flowcontrolv1.PriorityLevelConfiguration
+	// flow tells flows of one schema apart; byWhat is its distinguisher.
+	flow, byWhat string
+	// long requests go through whole collections.
+	long bool
+}
+
+// meant are the FlowSchema and the priority level that Bulkhead has for such a request of a tenant, with what it is called.
+func (l *landing) meant(tenant string) (schema, level snapshot.Ref, called string) {
+	if l.long {
+		return snapshot.Ref{Kind: "FlowSchema", Name: "bulkhead-lists-" + tenant}, snapshot.Ref{Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants-lists"}, "lists"
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(tenant)) // never fails, by its documentation
+	own := fmt.Sprintf("bulkhead-tenants-%d", hash.Sum32()%compartments)
+	return snapshot.Ref{Kind: "FlowSchema", Name: "bulkhead-tenant-" + tenant}, snapshot.Ref{Kind: "PriorityLevelConfiguration", Name: own}, "requests"
+}
+
+// flowSubject is the key of a subject of a FlowSchema; * stands for all.
+func flowSubject(s *flowcontrolv1.Subject) string {
+	switch {
+	case s.User != nil:
+		return "user " + s.User.Name
+	case s.Group != nil:
+		return "group " + s.Group.Name
+	case s.ServiceAccount != nil && s.ServiceAccount.Name == flowcontrolv1.NameAll:
+		return "accounts " + s.ServiceAccount.Namespace
+	case s.ServiceAccount != nil:
+		return "user " + rbac.UserServiceAccount + s.ServiceAccount.Namespace + ":" + s.ServiceAccount.Name
+	}
+	return "nobody"
+}
+
+// land finds the FlowSchema that takes a request; nil where none does.
+func (c *capacity) land(s finding.Subject, a *finding.Attributes) *landing {
+	keys := []string{"user " + s.User, "user *", "group *"}
+	for _, g := range s.Groups {
+		keys = append(keys, "group "+g)
+	}
+	if rest, is := strings.CutPrefix(s.User, rbac.UserServiceAccount); is {
+		namespace, _, _ := strings.Cut(rest, ":")
+		keys = append(keys, "accounts "+namespace)
+	}
+	best := -1
+	for _, key := range keys {
+		for _, i := range c.bySubject[key] {
+			if best >= 0 && i >= best {
+				break
+			}
+			if flowMatches(c.schemas[i], keys, a) {
+				best = i
+				break
+			}
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	schema := c.schemas[best]
+	at := &landing{schema: schema, level: c.levels[schema.Spec.PriorityLevelConfiguration.Name],
+		long: a.Verb == "list" || a.Verb == "watch" || a.Verb == "deletecollection"}
+	if d := schema.Spec.DistinguisherMethod; d != nil {
+		at.byWhat = string(d.Type)
+		if d.Type == flowcontrolv1.FlowDistinguisherMethodByUserType {
+			at.flow = s.User
+		} else {
+			at.flow = a.Namespace
+		}
+	}
+	return at
+}
+
+// flowMatches says whether one rule names both a subject of keys and the request.
+func flowMatches(s *flowcontrolv1.FlowSchema, keys []string, a *finding.Attributes) bool {
+	return slices.ContainsFunc(s.Spec.Rules, func(r flowcontrolv1.PolicyRulesWithSubjects) bool {
+		if !slices.ContainsFunc(r.Subjects, func(s flowcontrolv1.Subject) bool { return slices.Contains(keys, flowSubject(&s)) }) {
+			return false
+		}
+		if a.Path != "" {
+			return slices.ContainsFunc(r.NonResourceRules, func(n flowcontrolv1.NonResourcePolicyRule) bool {
+				return rbac.Names(n.Verbs, a.Verb) && slices.ContainsFunc(n.NonResourceURLs, func(pattern string) bool { return rbac.PathMatches(pattern, a.Path) })
+			})
+		}
+		return slices.ContainsFunc(r.ResourceRules, func(n flowcontrolv1.ResourcePolicyRule) bool {
+			where := n.ClusterScope
+			if a.Namespace != "" {
+				where = rbac.Names(n.Namespaces, a.Namespace)
+			}
+			return where && rbac.Names(n.Verbs, a.Verb) && rbac.Names(n.APIGroups, a.Group) && rbac.Names(n.Resources, a.Resource)
+		})
+	})
+}
+
+// withBuiltInFlows adds, to what files declare, the FlowSchemas and priority levels that every API server makes.
+func withBuiltInFlows(schemas []*flowcontrolv1.FlowSchema, levels []*flowcontrolv1.PriorityLevelConfiguration,
+) ([]*flowcontrolv1.FlowSchema, []*flowcontrolv1.PriorityLevelConfiguration) {
+	return withMissing(schemas, bootstrap.MandatoryFlowSchemas, bootstrap.SuggestedFlowSchemas),
+		withMissing(levels, bootstrap.MandatoryPriorityLevelConfigurations, bootstrap.SuggestedPriorityLevelConfigurations)
+}
+
+// withMissing adds the objects of whose name there is none.
+func withMissing[T metav1.Object](list []T, more ...[]T) []T {
+	list = slices.Clone(list)
+	for _, o := range slices.Concat(more...) {
+		if !slices.ContainsFunc(list, func(other T) bool { return other.GetName() == o.GetName() }) {
+			list = append(list, o)
+		}
+	}
+	return list
+}

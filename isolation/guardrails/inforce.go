@@ -1,0 +1,335 @@
+package guardrails
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// completed looks at what mutating policies must make of harmless objects, and that the audit trail is written.
+func (g *guardrails) completed(ns *snapshot.Namespace, setting Setting, subjects []finding.Subject) []shown {
+	pattern, isSpace := ns.Labels.Get(v1alpha1.LabelPattern)
+	if !isSpace {
+		return nil
+	}
+	probes := g.probesFor(setting)
+	pod := &probes[0]
+	senders := g.senders(ns.Name, pod.Twin, subjects, false)
+	if len(senders) == 0 {
+		return nil
+	}
+	answer := g.Admission.Admit(pod.Twin.In(ns.Name, senders[0]))
+	var list []shown
+	must := func(answer *finding.AdmissionAnswer, o snapshot.Ref) {
+		if _, expected := g.expected[o]; (expected || g.policies[o]) && !slices.Contains(answer.Considered, o) {
+			list = append(list, g.unseen(ns, o, senders[0]))
+		}
+	}
+	must(&answer, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-images-pull"})
+	must(&answer, snapshot.Ref{Kind: kindValidating, Name: "bulkhead-audit"})
+	demanded, sandboxed := ns.Labels.Get(v1alpha1.LabelRuntimeClass)
+	if sandboxed {
+		must(&answer, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-runtime"})
+	}
+	if pattern == "SoftAffinity" {
+		must(&answer, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-node-affinity"})
+	}
+	if token, _ := ns.Labels.Get(v1alpha1.LabelToken); token != "allowed" {
+		account := g.Admission.Admit(g.account().In(ns.Name, senders[0]))
+		must(&account, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-token"})
+	}
+	for i := range probes {
+		if probes[i].ID == "token-request" {
+			token := g.Admission.Admit(probes[i].Request.In(ns.Name, senders[0]))
+			must(&token, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-token-audience"})
+		}
+	}
+	for i := range g.managed {
+		if g.managed[i].ID == "change-managed" {
+			changed := g.Admission.Admit(g.managed[i].Request.In(ns.Name, senders[0]))
+			must(&changed, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-changed-by"})
+		}
+	}
+	if answer.Admitted {
+		list = append(list, g.misplaced(ns, pod, senders[0], &answer, demanded)...)
+	}
+	return list
+}
+
+// account is the creation of a service account that says nothing of its token.
+func (g *guardrails) account() *finding.AdmissionRequest {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	const key = "serviceaccount"
+	if g.pods[key] == nil {
+		g.pods[key] = creation("", "v1", "ServiceAccount", "serviceaccounts", &corev1.ServiceAccount{ObjectMeta: probeMeta()})
+	}
+	return g.pods[key]
+}
+
+// unseen is a policy that should look at what is made in a namespace and does not.
+func (g *guardrails) unseen(ns *snapshot.Namespace, o snapshot.Ref, s finding.Subject) shown {
+	found := shown{tenant: g.Owner[ns.Name], namespace: ns.Name, subject: s, verdict: finding.Exposed, severity: finding.Low,
+		does:  "make objects that " + o.String() + " should look at and does not",
+		probe: &Probe{ID: "in-force", Code: "BH4017", Request: creation("", "v1", "Pod", "pods", nil)}}
+	if o.Kind == kindValidating {
+		for _, step := range g.silent.of(g, ns, o, &finding.AdmissionAnswer{}) {
+			found.blame, found.steps = append(found.blame, step.Object), append(found.steps, step)
+		}
+		return found
+	}
+	binding := snapshot.Ref{Kind: kindMutatingBinding, Name: o.Name}
+	found.blame, found.steps = []snapshot.Ref{o, binding}, []finding.Step{{Object: o, Does: "or its binding does not match it"}}
+	i := slices.IndexFunc(g.MutatingPolicies, func(p *admissionv1.MutatingAdmissionPolicy) bool { return p.Name == o.Name })
+	bound := slices.ContainsFunc(g.MutatingBindings, func(b *admissionv1.MutatingAdmissionPolicyBinding) bool {
+		return b.Spec.PolicyName == o.Name && selectsNamespace(b.Spec.MatchResources, ns) && !looksFurther(b.Spec.MatchResources)
+	})
+	if i >= 0 && !bound {
+		found.blame, found.steps = []snapshot.Ref{binding, o}, []finding.Step{{Object: binding, Does: "is not there, or does not select Namespace " + ns.Name}}
+	}
+	return found
+}
+
+// misplaced says that a harmless pod is admitted, and comes out without the sandbox or the nodes that its namespace demands.
+func (g *guardrails) misplaced(ns *snapshot.Namespace, pod *Probe, s finding.Subject, answer *finding.AdmissionAnswer, demanded string) []shown {
+	runtimeClass, nodes := placeOf(answer.Object)
+	lacks := func(id, code, does string, carriers ...string) shown {
+		p := &Probe{ID: id, Control: id, Code: code, Severity: finding.High, Carriers: carriers, Request: pod.Twin}
+		found := shown{tenant: g.Owner[ns.Name], namespace: ns.Name, subject: s, verdict: finding.Exposed, severity: finding.High, does: does, probe: p}
+		found.blame, found.steps = g.blame(ns, p, g.carriers(ns, p), answer)
+		return found
+	}
+	var list []shown
+	if demanded != "" && runtimeClass != demanded {
+		list = append(list, lacks("runtime", "BH4004", "run pods without the sandbox "+demanded, "bulkhead-runtime"))
+	}
+	if pattern, _ := ns.Labels.Get(v1alpha1.LabelPattern); pattern == "SoftAffinity" && nodes != g.Owner[ns.Name] {
+		list = append(list, lacks("node-affinity", "BH4005", "run pods outside of the tenant's own nodes", "bulkhead-node-affinity"))
+	}
+	return list
+}
+
+// placeOf a pod as it is stored: its runtime class, and whose nodes it selects.
+func placeOf(o runtime.Object) (runtimeClass, nodes string) {
+	u, is := o.(*unstructured.Unstructured)
+	if !is {
+		return "", ""
+	}
+	runtimeClass, _, _ = unstructured.NestedString(u.Object, "spec", "runtimeClassName")
+	nodes, _, _ = unstructured.NestedString(u.Object, "spec", "nodeSelector", labelNodeTenant)
+	return runtimeClass, nodes
+}
+
+// inForce looks at the policies and bindings as they are: one that is not there, is not bound or does not deny refuses
+// nothing.
+func (g *guardrails) inForce() []finding.Finding {
+	var findings []finding.Finding
+	add := func(severity finding.Severity, o snapshot.Ref, format string, args ...any) {
+		words := fmt.Sprintf(format, args...)
+		findings = append(findings, finding.Finding{Code: "BH4017", Verdict: finding.Exposed, Severity: severity, From: finding.EveryTenant, To: finding.ThePlatform,
+			What: o.String() + " " + words, Witness: []finding.Step{{Object: o, Does: words}}, Blame: []snapshot.Ref{o}})
+	}
+	there := g.guardrailObjects()
+	for _, e := range g.Expected {
+		if kinds := []string{kindValidating, kindValidatingBinding, kindMutating, kindMutatingBinding, "ResourceQuota", "LimitRange", "Namespace"}; slices.Contains(kinds, e.Object.Kind) && !there[e.Object] {
+			add(finding.Medium, e.Object, "is not there; control %s needs it", e.Control)
+		}
+	}
+	for _, p := range g.ValidatingPolicies {
+		o := snapshot.Ref{Kind: kindValidating, Name: p.Name}
+		bindings := g.silent.bindings[p.Name]
+		if len(bindings) == 0 {
+			add(finding.Low, snapshot.Ref{Kind: kindValidatingBinding, Name: p.Name}, "is not there: nothing binds %s", o)
+		}
+		if g.expected[o] == "" || len(p.Spec.Validations) == 0 {
+			continue
+		}
+		if failsOpen(p) != "" {
+			add(finding.Low, o, "is passed over when it fails (failurePolicy Ignore)")
+		}
+		for _, b := range bindings {
+			if !slices.Contains(b.Spec.ValidationActions, admissionv1.Deny) {
+				add(finding.Medium, snapshot.Ref{Kind: kindValidatingBinding, Name: b.Name}, "does not deny: its validationActions are %v", b.Spec.ValidationActions)
+			}
+		}
+	}
+	for _, p := range g.MutatingPolicies {
+		o := snapshot.Ref{Kind: kindMutating, Name: p.Name}
+		if g.expected[o] != "" && p.Spec.FailurePolicy != nil && *p.Spec.FailurePolicy == admissionv1.Ignore {
+			add(finding.Low, o, "is passed over when it fails (failurePolicy Ignore)")
+		}
+		if !slices.ContainsFunc(g.MutatingBindings, func(b *admissionv1.MutatingAdmissionPolicyBinding) bool { return b.Spec.PolicyName == p.Name }) {
+			add(finding.Low, snapshot.Ref{Kind: kindMutatingBinding, Name: p.Name}, "is not there: nothing binds %s", o)
+		}
+	}
+	return findings
+}
+
+// guardrailObjects are those that are there, of the kinds that guardrails are made of.
+func (g *guardrails) guardrailObjects() map[snapshot.Ref]bool {
+	there := maps.Clone(g.policies)
+	for _, b := range g.ValidatingBindings {
+		there[snapshot.Ref{Kind: kindValidatingBinding, Name: b.Name}] = true
+	}
+	for _, b := range g.MutatingBindings {
+		there[snapshot.Ref{Kind: kindMutatingBinding, Name: b.Name}] = true
+	}
+	for _, q := range g.ResourceQuotas {
+		there[snapshot.Ref{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name}] = true
+	}
+	for _, l := range g.LimitRanges {
+		there[snapshot.Ref{Kind: "LimitRange", Namespace: l.Namespace, Name: l.Name}] = true
+	}
+	for _, ns := range g.Namespaces {
+		there[snapshot.Ref{Kind: "Namespace", Name: ns.Name}] = !ns.Implied
+	}
+	return there
+}
+
+// marks looks at the labels and annotations that policies go by.
+func (g *guardrails) marks() []finding.Finding {
+	spaces := map[string]*snapshot.Namespace{}
+	for _, ns := range g.Namespaces {
+		spaces[ns.Name] = ns
+	}
+	var findings []finding.Finding
+	for _, e := range g.Expected {
+		ns := spaces[e.Object.Name]
+		if e.Object.Kind != "Namespace" || e.Labels == nil || ns == nil {
+			continue
+		}
+		differs := append(differences(e.Labels, ns.Labels), differences(e.Annotations, ns.Annotations)...)
+		if len(differs) > 0 {
+			words := "is marked otherwise than rendered: " + strings.Join(differs, ", ")
+			findings = append(findings, finding.Finding{Code: "BH4020", Verdict: finding.Exposed, From: g.Owner[ns.Name], To: finding.EveryTenant,
+				What: e.Object.String() + " " + words, Witness: []finding.Step{{Object: e.Object, Does: words}}, Blame: []snapshot.Ref{e.Object}})
+		}
+	}
+	findings = append(findings, g.unmanaged()...)
+	for _, ns := range g.Namespaces {
+		version, has := ns.Labels.Get("pod-security.kubernetes.io/enforce-version")
+		if _, enforced := ns.Labels.Get("pod-security.kubernetes.io/enforce"); g.Owner[ns.Name] != finding.ThePlatform && enforced && (!has || version == "latest") {
+			o := snapshot.Ref{Kind: "Namespace", Name: ns.Name}
+			findings = append(findings, finding.Finding{Code: "BH4016", Verdict: finding.Exposed, From: g.Owner[ns.Name], To: finding.ThePlatform,
+				What: o.String() + " enforces Pod Security of whatever version the API server has", Witness: []finding.Step{{Object: o, Does: "names no version"}}, Blame: []snapshot.Ref{o}})
+		}
+	}
+	return findings
+}
+
+// unmanaged are objects of the platform that do not say so any more, so that tenants may change them.
+func (g *guardrails) unmanaged() []finding.Finding {
+	var findings []finding.Finding
+	seen := map[snapshot.Ref]bool{}
+	look := func(kind string, o metav1.Object) {
+		named := snapshot.Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+		if _, expected := g.expected[named]; expected && o.GetLabels()[v1alpha1.LabelManagedBy] != "bulkhead" && !seen[named] {
+			seen[named] = true
+			words := "has lost the label " + v1alpha1.LabelManagedBy + ", so that the policy that protects it looks away"
+			findings = append(findings, finding.Finding{Code: "BH4020", Verdict: finding.Exposed, From: g.Owner[o.GetNamespace()], To: finding.EveryTenant,
+				What: named.String() + " " + words, Witness: []finding.Step{{Object: named, Does: words}}, Blame: []snapshot.Ref{named}})
+		}
+	}
+	for _, o := range g.NetworkPolicies {
+		look("NetworkPolicy", o)
+	}
+	for _, o := range g.RoleBindings {
+		look("RoleBinding", o)
+	}
+	for _, o := range g.ResourceQuotas {
+		look("ResourceQuota", o)
+	}
+	for _, o := range g.LimitRanges {
+		look("LimitRange", o)
+	}
+	return findings
+}
+
+// differences between marks that must be there and those that are; marks of others are no concern.
+func differences(want map[string]string, have snapshot.Labels) []string {
+	var list []string
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		value, has := have.Get(key)
+		switch {
+		case !has:
+			list = append(list, key+" is gone")
+		case value != want[key]:
+			list = append(list, fmt.Sprintf("%s is %q, not %q", key, value, want[key]))
+		}
+	}
+	for _, l := range have {
+		_, wanted := want[l.Key]
+		ours := strings.HasPrefix(l.Key, "bulkhead.dev/") || strings.HasPrefix(l.Key, v1alpha1.WaiverPrefix) || strings.HasPrefix(l.Key, "pod-security.kubernetes.io/")
+		if ours && !wanted {
+			list = append(list, l.Key+" was added")
+		}
+	}
+	return list
+}
+
+// webhooks looks at those that validate: whether they can be gone round.
+func (g *guardrails) webhooks() []finding.Finding {
+	services := map[string]bool{}
+	for _, s := range g.Services {
+		services[s.Namespace+"/"+s.Name] = true
+	}
+	var findings []finding.Finding
+	for _, c := range g.ValidatingWebhooks {
+		o := snapshot.Ref{Kind: "ValidatingWebhookConfiguration", Name: c.Name}
+		for i := range c.Webhooks {
+			w := &c.Webhooks[i]
+			var faults []string
+			severity := finding.Low
+			if w.FailurePolicy != nil && *w.FailurePolicy == admissionv1.Ignore {
+				faults = append(faults, "is passed over when it does not answer (failurePolicy Ignore)")
+				if s := w.ClientConfig.Service; s != nil && !services[s.Namespace+"/"+s.Name] {
+					faults, severity = append(faults, "calls Service "+s.Namespace+"/"+s.Name+", which is not there"), finding.Medium
+				}
+			}
+			if g.tenantsEscape(w.NamespaceSelector) {
+				faults, severity = append(faults, "leaves out namespaces by labels that a tenant may set on its own"), finding.High
+			}
+			if len(faults) > 0 {
+				words := "webhook " + w.Name + " " + strings.Join(faults, "; ")
+				findings = append(findings, finding.Finding{Code: "BH4018", Verdict: finding.Exposed, Severity: severity, From: finding.EveryTenant, To: finding.ThePlatform,
+					What: o.String() + ": " + words, Witness: []finding.Step{{Object: o, Does: words}}, Blame: []snapshot.Ref{o}})
+			}
+		}
+	}
+	return findings
+}
+
+// tenantsEscape says that a namespace selector depends on more than the namespace's name, and a tenant may change its labels.
+func (g *guardrails) tenantsEscape(s *metav1.LabelSelector) bool {
+	if s == nil {
+		return false
+	}
+	free := len(s.MatchLabels) > 0
+	for _, e := range s.MatchExpressions {
+		free = free || e.Key != corev1.LabelMetadataName
+	}
+	if !free {
+		return false
+	}
+	for namespace := range g.Owner {
+		for _, subject := range g.subjects(namespace) {
+			for _, verb := range []string{"update", "patch"} {
+				if allowed, _ := g.rights.Allowed(subject, finding.Attributes{Verb: verb, Resource: "namespaces", Namespace: namespace, Name: namespace}); allowed {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

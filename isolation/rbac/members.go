@@ -1,0 +1,215 @@
+package rbac
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// principal is an identity, or a group of them, that somebody acts as.
+type principal struct {
+	// name in reports: "group shop-developers".
+	name    string
+	subject finding.Subject
+	// grants that are followed from here, context what it has besides: together they are looked at for combinations.
+	grants, context []grant
+}
+
+// members are the principals of each tenant, and those that everyone is.
+type members struct {
+	// everyone are the anonymous, the authenticated and the service accounts.
+	everyone []principal
+	// of are the principals by tenant, in the snapshot's order.
+	of [][]principal
+	// shared are subjects that nobody declared and that are bound in several tenants' namespaces, with those tenants.
+	shared []sharedSubject
+	// owners are the tenants of declared and of counted users, groups and service accounts.
+	owners map[subjectKey]string
+	// accounts are the service accounts that are given something by name, by namespace.
+	accounts map[string][]string
+}
+
+// sharedSubject is a user or group of whom nobody said whose it is.
+type sharedSubject struct {
+	subject  rbacv1.Subject
+	tenants  []string
+	bindings []snapshot.Ref
+}
+
+type subjectKey struct{ kind, name string }
+
+// membersOf finds out who is whose. A tenant's are its declared owners, the service accounts of its namespaces, there or
+// not, and users and groups that nobody declared and that are bound in its namespaces alone: whoever let them in counts
+// them as its own. Names that begin with system: are Kubernetes' own and nobody's.
+func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *members {
+	m := &members{accounts: map[string][]string{}, owners: map[subjectKey]string{}, of: make([][]principal, len(s.Tenants))}
+	for user := range r.users {
+		if namespace, name, is := accountOf(user); is {
+			m.accounts[namespace] = append(m.accounts[namespace], name)
+		}
+	}
+	for _, names := range m.accounts {
+		slices.Sort(names)
+	}
+	authenticated, accounts := r.groups[GroupAuthenticated], r.groups[groupServiceAccounts]
+	m.everyone = []principal{
+		{name: "whoever is not authenticated", subject: finding.Subject{User: userAnonymous, Groups: []string{groupUnauthenticated}},
+			grants: slices.Concat(r.users[userAnonymous], r.groups[groupUnauthenticated])},
+		{name: "whoever is authenticated", subject: finding.Subject{User: "somebody", Groups: []string{GroupAuthenticated}}, grants: authenticated},
+		{name: "every service account", subject: ServiceAccount("somewhere", "some"), grants: accounts, context: authenticated},
+	}
+	bound, extra := m.undeclared(s, owner)
+	m.shared = bound
+	for i := range s.Tenants {
+		t := &s.Tenants[i]
+		people := slices.Concat(t.Owners, extra[t.Name])
+		for _, p := range people {
+			m.owners[subjectKey{p.Kind, p.Name}] = t.Name
+		}
+		m.of[i] = r.people(people)
+		for _, ns := range t.Namespaces {
+			m.of[i] = append(m.of[i], r.accountsOf(ns, m.accounts[ns])...)
+		}
+	}
+	return m
+}
+
+// Identity is somebody who acts for a tenant, or everybody of a group that does.
+type Identity struct {
+	// Name in reports: "group shop-developers".
+	Name    string
+	Subject finding.Subject
+}
+
+// Identities are all that act for a tenant, by its index in the snapshot: its owners, the users and groups that are bound
+// in its namespaces alone, and the service accounts of its namespaces.
+func (r *Reach) Identities(tenant int) []Identity {
+	list := make([]Identity, len(r.members.of[tenant]))
+	for i, p := range r.members.of[tenant] {
+		list[i] = Identity{p.name, p.subject}
+	}
+	return list
+}
+
+// whose is the tenant whose a user or group is; ThePlatform if it is no tenant's.
+func (m *members) whose(s rbacv1.Subject, owner map[string]string) string {
+	if namespace, of := strings.CutPrefix(s.Name, groupServiceAccounts+":"); of && s.Kind == rbacv1.GroupKind {
+		return owner[namespace]
+	}
+	return m.owners[subjectKey{s.Kind, s.Name}]
+}
+
+// undeclared are the users and groups bound in tenants' namespaces that no tenant declares: those of several tenants, and
+// those of one.
+func (m *members) undeclared(s *snapshot.Snapshot, owner map[string]string) (shared []sharedSubject, extra map[string][]rbacv1.Subject) {
+	declared := map[subjectKey]bool{}
+	for i := range s.Tenants {
+		for _, o := range s.Tenants[i].Owners {
+			declared[subjectKey{o.Kind, o.Name}] = true
+		}
+	}
+	found := map[subjectKey]*sharedSubject{}
+	for _, b := range s.RoleBindings {
+		tenant := owner[b.Namespace]
+		if tenant == finding.ThePlatform {
+			continue
+		}
+		for _, subject := range b.Subjects {
+			key := subjectKey{subject.Kind, subject.Name}
+			if subject.Kind != rbacv1.UserKind && subject.Kind != rbacv1.GroupKind || declared[key] || strings.HasPrefix(subject.Name, "system:") {
+				continue
+			}
+			if found[key] == nil {
+				found[key] = &sharedSubject{subject: subject}
+			}
+			if f := found[key]; !slices.Contains(f.tenants[max(0, len(f.tenants)-2):], tenant) {
+				f.tenants = append(f.tenants, tenant)
+				f.bindings = append(f.bindings, snapshot.Ref{Kind: "RoleBinding", Namespace: b.Namespace, Name: b.Name})
+			}
+		}
+	}
+	extra = map[string][]rbacv1.Subject{}
+	for _, f := range found {
+		slices.Sort(f.tenants)
+		if f.tenants = slices.Compact(f.tenants); len(f.tenants) == 1 {
+			extra[f.tenants[0]] = append(extra[f.tenants[0]], f.subject)
+		} else {
+			shared = append(shared, *f)
+		}
+	}
+	for _, list := range extra {
+		slices.SortFunc(list, compareSubjects)
+	}
+	slices.SortFunc(shared, func(a, b sharedSubject) int { return compareSubjects(a.subject, b.subject) })
+	return shared, extra
+}
+
+func compareSubjects(a, b rbacv1.Subject) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// people are the principals of users, groups and service accounts that act for one tenant. A user of a tenant is taken
+// to be in its groups.
+func (r *Authorizer) people(subjects []rbacv1.Subject) []principal {
+	var groups, users []string
+	var accounts []principal
+	for _, s := range subjects {
+		switch s.Kind {
+		case rbacv1.GroupKind:
+			groups = append(groups, s.Name)
+		case rbacv1.UserKind:
+			users = append(users, s.Name)
+		case rbacv1.ServiceAccountKind:
+			accounts = append(accounts, r.account(s.Namespace, s.Name))
+		}
+	}
+	all := append(slices.Clone(groups), GroupAuthenticated)
+	var list []principal
+	var ofGroups []grant
+	for _, g := range groups {
+		list = append(list, principal{name: "group " + g, subject: finding.Subject{User: "somebody", Groups: all}, grants: r.groups[g]})
+		ofGroups = append(ofGroups, r.groups[g]...)
+	}
+	for i := range list {
+		list[i].context = append(slices.Clone(ofGroups), r.groups[GroupAuthenticated]...)
+	}
+	for _, u := range users {
+		list = append(list, principal{name: "user " + u, subject: finding.Subject{User: u, Groups: all}, grants: r.users[u],
+			context: append(slices.Clone(ofGroups), r.groups[GroupAuthenticated]...)})
+	}
+	return append(list, accounts...)
+}
+
+// account is a service account as a principal, with what its namespace's group is given.
+func (r *Authorizer) account(namespace, name string) principal {
+	s := ServiceAccount(namespace, name)
+	return principal{name: "service account " + namespace + "/" + name, subject: s, grants: r.users[s.User],
+		context: slices.Concat(r.groups[groupServiceAccounts+":"+namespace], r.groups[groupServiceAccounts], r.groups[GroupAuthenticated])}
+}
+
+// accountsOf are the service accounts of a namespace: those that are given something by name, and one that stands for
+// all others, there or not.
+func (r *Authorizer) accountsOf(namespace string, names []string) []principal {
+	others := r.account(namespace, "default")
+	others.name, others.grants = "every service account of namespace "+namespace, r.groups[groupServiceAccounts+":"+namespace]
+	list := []principal{others}
+	for _, name := range names {
+		list = append(list, r.account(namespace, name))
+	}
+	return list
+}
+
+// accountOf takes a service account's user name apart.
+func accountOf(user string) (namespace, name string, is bool) {
+	rest, is := strings.CutPrefix(user, UserServiceAccount)
+	if !is {
+		return "", "", false
+	}
+	namespace, name, is = strings.Cut(rest, ":")
+	return namespace, name, is
+}

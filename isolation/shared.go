@@ -1,0 +1,103 @@
+package isolation
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
+// Shared things: what the cluster has once and tenants use one after the other, or side by side. Volumes and their
+// classes, and priority classes. Whether a tenant may name them is the business of check guardrails; here is what it
+// would find.
+//
+// Two risks stay whatever is configured, and no verdict hides them: the cluster's DNS tells every pod the names of every
+// namespace's Services (control dns-enumerate; its remedy is a DNS for each tenant), and whether refusals leave a trace
+// depends on the API server's audit policy and log, which cannot be seen through the API (control audit). Both are said
+// in what was considered; they make no finding, since no object of the cluster could be blamed or mended.
+func sharedCheck() check {
+	return check{Check: finding.Check{
+		ID: "shared", Title: "Nothing of a tenant is left to others in what all share",
+		Needs: []string{"StorageClass", "PersistentVolume", "PriorityClass"},
+		Codes: []finding.Code{
+			{ID: "BH6001", Title: "A volume may hand one tenant's data to another", Severity: finding.High, Controls: []string{"storage"}, Mappings: []string{"K04"},
+				Why: "A volume that was released and made available again still holds what its former owner wrote.",
+				Fix: "Delete or wipe the volume, and bind it to one claim by its claimRef."},
+			{ID: "BH6002", Title: "A volume is a path of its node", Severity: finding.High, Controls: []string{"storage"}, Mappings: []string{"K04", "K01"},
+				Why: "Whoever claims it reads and writes the node's file system, past every rule for pods.",
+				Fix: "Replace hostPath volumes by those of a CSI driver."},
+			{ID: "BH6003", Title: "A StorageClass keeps volumes after their claims", Severity: finding.Low, Controls: []string{"storage"}, Mappings: []string{"K04"},
+				Why: "With reclaimPolicy Retain a tenant's data stays when the tenant goes, for whoever gets hold of the volume.",
+				Fix: "Use reclaimPolicy Delete for the classes of tenants."},
+			{ID: "BH6004", Title: "Pods preempt others by default", Severity: finding.Medium, Controls: []string{"priority"}, Mappings: []string{"K04"},
+				Why: "A class that is the default and preempts lets every tenant's pods evict those of a lower one.",
+				Fix: "Set globalDefault: false, or preemptionPolicy: Never."},
+			{ID: "BH6005", Title: "It is not known whose a volume is", Severity: finding.Medium, Controls: []string{"storage"}, Mappings: []string{"K04"},
+				Why: "A volume that is being bound or failed to be reclaimed may hold data.", Fix: "Look at the volume's status and settle it."},
+		},
+	},
+		run: func(p *proof) ([]finding.Finding, string) {
+			var findings []finding.Finding
+			for _, v := range p.PersistentVolumes {
+				findings = append(findings, volumeFindings(v)...)
+			}
+			for _, c := range p.StorageClasses {
+				findings = append(findings, classFindings(c)...)
+			}
+			for _, c := range p.PriorityClasses {
+				findings = append(findings, priorityFindings(c)...)
+			}
+			return findings, fmt.Sprintf("%d volumes, %d storage classes, %d priority classes. Residual risks, whatever is configured: "+
+				"the cluster's DNS names every namespace's Services to every pod (dns-enumerate). Not visible through the API, and so not considered: "+
+				"the API server's audit policy and log (audit)", len(p.PersistentVolumes), len(p.StorageClasses), len(p.PriorityClasses))
+		},
+	}
+}
+
+func inCommon(code string, o snapshot.Ref, words string) []finding.Finding {
+	return []finding.Finding{{Code: code, Verdict: finding.Exposed, From: finding.EveryTenant, To: finding.EveryTenant, What: o.String() + " " + words,
+		Witness: []finding.Step{{Object: o, Does: words}}, Blame: []snapshot.Ref{o}}}
+}
+
+func volumeFindings(v *corev1.PersistentVolume) []finding.Finding {
+	o := snapshot.Ref{Kind: "PersistentVolume", Name: v.Name}
+	var findings []finding.Finding
+	if v.Spec.HostPath != nil {
+		findings = append(findings, inCommon("BH6002", o, "is path "+v.Spec.HostPath.Path+" of its node")...)
+	}
+	switch {
+	case v.Status.Phase == corev1.VolumeReleased:
+		findings = append(findings, inCommon("BH6001", o, "is released and still holds what its former claim wrote")...)
+	case v.Status.Phase == corev1.VolumeFailed:
+		findings = append(findings, finding.Finding{Code: "BH6005", Verdict: finding.Unknown, From: finding.EveryTenant, To: finding.EveryTenant,
+			What: o.String() + " could not be reclaimed: what it holds, and for whom, is not known", Blame: []snapshot.Ref{o}})
+	case v.Spec.ClaimRef == nil && v.Spec.HostPath == nil:
+		findings = append(findings, inCommon("BH6001", o, "is for whoever claims it first: it has no claimRef, and what it holds nobody says")...)
+	}
+	return findings
+}
+
+func classFindings(c *storagev1.StorageClass) []finding.Finding {
+	o := snapshot.Ref{Kind: "StorageClass", Name: c.Name}
+	var findings []finding.Finding
+	if c.ReclaimPolicy != nil && *c.ReclaimPolicy == corev1.PersistentVolumeReclaimRetain {
+		findings = append(findings, inCommon("BH6003", o, "keeps volumes when their claims go (reclaimPolicy Retain)")...)
+	}
+	if strings.Contains(c.Provisioner, "host-path") || strings.Contains(c.Provisioner, "hostpath") {
+		findings = append(findings, inCommon("BH6002", o, "makes volumes of paths of the node ("+c.Provisioner+")")...)
+	}
+	return findings
+}
+
+func priorityFindings(c *schedulingv1.PriorityClass) []finding.Finding {
+	if !c.GlobalDefault || c.Value <= 0 || c.PreemptionPolicy != nil && *c.PreemptionPolicy == corev1.PreemptNever {
+		return nil
+	}
+	return inCommon("BH6004", snapshot.Ref{Kind: "PriorityClass", Name: c.Name},
+		fmt.Sprintf("is the default of every pod, with value %d, and preempts", c.Value))
+}
