@@ -258,7 +258,6 @@ var splitting = []struct {
 }{
 	{"decision", 0, 36, 5},
 	{"guardrail", 0, 50, 8},
-	{"internal/attack", 44, 50, 8},
 	{"internal/cli", 34, 0, 4},
 	{"internal/observe", 28, 31, 10},
 	{"isolation", 74, 46, 21},

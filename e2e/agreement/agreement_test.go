@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bulkhead-dev/bulkhead/hostile"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 )
 
 // Promise: whatever mistakes are made on an enforced platform, what the prover says and what the attacker can do are the same, for
@@ -126,7 +126,7 @@ func (w *world) judge(ctx context.Context, seed uint64, mistakes []mistake, now 
 	if err = errors.Join(err, settling.Wait()); err != nil {
 		return nil, err
 	}
-	var results []attack.Result
+	var results []engine.Result
 	var lock sync.Mutex
 	for i, tenant := range tenants() {
 		trying.Go(func() error {

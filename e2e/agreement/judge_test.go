@@ -8,7 +8,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/hostile"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -121,7 +121,7 @@ func names(f *finding.Finding, of pair) bool {
 }
 
 // attacked compares what attacks came to with what the prover says of the same control and pair.
-func attacked(ctx context.Context, p *proven, results []attack.Result) (*tally, error) {
+func attacked(ctx context.Context, p *proven, results []engine.Result) (*tally, error) {
 	t := newTally()
 	succeeded, tried := map[pair]bool{}, map[pair]bool{}
 	for i := range results {
@@ -153,7 +153,7 @@ func attacked(ctx context.Context, p *proven, results []attack.Result) (*tally, 
 }
 
 // exposed judges one attack that succeeded.
-func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pair) error {
+func (t *tally) exposed(ctx context.Context, p *proven, r *engine.Result, of pair) error {
 	if slices.ContainsFunc(findingsAbout(p, of.from, finding.Exposed), func(f *finding.Finding) bool { return names(f, of) }) {
 		return nil
 	}
@@ -203,7 +203,7 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *attack.Result, of pai
 }
 
 // mayAny asks the authorizer whether an attack's subject has one of several rights, anywhere.
-func mayAny(ctx context.Context, p *proven, r *attack.Result, rights []finding.Attributes) (bool, error) {
+func mayAny(ctx context.Context, p *proven, r *engine.Result, rights []finding.Attributes) (bool, error) {
 	for _, a := range rights {
 		for _, a.Namespace = range append([]string{""}, p.namespaces...) {
 			if allowed, err := mayAsk(ctx, r.Scene.Subject.User, r.Scene.Subject.Groups, reviewOf(&a)); err != nil || allowed {
@@ -220,7 +220,7 @@ func blames(f *finding.Finding, steps []finding.Step) bool {
 }
 
 // grantsOf are the requests of an attack that the prover's RBAC allows, with how.
-func grantsOf(p *proven, r *attack.Result) map[string][]finding.Step {
+func grantsOf(p *proven, r *engine.Result) map[string][]finding.Step {
 	grants := map[string][]finding.Step{}
 	question, err := r.Case.Attempt.Ask(r.Scene)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/hostile"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
@@ -30,7 +30,7 @@ import (
 // world is the platform with its two judges.
 type world struct {
 	marker *marker
-	trials map[string]*attack.Trial
+	trials map[string]*engine.Trial
 	// clean is the platform before anything was done to it, each object in words, and known what is found even then.
 	clean map[string]string
 	known map[string]bool
@@ -196,7 +196,7 @@ func newWorld(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{marker: marker, trials: map[string]*attack.Trial{}, known: map[string]bool{}, policies: map[string]any{}}
+	w := &world{marker: marker, trials: map[string]*engine.Trial{}, known: map[string]bool{}, policies: map[string]any{}}
 	var lock sync.Mutex
 	var group errgroup.Group
 	for _, tenant := range tenants() {
@@ -226,8 +226,8 @@ func newWorld(ctx context.Context) (*world, error) {
 }
 
 // begin attacks with a tenant as it is: nothing may succeed.
-func begin(ctx context.Context, tenant string) (*attack.Trial, error) {
-	runner, err := attack.NewRunner(cluster.Config, "agreement-"+tenant)
+func begin(ctx context.Context, tenant string) (*engine.Trial, error) {
+	runner, err := engine.NewRunner(cluster.Config, "agreement-"+tenant)
 	if err != nil {
 		return nil, err
 	}

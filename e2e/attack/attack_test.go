@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 	"github.com/bulkhead-dev/bulkhead/internal/cli"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
@@ -120,17 +120,17 @@ func bulkheadAttack(t *testing.T, args ...string) (code int, out, errOut string)
 	return code, stdout.String(), stderr.String()
 }
 
-func report(t *testing.T, args ...string) (int, *attack.Report) {
+func report(t *testing.T, args ...string) (int, *catalogue.Report) {
 	t.Helper()
 	code, out, errOut := bulkheadAttack(t, append(args, "-o", "json")...)
-	var r attack.Report
+	var r catalogue.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("exit %d: %v\n%s\n%s", code, err, out, errOut)
 	}
 	return code, &r
 }
 
-func complain(t *testing.T, r *attack.Report) {
+func complain(t *testing.T, r *catalogue.Report) {
 	t.Helper()
 	for _, item := range r.Items {
 		for _, a := range item.Attempts {
@@ -142,7 +142,7 @@ func complain(t *testing.T, r *attack.Report) {
 }
 
 // passed are the items of a report that hold.
-func passed(r *attack.Report) []string {
+func passed(r *catalogue.Report) []string {
 	var ids []string
 	for _, item := range r.Items {
 		if item.Verdict == v1alpha1.Isolated {
@@ -166,7 +166,7 @@ func TestBenchmark(t *testing.T) {
 	if r.Beside == nil {
 		t.Fatal("no naked namespace stands beside")
 	}
-	suite, _ := attack.SuiteByName("mtb")
+	suite, _ := catalogue.SuiteByName("mtb")
 	for i, item := range r.Beside.Items {
 		want := suite.Items[i].Naked
 		if want == "" {

@@ -15,13 +15,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 )
 
 // itemOf a report.
-func itemOf(t *testing.T, r *attack.Report, id string) *attack.ItemReport {
+func itemOf(t *testing.T, r *catalogue.Report, id string) *catalogue.ItemReport {
 	t.Helper()
-	i := slices.IndexFunc(r.Items, func(item attack.ItemReport) bool { return item.ID == id })
+	i := slices.IndexFunc(r.Items, func(item catalogue.ItemReport) bool { return item.ID == id })
 	if i < 0 {
 		t.Fatalf("the report has no %s", id)
 	}

@@ -17,86 +17,10 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
-
-// Promise: what is made for real does nothing by being there: every harmless object that is made for real is inert, and with a danger
-// that takes effect by itself it is not.
-func TestInert(t *testing.T) {
-	w := testWorld()
-	scene := hostile.Scene{Subject: jane, Platform: w.platform, Tenant: w.tenant, Space: &w.spaces[0], Foreign: "other--web", Facts: &hostile.Facts{Node: "n"}, Run: "r"}
-	made, err := hostile.Harmless(scene)
-	must(t, err)
-	for _, kind := range []string{"pods", "deployments.apps", "cronjobs.batch", "daemonsets.apps", "services", "networkpolicies.networking.k8s.io", "secrets", "configmaps"} {
-		if !inert(kind, made[kind]) {
-			t.Errorf("the harmless one of %s is not inert", kind)
-		}
-	}
-	for _, kind := range []string{"persistentvolumeclaims", "ingresses.networking.k8s.io", "rolebindings.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",
-		"poddisruptionbudgets.policy", "horizontalpodautoscalers.autoscaling", "spaces.bulkhead.dev", "validatingwebhookconfigurations.admissionregistration.k8s.io"} {
-		if inert(kind, made[kind]) {
-			t.Errorf("%s counts as inert", kind)
-		}
-	}
-	edit := func(value any, path ...any) fuzz.Edit { return fuzz.Edit{Path: path, Value: value} }
-	for name, test := range map[string]struct {
-		kind string
-		edit fuzz.Edit
-	}{
-		"a pod without the gate":          {"pods", fuzz.Edit{Path: []any{"spec", "schedulingGates"}, Remove: true}},
-		"a pod on a node":                 {"pods", edit("node-1", "spec", "nodeName")},
-		"a template without the gate":     {"deployments.apps", fuzz.Edit{Path: []any{"spec", "template", "spec", "schedulingGates"}, Remove: true}},
-		"a flood of pods":                 {"deployments.apps", edit(1000, "spec", "replicas")},
-		"a flood by a text":               {"deployments.apps", edit("1000", "spec", "replicas")},
-		"a flood of a Job's pods":         {"jobs.batch", edit(1000, "spec", "parallelism")},
-		"a CronJob at work":               {"cronjobs.batch", edit(false, "spec", "suspend")},
-		"a load balancer":                 {"services", edit("LoadBalancer", "spec", "type")},
-		"a policy for the tenant's pods":  {"networkpolicies.networking.k8s.io", edit(map[string]any{}, "spec", "podSelector")},
-		"a token":                         {"secrets", edit("kubernetes.io/service-account-token", "type")},
-		"a template that is none at all":  {"pods", edit("x", "spec")},
-		"a CronJob that has no template":  {"cronjobs.batch", edit(nil, "spec", "jobTemplate")},
-		"a pod whose gates are something": {"pods", edit([]any{"x"}, "spec", "schedulingGates")},
-	} {
-		a := &fuzz.Attempt{Base: made[test.kind], Edits: []fuzz.Edit{test.edit}}
-		if inert(test.kind, a.Object()) {
-			t.Errorf("%s counts as inert", name)
-		}
-	}
-}
-
-// Promise: what is made for real can be known again by its mark, its name and its writer, and removed at once.
-func TestStamp(t *testing.T) {
-	for name, test := range map[string]struct {
-		metadata any
-		known    bool
-	}{
-		"none":         {nil, false},
-		"a text":       {"x", false},
-		"empty":        {map[string]any{}, true},
-		"labels":       {map[string]any{"labels": map[string]any{"a": "b", v1alpha1.LabelAttack: "another"}}, true},
-		"no labels":    {map[string]any{"labels": "x"}, false},
-		"a name":       {map[string]any{"name": "kube-dns"}, false},
-		"a finalizer":  {map[string]any{"finalizers": []any{"x/y"}}, false},
-		"an owner":     {map[string]any{"ownerReferences": []any{}}, false},
-		"another name": {map[string]any{"generateName": "x-"}, true},
-	} {
-		object := map[string]any{"metadata": test.metadata}
-		if got := stamp(object, "run"); got != test.known {
-			t.Errorf("%s: %t", name, got)
-		}
-		if test.known {
-			m := metadataOf(object)
-			if m.GetLabels()[v1alpha1.LabelAttack] != "run" || m.GetGenerateName() != v1alpha1.AttackPrefix {
-				t.Errorf("%s: %v", name, m)
-			}
-		}
-	}
-	for _, path := range [][]any{{"metadata"}, {"metadata", "labels", "a"}, {}} {
-		if !touchesMetadata([]fuzz.Edit{{Path: []any{"spec"}}, {Path: path}}) {
-			t.Errorf("%v does not touch the metadata", path)
-		}
-	}
-}
 
 // Promise: the comparison tells of every change outside of the tenant's own and of what Bulkhead keeps in the tenant's namespaces, that
 // with the run's trace as an exposure; and it passes over what changes by itself, and nothing else of the same object.
@@ -163,12 +87,12 @@ func TestComparison(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRunner(t, "try-compare-run")
-			z, err := r.newFuzzing(ctx, target, 1)
+			z, err := fuzz.NewSession(ctx, r, target, 1)
 			must(t, err)
-			before, started := z.takeInventory(ctx), time.Now()
+			before, started := z.TakeInventory(ctx), time.Now()
 			test.change(t)
-			z.compare(ctx, before, started, unworse)
-			got := z.item(&Item{ID: "unchanged"})
+			z.Compare(ctx, before, started, unworse)
+			got := z.Item(&catalogue.Item{ID: "unchanged"})
 			text := ""
 			for _, a := range got.Attempts {
 				text += a.Detail + "\n"
@@ -180,8 +104,8 @@ func TestComparison(t *testing.T) {
 	}
 }
 
-func unworse(context.Context) (*Judgement, error) {
-	return &Judgement{Verdict: v1alpha1.Isolated}, nil
+func unworse(context.Context) (*catalogue.Judgement, error) {
+	return &catalogue.Judgement{Verdict: v1alpha1.Isolated}, nil
 }
 
 // Promise: a kind that cannot be listed makes the comparison Unknown, and a proof that is worse, or that nobody made, is told.
@@ -192,29 +116,29 @@ func TestWhatIsNotComparedIsUnknown(t *testing.T) {
 		{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"tenants", "spaces", "platforms"}, Verbs: []string{"get", "list"}},
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "list"}}})
 	must(t, err)
-	r, err := NewRunner(config, "try-blind")
+	r, err := engine.NewRunner(config, "try-blind")
 	must(t, err)
-	z, err := r.newFuzzing(t.Context(), target, 1)
+	z, err := fuzz.NewSession(t.Context(), r, target, 1)
 	must(t, err)
-	z.compare(t.Context(), z.takeInventory(t.Context()), time.Now(), unworse)
-	if got := z.item(&Item{ID: "unchanged"}); got.Verdict != v1alpha1.Unknown || !strings.Contains(got.Attempts[0].Detail, "the listing is incomplete") {
+	z.Compare(t.Context(), z.TakeInventory(t.Context()), time.Now(), unworse)
+	if got := z.Item(&catalogue.Item{ID: "unchanged"}); got.Verdict != v1alpha1.Unknown || !strings.Contains(got.Attempts[0].Detail, "the listing is incomplete") {
 		t.Errorf("without the right to list: %s: %v", got.Verdict, got.Attempts)
 	}
 	for name, test := range map[string]struct {
-		after func(context.Context) (*Judgement, error)
+		after func(context.Context) (*catalogue.Judgement, error)
 		want  v1alpha1.Verdict
 	}{
 		"no worse": {unworse, v1alpha1.Isolated},
-		"worse": {func(context.Context) (*Judgement, error) {
-			return &Judgement{Verdict: v1alpha1.Exposed, New: []string{"BH1: x"}}, nil
+		"worse": {func(context.Context) (*catalogue.Judgement, error) {
+			return &catalogue.Judgement{Verdict: v1alpha1.Exposed, New: []string{"BH1: x"}}, nil
 		}, v1alpha1.Exposed},
-		"failed": {func(context.Context) (*Judgement, error) { return nil, errors.New("no answer") }, v1alpha1.Unknown},
-		"nobody": {func(context.Context) (*Judgement, error) { return nil, nil }, v1alpha1.Unknown},
+		"failed": {func(context.Context) (*catalogue.Judgement, error) { return nil, errors.New("no answer") }, v1alpha1.Unknown},
+		"nobody": {func(context.Context) (*catalogue.Judgement, error) { return nil, nil }, v1alpha1.Unknown},
 	} {
-		z, err := r.newFuzzing(t.Context(), target, 1)
+		z, err := fuzz.NewSession(t.Context(), r, target, 1)
 		must(t, err)
-		z.compare(t.Context(), &inventory{}, time.Now(), test.after)
-		if got := z.item(&Item{ID: "proof"}); got.Verdict != test.want {
+		z.Compare(t.Context(), &fuzz.Inventory{}, time.Now(), test.after)
+		if got := z.Item(&catalogue.Item{ID: "proof"}); got.Verdict != test.want {
 			t.Errorf("%s: %s", name, got.Verdict)
 		}
 	}
@@ -229,7 +153,7 @@ func TestFuzzingBrokenOff(t *testing.T) {
 	must(t, err)
 	left := map[string]any{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": map[string]any{"generateName": v1alpha1.AttackPrefix, "labels": map[string]any{v1alpha1.LabelAttack: "killed"}}}
 	request := &hostile.Request{Group: "coordination.k8s.io", Version: "v1", Namespace: f.namespace(), Resource: "leases", Body: left}
-	if answer, _ := newRunner(t, "killed").server.send(t.Context(), &subject, request, false); !answer.Allowed {
+	if answer, _ := newRunner(t, "killed").Server.Send(t.Context(), &subject, request, false); !answer.Allowed {
 		t.Fatal(answer)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -241,7 +165,7 @@ func TestFuzzingBrokenOff(t *testing.T) {
 			cancel()
 		}
 	}
-	report, err := r.Fuzz(ctx, target, &FuzzOptions{Seed: 1, For: time.Hour, Before: func(context.Context) error { return nil }, After: unworse})
+	report, err := fuzz.Run(ctx, r, target, &fuzz.Options{Seed: 1, For: time.Hour, Before: func(context.Context) error { return nil }, After: unworse})
 	must(t, err)
 	if report.Verdict != v1alpha1.Unknown || made != 60 || report.Fuzzed[0].Real < 10 {
 		t.Errorf("%s after %d attempts, %d of them for real", report.Verdict, made, report.Fuzzed[0].Real)

@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,6 +32,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/prover"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -97,7 +99,7 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 			return fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
 		}
 	}
-	proverConfig, err = identity(ctx, "prover", Rights())
+	proverConfig, err = identity(ctx, "prover", prover.Rights())
 	return err
 }
 
@@ -232,16 +234,16 @@ func eventually(ctx context.Context, t *testing.T, what string, done func(contex
 }
 
 // prover with every question in all its forms, under the identity that holds Rights alone.
-func completeProver(t *testing.T) *Prover {
+func completeProver(t *testing.T) *prover.Prover {
 	t.Helper()
-	p, err := New(proverConfig, clock.RealClock{})
+	p, err := prover.New(proverConfig, clock.RealClock{})
 	must(t, err)
 	p.Complete = true
 	return p
 }
 
 // await asks until the proof is as wanted, and returns it; the last one is shown when it never is.
-func await(t *testing.T, p *Prover, f *fixture, wanted func(*v1alpha1.Proof) bool) v1alpha1.Proof {
+func await(t *testing.T, p *prover.Prover, f *fixture, wanted func(*v1alpha1.Proof) bool) v1alpha1.Proof {
 	t.Helper()
 	var proof v1alpha1.Proof
 	err := wait.PollUntilContextTimeout(t.Context(), retry, settled, true, func(ctx context.Context) (bool, error) {
@@ -282,4 +284,13 @@ func added(t *testing.T, object client.Object) func() {
 			t.Errorf("take %s away: %v", object.GetName(), err)
 		}
 	}
+}
+
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
 }

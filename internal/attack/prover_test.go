@@ -25,6 +25,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/prover"
 )
 
 var (
@@ -187,7 +188,7 @@ func TestEveryRemovedControlIsNamed(t *testing.T) {
 			killed[m.control] = true
 		})
 	}
-	for _, q := range Questions() {
+	for _, q := range prover.Questions() {
 		if !killed[q.Forms[0].Control] {
 			t.Errorf("no mutant showed that the question on %s can fail", q.Forms[0].Control)
 		}
@@ -208,7 +209,7 @@ func TestRoutineProof(t *testing.T) {
 	counted.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) { sent.Add(1); return next.RoundTrip(r) })
 	})
-	p, err := New(counted, testingclock.NewFakePassiveClock(time.Unix(1_000_000, 0)))
+	p, err := prover.New(counted, testingclock.NewFakePassiveClock(time.Unix(1_000_000, 0)))
 	must(t, err)
 	proof, err := p.Prove(t.Context(), f.tenant, f.spaces, []string{f.neighbour})
 	must(t, err)
@@ -302,7 +303,7 @@ func TestEveryRightIsNeeded(t *testing.T) {
 		t.Run(missing.Verbs[0]+" "+missing.Resources[0], func(t *testing.T) {
 			config, err := identity(t.Context(), fmt.Sprintf("prover-without-%d", i), slices.Delete(slices.Clone(single), i, i+1))
 			must(t, err)
-			p, err := New(config, clock.RealClock{})
+			p, err := prover.New(config, clock.RealClock{})
 			must(t, err)
 			p.Complete = true
 			proof, _ := p.Prove(t.Context(), f.tenant, f.spaces, []string{f.neighbour}) // an error where the Platform cannot be read
@@ -316,7 +317,7 @@ func TestEveryRightIsNeeded(t *testing.T) {
 // singleRights are Rights, one verb on one resource at a time.
 func singleRights() []rbacv1.PolicyRule {
 	var single []rbacv1.PolicyRule
-	for _, rule := range Rights() {
+	for _, rule := range prover.Rights() {
 		for _, resource := range rule.Resources {
 			for _, verb := range rule.Verbs {
 				single = append(single, rbacv1.PolicyRule{APIGroups: rule.APIGroups, Resources: []string{resource}, Verbs: []string{verb}})
@@ -342,7 +343,7 @@ func TestDeadlineMakesTheProofUnknown(t *testing.T) {
 				return next.RoundTrip(r)
 			})
 		})
-		p, err := New(config, clock.RealClock{})
+		p, err := prover.New(config, clock.RealClock{})
 		must(t, err)
 		proof, err := p.Prove(ctx, f.tenant, f.spaces, []string{f.neighbour})
 		if proof.Verdict != v1alpha1.Unknown || len(proof.Findings) == 0 || len(exposures(&proof)) > 0 {
@@ -357,7 +358,9 @@ func TestDeadlineMakesTheProofUnknown(t *testing.T) {
 
 // Whatever an API server answers that is not the answer to the question, the proof is Unknown.
 func TestStrangeAnswersMakeTheProofUnknown(t *testing.T) {
-	w := testWorld()
+	tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "acme"}, Spec: v1alpha1.TenantSpec{Owners: []v1alpha1.Owner{{Kind: "User", Name: "jane"}}}}
+	space := v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "tenant-acme"}, Spec: v1alpha1.SpaceSpec{Workload: "web"}}
+	space.Status.Namespace = "acme--web"
 	for name, answer := range map[string]http.HandlerFunc{
 		"internal errors":  func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "boom", http.StatusInternalServerError) },
 		"forbidden":        func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) },
@@ -379,9 +382,9 @@ func TestStrangeAnswersMakeTheProofUnknown(t *testing.T) {
 				answer(rw, r)
 			}))
 			defer server.Close()
-			p, err := New(&rest.Config{Host: server.URL, QPS: -1}, clock.RealClock{})
+			p, err := prover.New(&rest.Config{Host: server.URL, QPS: -1}, clock.RealClock{})
 			must(t, err)
-			proof, err := p.Prove(t.Context(), w.tenant, w.spaces, nil)
+			proof, err := p.Prove(t.Context(), tenant, []v1alpha1.Space{space}, nil)
 			must(t, err)
 			if proof.Verdict != v1alpha1.Unknown {
 				t.Errorf("got %s: %q", proof.Verdict, proof.Findings)
@@ -390,25 +393,9 @@ func TestStrangeAnswersMakeTheProofUnknown(t *testing.T) {
 	}
 }
 
-// Under a tenant's identity the prover sends dry-runs only, whatever an attack says.
-func TestNothingButDryRunsGoesOutAsATenant(t *testing.T) {
-	reached := false
-	a := actor{next: roundTripper(func(*http.Request) (*http.Response, error) { reached = true; return nil, errors.New("reached") })}
-	for _, request := range []struct{ method, query string }{
-		{http.MethodPost, ""}, {http.MethodPatch, "?dryRun="}, {http.MethodPost, "?dryRun=none"},
-		{http.MethodDelete, "?dryRun=All"}, {http.MethodPut, "?dryRun=All"}, {http.MethodGet, "?dryRun=All"},
-	} {
-		r, err := http.NewRequestWithContext(context.WithValue(t.Context(), actAs{}, &actingAs{subject: &jane}), request.method, "http://x/"+request.query, nil)
-		must(t, err)
-		if _, err = a.RoundTrip(r); err == nil || reached { //nolint:bodyclose // there is no body
-			t.Fatalf("%s %s went out", request.method, request.query)
-		}
-	}
-}
-
 // Plain impersonation would give the prover every right of everybody, and a wildcard what nobody looked at.
 func TestPlainImpersonationIsNotAskedFor(t *testing.T) {
-	for _, rule := range Rights() {
+	for _, rule := range prover.Rights() {
 		if slices.Contains(rule.Verbs, "impersonate") || slices.Contains(rule.Verbs, "*") || slices.Contains(rule.Resources, "*") || slices.Contains(rule.APIGroups, "*") {
 			t.Errorf("too much: %+v", rule)
 		}

@@ -17,10 +17,12 @@ import (
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 )
 
 // declared stores the fixture's Tenant and Space as a platform team and an owner would, and gives the target.
-func declared(ctx context.Context, t *testing.T, f *fixture) *Target {
+func declared(ctx context.Context, t *testing.T, f *fixture) *engine.Target {
 	t.Helper()
 	tenant := f.tenant.DeepCopy()
 	tenant.UID, tenant.Generation = "", 0
@@ -32,18 +34,18 @@ func declared(ctx context.Context, t *testing.T, f *fixture) *Target {
 		space.Status = f.spaces[i].Status
 		must(t, admin.Status().Update(ctx, space))
 	}
-	return &Target{Platform: realPlatform(), Tenant: f.tenant, Spaces: f.spaces, Foreign: []string{f.neighbour}}
+	return &engine.Target{Platform: realPlatform(), Tenant: f.tenant, Spaces: f.spaces, Foreign: []string{f.neighbour}}
 }
 
 var only = flag.String("attack", "*", "try only the attacks whose id is like this")
 
 func chosen(attacks []hostile.Case) []hostile.Case {
-	return slices.DeleteFunc(attacks, func(a hostile.Case) bool { return !like(*only, a.ID) })
+	return slices.DeleteFunc(attacks, func(a hostile.Case) bool { return !catalogue.Like(*only, a.ID) })
 }
 
-func newRunner(t *testing.T, run string) *Runner {
+func newRunner(t *testing.T, run string) *engine.Runner {
 	t.Helper()
-	r, err := NewRunner(adminConfig, run)
+	r, err := engine.NewRunner(adminConfig, run)
 	must(t, err)
 	return r
 }
@@ -67,7 +69,7 @@ func TestEveryAttackIsRefused(t *testing.T) {
 			f := enforced(t.Context(), t, name, test.decided, test.owner)
 			target := declared(t.Context(), t, f)
 			await(t, completeProver(t), f, isolated)
-			attacks := chosen(slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !(&Item{Attacks: test.attacks}).Has(a.ID) }))
+			attacks := chosen(slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !(&catalogue.Item{Attacks: test.attacks}).Has(a.ID) }))
 			results, err := newRunner(t, name).Try(t.Context(), target, attacks)
 			must(t, err)
 			complain(t, results)
@@ -80,7 +82,7 @@ func TestEveryAttackIsRefused(t *testing.T) {
 }
 
 // complain of the first of each attack that did not end as it must.
-func complain(t *testing.T, results []Result) {
+func complain(t *testing.T, results []engine.Result) {
 	t.Helper()
 	told := map[string]bool{}
 	for _, r := range results {
@@ -131,10 +133,10 @@ func TestRunnerUnderItsRights(t *testing.T) {
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
 	some := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool {
-		return !(&Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "priority/allowed-*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
+		return !(&catalogue.Item{Attacks: []string{"images/foreign-registry*", "rbac-own/every-get", "rbac-enumerate/path-*", "*-through-deployments", "storage/*", "priority/allowed-*", "quota/spaces", "api-fairness/*"}}).Has(a.ID)
 	})
 	var rules, blind []rbacv1.PolicyRule
-	for _, right := range RunnerRights() {
+	for _, right := range engine.RunnerRights() {
 		rules = append(rules, right.Rule)
 		if !strings.HasPrefix(right.Rule.Verbs[0], "impersonate") {
 			blind = append(blind, right.Rule)
@@ -147,7 +149,7 @@ func TestRunnerUnderItsRights(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config, err := identity(t.Context(), name, test.rules)
 			must(t, err)
-			r, err := NewRunner(config, name)
+			r, err := engine.NewRunner(config, name)
 			must(t, err)
 			results, err := r.Try(t.Context(), target, some)
 			if test.want == v1alpha1.Isolated {
@@ -170,13 +172,13 @@ func TestNothingIsLeftAndNothingElseIsTouched(t *testing.T) {
 	f := enforced(t.Context(), t, "try-clean", soft, v1alpha1.Owner{Kind: "User", Name: "try-clean-jane"})
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
-	scene := hostile.Scene{Subject: jane, Platform: target.Platform, Tenant: target.Tenant, Space: &target.Spaces[0], Run: "killed", Making: "killed-1"}
+	scene := hostile.Scene{Platform: target.Platform, Tenant: target.Tenant, Space: &target.Spaces[0], Run: "killed", Making: "killed-1"}
 	request, err := hostile.Target(scene, "deployments")
 	must(t, err)
 	subject, err := hostile.OwnerSubject(f.tenant.Spec.Owners[0])
 	must(t, err)
 	killed := newRunner(t, "killed")
-	if answer, _ := killed.server.send(t.Context(), &subject, request, false); !answer.Allowed {
+	if answer, _ := killed.Server.Send(t.Context(), &subject, request, false); !answer.Allowed {
 		t.Fatal(answer)
 	}
 	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "bulkhead-attack-theirs", Labels: map[string]string{v1alpha1.LabelAttack: "killed"}}}
@@ -211,7 +213,7 @@ func TestCarriedOut(t *testing.T) {
 	await(t, completeProver(t), f, isolated)
 	r := newRunner(t, "try-real")
 	r.Destructive = true
-	some := &Item{Attacks: []string{"images/foreign-registry*", "network-default/*", "service-expose/*", "guardrail/unmark-*", "guardrail/delete-*", "guardrail/namespace-*",
+	some := &catalogue.Item{Attacks: []string{"images/foreign-registry*", "network-default/*", "service-expose/*", "guardrail/unmark-*", "guardrail/delete-*", "guardrail/namespace-*",
 		"rbac-escalate/role-*", "storage/*"}}
 	results, err := r.Try(t.Context(), target, slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !some.Has(a.ID) }))
 	must(t, err)
@@ -226,10 +228,10 @@ func TestPreemptingClass(t *testing.T) {
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
 	preempting, _ := hostile.ByID("priority/allowed-that-preempts")
-	try := func(ctx context.Context) (Result, error) {
+	try := func(ctx context.Context) (engine.Result, error) {
 		results, err := newRunner(t, "try-preempt").Try(ctx, target, []hostile.Case{preempting})
 		if err != nil || len(results) != 1 {
-			return Result{}, fmt.Errorf("%d results: %w", len(results), err)
+			return engine.Result{}, fmt.Errorf("%d results: %w", len(results), err)
 		}
 		return results[0], nil
 	}
@@ -254,11 +256,11 @@ func TestResizeWithoutBounds(t *testing.T) {
 	defer removed(t, &corev1.ResourceQuota{}, f.namespace(), guardrail.QuotaName)()
 	defer removed(t, &corev1.LimitRange{}, f.namespace(), guardrail.LimitsName)()
 	attacks := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !strings.HasSuffix(a.ID, "-resize") })
-	var results []Result
+	var results []engine.Result
 	eventually(t.Context(), t, "the API server has learnt that there is no bound", func(ctx context.Context) (bool, error) {
 		var err error
 		results, err = newRunner(t, "try-resize").Try(ctx, target, attacks)
-		return !slices.ContainsFunc(results, func(r Result) bool { return r.Verdict != v1alpha1.Exposed }), err
+		return !slices.ContainsFunc(results, func(r engine.Result) bool { return r.Verdict != v1alpha1.Exposed }), err
 	})
 	if len(results) != 2 {
 		t.Errorf("%d results: %v", len(results), results)

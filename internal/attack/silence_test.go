@@ -13,6 +13,8 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/hostile"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 )
 
 // line to the API server, which may be cut for some requests.
@@ -35,7 +37,7 @@ func (l *line) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // lined is a Runner whose line is cut for some requests after so many attempts.
-func lined(t *testing.T, name string, after int, requests int64, patience time.Duration) (*Runner, *line) {
+func lined(t *testing.T, name string, after int, requests int64, patience time.Duration) (*engine.Runner, *line) {
 	t.Helper()
 	l := &line{}
 	config := rest.CopyConfig(adminConfig)
@@ -43,9 +45,9 @@ func lined(t *testing.T, name string, after int, requests int64, patience time.D
 		l.next = next
 		return l
 	})
-	r, err := NewRunner(config, name)
+	r, err := engine.NewRunner(config, name)
 	must(t, err)
-	r.server.backWithin = patience
+	r.Server.BackWithin = patience
 	r.Tell = func(done, _ int, _ string) {
 		if done == after {
 			l.dead.Store(requests)
@@ -60,7 +62,7 @@ func TestASilentAPIServerIsWaitedFor(t *testing.T) {
 	f := enforced(t.Context(), t, "try-silent", soft, v1alpha1.Owner{Kind: "User", Name: "try-silent-jane"})
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
-	some := &Item{Attacks: []string{"images/foreign-registry*", "network-default/*", "service-expose/*"}}
+	some := &catalogue.Item{Attacks: []string{"images/foreign-registry*", "network-default/*", "service-expose/*"}}
 	attacks := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !some.Has(a.ID) })
 	const before = 5
 

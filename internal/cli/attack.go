@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
 // The formats of `bulkhead attack` beside those of all commands.
@@ -65,7 +67,7 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.as, "identity", "all", "identities to act as: user, group, serviceaccount (of owners, and the default ones of Spaces), or all")
 	flags.StringVar(&o.against, "against", "", "tenant to reach for (default: the first that shares no owner)")
-	flags.StringVar(&o.suite, "suite", attack.Suites()[0].Name, "what to try: "+strings.Join(suiteNames(), ", "))
+	flags.StringVar(&o.suite, "suite", catalogue.Suites()[0].Name, "what to try: "+strings.Join(suiteNames(), ", "))
 	flags.BoolVar(&o.list, "list", false, "print the attacks of the suite with their ids and touch nothing; needs no cluster")
 	flags.BoolVar(&o.rights, "rights", false, "print the rights that you need, with why; needs no cluster")
 	flags.BoolVar(&o.destructive, "destructive", false, "carry out for real also what a dry-run proves: what is not refused then does its harm")
@@ -94,16 +96,16 @@ func (o *attackOptions) completeTenant(cmd *cobra.Command, args []string, _ stri
 
 func suiteNames() []string {
 	var names []string
-	for _, s := range attack.Suites() {
+	for _, s := range catalogue.Suites() {
 		names = append(names, s.Name)
 	}
-	return append(names, attack.FuzzSuite)
+	return append(names, fuzz.Suite)
 }
 
 // Run tries the suite, prints what came of it and answers.
 func (o *attackOptions) Run(ctx context.Context, tenant string) error {
-	suite, known := attack.SuiteByName(o.suite)
-	if !known && o.suite != attack.FuzzSuite {
+	suite, known := catalogue.SuiteByName(o.suite)
+	if !known && o.suite != fuzz.Suite {
 		return fmt.Errorf("--suite %s: there is no such suite: choose one of %s", o.suite, strings.Join(suiteNames(), ", "))
 	}
 	as := slices.IndexFunc(identities, func(i struct{ flag, kind string }) bool { return i.flag == o.as })
@@ -132,7 +134,7 @@ func (o *attackOptions) Run(ctx context.Context, tenant string) error {
 }
 
 // answer is the exit code for a report. What may have been left behind outweighs the verdict: somebody must look.
-func answer(report *attack.Report, err error) error {
+func answer(report *catalogue.Report, err error) error {
 	switch {
 	case err != nil:
 		return err
@@ -145,14 +147,14 @@ func answer(report *attack.Report, err error) error {
 }
 
 // attack makes the report; nil when nothing could be tried. An error beside a report says what may be left behind.
-func (o *attackOptions) attack(ctx context.Context, suite *attack.Suite, tenant, kind string) (*attack.Report, error) {
+func (o *attackOptions) attack(ctx context.Context, suite *catalogue.Suite, tenant, kind string) (*catalogue.Report, error) {
 	config, err := o.cluster.oneShot()
 	if err != nil {
 		return nil, err
 	}
 	config.QPS, config.Burst = o.qps, max(1, int(o.qps))
 	started := time.Now().UTC().Truncate(time.Second)
-	runner, err := attack.NewRunner(config, runName(started))
+	runner, err := engine.NewRunner(config, runName(started))
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +166,7 @@ func (o *attackOptions) attack(ctx context.Context, suite *attack.Suite, tenant,
 	if len(targets) == 0 {
 		return nil, errors.New("there is no tenant to attack with: declare one first (`kubectl get tenants` lists them)")
 	}
-	if o.suite == attack.FuzzSuite {
+	if o.suite == fuzz.Suite {
 		report, err := o.fuzzAll(ctx, config, runner, targets)
 		if report != nil {
 			report.Run, report.Started = runner.Run, started
@@ -172,7 +174,7 @@ func (o *attackOptions) attack(ctx context.Context, suite *attack.Suite, tenant,
 		return report, err
 	}
 	results, err := o.tryAll(ctx, runner, targets, suite)
-	report := attack.Summarise(suite, results)
+	report := catalogue.Summarise(suite, results)
 	report.Run, report.Started = runner.Run, started
 	if o.bare && ctx.Err() == nil {
 		beside, besideErr := o.naked(ctx, runner, &targets[0], suite)
@@ -184,8 +186,8 @@ func (o *attackOptions) attack(ctx context.Context, suite *attack.Suite, tenant,
 	return report, err
 }
 
-func (o *attackOptions) tryAll(ctx context.Context, runner *attack.Runner, targets []attack.Target, suite *attack.Suite) ([]attack.Result, error) {
-	var results []attack.Result
+func (o *attackOptions) tryAll(ctx context.Context, runner *engine.Runner, targets []engine.Target, suite *catalogue.Suite) ([]engine.Result, error) {
+	var results []engine.Result
 	var failed []error
 	for i := range targets {
 		name := targets[i].Tenant.Name
@@ -211,7 +213,7 @@ func (o *attackOptions) tryAll(ctx context.Context, runner *attack.Runner, targe
 }
 
 // naked tries the suite where nobody guards. It is removed whatever happens.
-func (o *attackOptions) naked(ctx context.Context, runner *attack.Runner, like *attack.Target, suite *attack.Suite) (*attack.Report, error) {
+func (o *attackOptions) naked(ctx context.Context, runner *engine.Runner, like *engine.Target, suite *catalogue.Suite) (*catalogue.Report, error) {
 	o.Progressf("a naked namespace, with Kubernetes' ClusterRole admin and nothing else")
 	runner.As = ""
 	target, remove, err := runner.Naked(ctx, like.Platform)
@@ -219,8 +221,8 @@ func (o *attackOptions) naked(ctx context.Context, runner *attack.Runner, like *
 	if err != nil {
 		return nil, err
 	}
-	results, err := o.tryAll(ctx, runner, []attack.Target{*target}, suite)
-	return attack.Summarise(suite, results), err
+	results, err := o.tryAll(ctx, runner, []engine.Target{*target}, suite)
+	return catalogue.Summarise(suite, results), err
 }
 
 // runName is unique to a run, sorts by time and is fit for a label's value.

@@ -6,13 +6,14 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/hostile"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
 // attacksPage is docs/attacks.md.
 func attacksPage() string {
 	var b strings.Builder
-	suites := attack.Suites()
+	suites := catalogue.Suites()
 	all := suites[0].Attacks()
 	fmt.Fprintf(&b, `# Attacks
 
@@ -86,7 +87,7 @@ accounts of its Spaces.
 		"unchanged": "two full listings, before and after, are the same outside of the tenant's own, and for what Bulkhead keeps there",
 		"proof":     "`bulkhead prove` has no new finding about the tenant while all that was accepted and made is still there",
 	}
-	for _, item := range attack.FuzzItems() {
+	for _, item := range fuzz.Items() {
 		if text := holds[item.ID]; text != "" {
 			fmt.Fprintf(b, "| `%s` | %s |\n", item.ID, text)
 		}
@@ -100,7 +101,7 @@ where others work meanwhile, choose a quiet time. A kind that cannot be listed m
 | passed over | because |
 |---|---|
 `)
-	for _, e := range attack.FuzzExclusions() {
+	for _, e := range fuzz.Exclusions() {
 		fmt.Fprintf(b, "| %s | %s |\n", e.What, e.Why)
 	}
 	b.WriteString(`
@@ -119,7 +120,7 @@ The dictionary, and who must refuse it:
 	}
 }
 
-func benchmarkSection(b *strings.Builder, suite *attack.Suite) {
+func benchmarkSection(b *strings.Builder, suite *catalogue.Suite) {
 	fmt.Fprintf(b, `
 ## Suite mtb
 
@@ -144,7 +145,7 @@ shows it beside, and removes it: it passes what RBAC alone answers, 6 of 24. The
 	}
 }
 
-func incidentSection(b *strings.Builder, suite *attack.Suite) {
+func incidentSection(b *strings.Builder, suite *catalogue.Suite) {
 	b.WriteString("\n## Suite incidents\n\nWhat happened to published tenancy systems. Each is replayed with the attacks named below it.\n")
 	for _, item := range suite.Items {
 		fmt.Fprintf(b, "\n### %s\n\n**%s.** %s\n\nReplayed by %s.\n", item.ID, item.Title, item.Story, codes(item.Attacks))
@@ -160,7 +161,7 @@ func codes(words []string) string {
 }
 
 // registrySection has a row for each attack; those that try one thing in every kind of workload and in every way share a row.
-func registrySection(b *strings.Builder, suite *attack.Suite, all []hostile.Case) {
+func registrySection(b *strings.Builder, suite *catalogue.Suite, all []hostile.Case) {
 	b.WriteString("\n## Suite controls: every attack, by the control that must refuse it\n\nA star stands for the kinds of workload, or the ways to change one. " +
 		"Controls without a table have nothing that an API server could answer.\n")
 	for _, item := range suite.Items {

@@ -12,8 +12,10 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz/invent"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
@@ -29,22 +31,22 @@ type fuzzFlags struct {
 
 // wrongFuzz says what is wrong with the flags; nil when nothing is.
 func (o *attackOptions) wrongFuzz() error {
-	isFuzz := o.suite == attack.FuzzSuite
+	isFuzz := o.suite == fuzz.Suite
 	switch {
 	case o.fuzz.during <= 0:
 		return fmt.Errorf("--for %s: give a time above 0", o.fuzz.during)
 	case !isFuzz && o.fuzz.timed:
-		return fmt.Errorf("--for is for --suite %s, and other suites end by themselves: leave it out", attack.FuzzSuite)
+		return fmt.Errorf("--for is for --suite %s, and other suites end by themselves: leave it out", fuzz.Suite)
 	case !isFuzz && o.fuzz.seeded:
-		return fmt.Errorf("--seed is for --suite %s: leave it out", attack.FuzzSuite)
+		return fmt.Errorf("--seed is for --suite %s: leave it out", fuzz.Suite)
 	case isFuzz && o.bare:
-		return fmt.Errorf("--beside-naked is for suites of attacks, not for --suite %s: a naked namespace has nothing to compare with", attack.FuzzSuite)
+		return fmt.Errorf("--beside-naked is for suites of attacks, not for --suite %s: a naked namespace has nothing to compare with", fuzz.Suite)
 	}
 	return nil
 }
 
 // fuzzAll fuzzes as each of the targets, one after the other.
-func (o *attackOptions) fuzzAll(ctx context.Context, config *rest.Config, runner *attack.Runner, targets []attack.Target) (*attack.Report, error) {
+func (o *attackOptions) fuzzAll(ctx context.Context, config *rest.Config, runner *engine.Runner, targets []engine.Target) (*catalogue.Report, error) {
 	seed := o.fuzz.seed
 	if !o.fuzz.seeded {
 		var random [8]byte
@@ -52,7 +54,7 @@ func (o *attackOptions) fuzzAll(ctx context.Context, config *rest.Config, runner
 		seed = binary.LittleEndian.Uint64(random[:]) >> 16 // short enough to be copied by hand
 	}
 	o.Progressf("seed %d: --seed %d makes the same attempts again, as long as the answers are the same", seed, seed)
-	var report *attack.Report
+	var report *catalogue.Report
 	var failed []error
 	for i := range targets {
 		name, told := targets[i].Tenant.Name, time.Now()
@@ -64,7 +66,7 @@ func (o *attackOptions) fuzzAll(ctx context.Context, config *rest.Config, runner
 			}
 		}
 		judge := &fuzzJudge{config: config}
-		one, err := runner.Fuzz(ctx, &targets[i], &attack.FuzzOptions{Seed: seed, For: o.fuzz.during, Before: judge.before, After: judge.after})
+		one, err := fuzz.Run(ctx, runner, &targets[i], &fuzz.Options{Seed: seed, For: o.fuzz.during, Before: judge.before, After: judge.after})
 		if err != nil {
 			failed = append(failed, fmt.Errorf("tenant %s: %w", name, err))
 		}
@@ -100,13 +102,13 @@ func (j *fuzzJudge) before(ctx context.Context) (err error) {
 	return err
 }
 
-func (j *fuzzJudge) after(ctx context.Context) (*attack.Judgement, error) {
+func (j *fuzzJudge) after(ctx context.Context) (*catalogue.Judgement, error) {
 	now, err := j.prove(ctx)
 	if err != nil {
 		return nil, err
 	}
 	d := differenceOf(j.first, now)
-	judgement := &attack.Judgement{Verdict: v1alpha1.Verdict(d.Verdict), Before: v1alpha1.Verdict(d.Before), After: v1alpha1.Verdict(d.After)}
+	judgement := &catalogue.Judgement{Verdict: v1alpha1.Verdict(d.Verdict), Before: v1alpha1.Verdict(d.Before), After: v1alpha1.Verdict(d.After)}
 	for i := range d.New {
 		f := &d.New[i]
 		judgement.New = append(judgement.New, fmt.Sprintf("%s %s: %s (%s)", f.Code, between(f), f.What, strings.Join(objectNames(f.Blame), ", ")))
@@ -117,14 +119,14 @@ func (j *fuzzJudge) after(ctx context.Context) (*attack.Judgement, error) {
 // fuzzList is what the dictionary has, for --list.
 func fuzzList() []listedAttack {
 	var listed []listedAttack
-	for _, d := range fuzz.Dangers(fuzz.Facts{Registry: "REGISTRY", ForeignNamespace: "NAMESPACE", ForeignTenant: "TENANT"}) {
-		listed = append(listed, listedAttack{"danger/" + d.Control, d.ID, d.Title, strings.Join(attack.FuzzRefusers(d.Control), " or ")})
+	for _, d := range invent.Dangers(invent.Facts{Registry: "REGISTRY", ForeignNamespace: "NAMESPACE", ForeignTenant: "TENANT"}) {
+		listed = append(listed, listedAttack{"danger/" + d.Control, d.ID, d.Title, strings.Join(fuzz.Refusers(d.Control), " or ")})
 	}
 	return listed
 }
 
 // writeFuzzed prints what a fuzzed run covered.
-func writeFuzzed(b *strings.Builder, p paint, f *attack.Fuzzed) {
+func writeFuzzed(b *strings.Builder, p paint, f *catalogue.Fuzzed) {
 	fmt.Fprintf(b, "\n%s  seed %d: %s, %d of them for real; %d accepted in its own Spaces; %d with an outcome of their own\n",
 		p.bold("Covered as "+f.Tenant), f.Seed, plural(f.Attempts, "attempt"), f.Real, f.Accepted, f.Corpus)
 	line := func(head, text string) {

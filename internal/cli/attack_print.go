@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
 // listedAttack is the JSON form of one attack of a suite.
@@ -19,10 +21,10 @@ type listedAttack struct {
 }
 
 // writeList prints what a suite tries.
-func (o *attackOptions) writeList(suite *attack.Suite) error {
+func (o *attackOptions) writeList(suite *catalogue.Suite) error {
 	listed := []listedAttack{}
 	all := suite.Attacks()
-	if o.suite == attack.FuzzSuite {
+	if o.suite == fuzz.Suite {
 		listed = fuzzList()
 	}
 	for _, item := range suite.Items {
@@ -45,7 +47,7 @@ func (o *attackOptions) writeList(suite *attack.Suite) error {
 		return fmt.Errorf("-o %s: a list has no results: choose table, json or markdown", formatJUnit)
 	}
 	head := fmt.Sprintf("%d attacks in suite %s. %s", len(all), suite.Name, suite.About)
-	if o.suite == attack.FuzzSuite {
+	if o.suite == fuzz.Suite {
 		head = fmt.Sprintf("%d dangers in the dictionary, which random objects of all kinds are given, among other things.", len(listed))
 	}
 	if _, err := fmt.Fprintf(o.Out, "%s\n\n", head); err != nil {
@@ -55,7 +57,7 @@ func (o *attackOptions) writeList(suite *attack.Suite) error {
 }
 
 func (o *attackOptions) writeRights() error {
-	rights := attack.RunnerRights()
+	rights := engine.RunnerRights()
 	lines := make([]rightLine, len(rights))
 	for i := range rights {
 		lines[i] = lineOf("", &rights[i].Rule, rights[i].Why)
@@ -65,7 +67,7 @@ func (o *attackOptions) writeRights() error {
 }
 
 // write prints the report in the format that was asked for.
-func (o *attackOptions) write(report *attack.Report) error {
+func (o *attackOptions) write(report *catalogue.Report) error {
 	switch o.format.value {
 	case formatJSON:
 		return writeJSON(o.Out, report)
@@ -103,7 +105,7 @@ func verdictMark(v v1alpha1.Verdict) mark {
 }
 
 // attackSummary is the answer in a sentence.
-func attackSummary(r *attack.Report) string {
+func attackSummary(r *catalogue.Report) string {
 	count := map[v1alpha1.Verdict]int{}
 	for i := range r.Items {
 		count[r.Items[i].Verdict]++
@@ -132,7 +134,7 @@ func attackSummary(r *attack.Report) string {
 }
 
 // attackRows is a line for each item. What no attack here could show is said too: it is not known to hold by this report.
-func attackRows(p paint, r *attack.Report) (headers []string, rows [][]string) {
+func attackRows(p paint, r *catalogue.Report) (headers []string, rows [][]string) {
 	headers = []string{strings.ToUpper(strings.TrimSuffix(r.Suite, "s")), "VERDICT", "ATTEMPTS", "REFUSED BY", "ABOUT"}
 	if r.Beside != nil {
 		headers = slices.Insert(headers, 2, "NAKED")
@@ -162,7 +164,7 @@ func verdictWord(p paint, v v1alpha1.Verdict) string {
 }
 
 // writeProblems tells of each attempt that did not end as it must, and with -v of every other as well.
-func (o *attackOptions) writeProblems(p paint, r *attack.Report) error {
+func (o *attackOptions) writeProblems(p paint, r *catalogue.Report) error {
 	var b strings.Builder
 	for i := range r.Items {
 		item := &r.Items[i]
@@ -190,7 +192,7 @@ func (o *attackOptions) writeProblems(p paint, r *attack.Report) error {
 
 // writeAttempts tells of those that did not end as they must; of several of which nothing is known for the same reason, of
 // one. Verbose tells of all.
-func writeAttempts(b *strings.Builder, p paint, attempts []attack.Attempt, verbose bool) {
+func writeAttempts(b *strings.Builder, p paint, attempts []catalogue.Attempt, verbose bool) {
 	alike := 0
 	for i := range attempts {
 		a := &attempts[i]
@@ -214,7 +216,7 @@ func writeAttempts(b *strings.Builder, p paint, attempts []attack.Attempt, verbo
 	}
 }
 
-func writeAttempt(b *strings.Builder, p paint, a *attack.Attempt) {
+func writeAttempt(b *strings.Builder, p paint, a *catalogue.Attempt) {
 	where := a.Namespace
 	if a.Against != "" {
 		where = strings.TrimSpace(where + " against " + a.Against)
@@ -254,7 +256,7 @@ type (
 )
 
 // writeJUnit has a test case for each item: a failure is an exposure, an error is what is unknown.
-func (o *attackOptions) writeJUnit(r *attack.Report) error {
+func (o *attackOptions) writeJUnit(r *catalogue.Report) error {
 	suite := junitSuite{Name: "bulkhead attack " + r.Suite, Tests: len(r.Items)}
 	for i := range r.Items {
 		item := &r.Items[i]
@@ -280,7 +282,7 @@ func (o *attackOptions) writeJUnit(r *attack.Report) error {
 	return err
 }
 
-func details(item *attack.ItemReport) string {
+func details(item *catalogue.ItemReport) string {
 	var lines []string
 	for _, a := range item.Attempts {
 		if a.Verdict != v1alpha1.Isolated {

@@ -5,15 +5,15 @@ import (
 	"testing"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 )
 
 // Promise: what is not known of many attempts for one reason is told once, with how many there are; every exposure is told.
 func TestAttemptsAlikeAreToldOnce(t *testing.T) {
-	attempt := func(verdict v1alpha1.Verdict, as, detail string) attack.Attempt {
-		return attack.Attempt{Attack: "a", As: as, Verdict: verdict, Detail: detail}
+	attempt := func(verdict v1alpha1.Verdict, as, detail string) catalogue.Attempt {
+		return catalogue.Attempt{Attack: "a", As: as, Verdict: verdict, Detail: detail}
 	}
-	attempts := []attack.Attempt{
+	attempts := []catalogue.Attempt{
 		attempt(v1alpha1.Exposed, "jane", "allowed"), attempt(v1alpha1.Exposed, "joe", "allowed"),
 		attempt(v1alpha1.Unknown, "jane", "gone"), attempt(v1alpha1.Unknown, "joe", "gone"), attempt(v1alpha1.Unknown, "jim", "gone"),
 		attempt(v1alpha1.Unknown, "jane", "odd"),

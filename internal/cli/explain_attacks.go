@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/hostile"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 )
 
 // attackTopic explains one attack of the registry.
@@ -42,7 +42,7 @@ func refusers(a *hostile.Case) string {
 // suitesOf names the items that an attack stands under, other than its control.
 func suitesOf(id string) []string {
 	var names []string
-	for _, suite := range attack.Suites()[1:] {
+	for _, suite := range catalogue.Suites()[1:] {
 		for _, item := range suite.Items {
 			if item.Has(id) {
 				names = append(names, suite.Name+" "+item.ID)

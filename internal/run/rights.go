@@ -8,7 +8,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/prover"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
@@ -74,7 +74,7 @@ func Rights() []Right {
 	for _, r := range observe.ClusterRights() {
 		rights = append(rights, Right{Why: "prove isolation: judge what the cluster holds, as lists that never are of Secrets", Rule: r})
 	}
-	for _, r := range attack.Rights() {
+	for _, r := range prover.Rights() {
 		rights = append(rights, Right{Why: "prove isolation: ask the API server as the tenant's own identities, without writing", Rule: r})
 	}
 	return rights

@@ -24,7 +24,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/attack"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/prover"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/isolationreport"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/platform"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/space"
@@ -107,7 +107,7 @@ func New(ctx context.Context, o *Options) (ctrl.Manager, error) {
 		o.Clock = clock.RealClock{}
 	}
 	if o.Prover == nil {
-		prover, err := attack.New(settings, o.Clock)
+		prover, err := prover.New(settings, o.Clock)
 		if err != nil {
 			return nil, fmt.Errorf("make the prover: %w", err)
 		}

@@ -1,180 +1,196 @@
-// Package fuzz invents requests that a tenant might send, and learns from the answers which of them to vary.
-//
-// It is pure: the same seed, the same world and the same answers give the same sequence of attempts. It knows no client, no
-// clock and no names that an API server gives: an attempt upon an object that an earlier attempt made names that attempt.
 package fuzz
 
 import (
-	"math/rand/v2"
+	"context"
+	"errors"
+	"fmt"
 	"slices"
-	"strings"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz/invent"
 )
 
-// Kind is one resource or subresource that an API server serves.
-type Kind struct {
-	Group, Version, Resource, Subresource string
-	// APIVersion and Type are of the object that a request carries: of a subresource, another than its parent's.
-	APIVersion, Type string
-	Namespaced       bool
-	Verbs            []string
+// Suite is the name of the suite that is made up as it goes, and so is not one of [Suites].
+const Suite = "fuzz"
+
+// Options say how to fuzz.
+type Options struct {
+	// Seed of the sequence of attempts, and For how long they go on.
+	Seed uint64
+	For  time.Duration
+	// Before is called when nothing is fuzzed yet, and After while all that was accepted is still there: they prove the platform, and
+	// After says what is worse.
+	Before func(context.Context) error
+	After  func(context.Context) (*catalogue.Judgement, error)
 }
 
-// String names the kind as RBAC does, with its group: pods/eviction, deployments.apps.
-func (k *Kind) String() string {
-	name := k.Resource
-	if k.Subresource != "" {
-		name += "/" + k.Subresource
+// Session is one tenant's part of a fuzzed run.
+type Session struct {
+	runner *engine.Runner
+	target *engine.Target
+	seen   *hostile.Facts
+	// subjects are the owners, and behind them the default service accounts.
+	subjects []hostile.Subject
+	owners   int
+	// spaces are those in which harmless objects are made: of one workload, so that what is harmless in one is in all. within are their
+	// namespaces; own are all namespaces of the tenant.
+	spaces []v1alpha1.Space
+	within []string
+	own    map[string]bool
+	rules  []rbacv1.PolicyRule
+
+	fuzzer  *invent.Fuzzer
+	dangers map[string]invent.Danger
+	// live objects by the attempt that made them, and the order in which they were made.
+	live  map[int]*live
+	order []int
+	// harmDone are the creations that were accepted where they must not be: once is enough.
+	harmDone map[string]bool
+	tally    *tally
+}
+
+// Run makes attempts at random as a target's identities, and compares everything outside of its own namespaces, and the proof, before
+// and after. It cleans up, also when ctx ends. An error beside a report says what may be left behind.
+func Run(ctx context.Context, r *engine.Runner, target *engine.Target, o *Options) (*catalogue.Report, error) {
+	z, err := NewSession(ctx, r, target, o.Seed)
+	if err != nil {
+		return nil, err
 	}
-	if k.Group != "" {
-		name += "." + k.Group
+	sweepers := (&engine.Trial{Runner: r}).SweepersOf(z.subjects[:z.owners], target)
+	if err := r.Sweep(ctx, sweepers); err != nil {
+		return nil, fmt.Errorf("clean up after earlier runs: %w", err)
 	}
-	return name
-}
-
-// parent is the name of the kind that a subresource belongs to.
-func (k *Kind) parent() string {
-	of := *k
-	of.Subresource = ""
-	return of.String()
-}
-
-// Place is where an attempt is made.
-type Place string
-
-// The places.
-const (
-	// Own are the namespaces of the tenant's Spaces.
-	Own Place = "own"
-	// Managed are the objects in the tenant's namespaces that are not the tenant's to change.
-	Managed Place = "managed"
-	// Home is the tenant's home namespace.
-	Home Place = "home"
-	// Foreign are namespaces of others.
-	Foreign Place = "foreign"
-	// Cluster is no namespace at all.
-	Cluster Place = "cluster"
-)
-
-// Existing is an object that was there before and is not the fuzzer's.
-type Existing struct {
-	Place           Place
-	Kind            string
-	Namespace, Name string
-}
-
-// World is what the fuzzer knows.
-type World struct {
-	Kinds   []Kind
-	Schemas *Schemas
-	// Namespaces of the places that have some.
-	Namespaces map[Place][]string
-	// Owners and Subjects are how many identities there are: first the owners, then others with fewer rights.
-	Owners, Subjects int
-	// Examples are harmless objects that owners may make in their Spaces, by kind; Changes are harmless edits of one by a subresource.
-	Examples map[string]map[string]any
-	Changes  map[string][]Edit
-	// Elsewhere are well-formed objects of kinds that belong in other places than Spaces.
-	Elsewhere map[string]map[string]any
-	// Existing objects, a few of each kind.
-	Existing []Existing
-	// Dangers to put into objects.
-	Dangers []Danger
-}
-
-// Attempt is one request.
-type Attempt struct {
-	Number int `json:"number"`
-	// Subject counts the world's identities from 0.
-	Subject   int    `json:"subject"`
-	Kind      Kind   `json:"kind"`
-	Verb      Verb   `json:"verb"`
-	Place     Place  `json:"place"`
-	Namespace string `json:"namespace,omitempty"`
-	// Name of the object that it is aimed at. Target is set instead for one that the attempt of this number made.
-	Name   string `json:"name,omitempty"`
-	Target int    `json:"target,omitempty"`
-	// Base is what Edits change.
-	Base  map[string]any `json:"base,omitempty"`
-	Edits []Edit         `json:"edits,omitempty"`
-	// Dangers are those of the dictionary that are among the edits, by id.
-	Dangers []string `json:"dangers,omitempty"`
-}
-
-// Signature is what the fuzzer is guided by: one that it has not seen is worth varying.
-func (a *Attempt) Signature(outcome string) string {
-	return strings.Join([]string{a.Kind.String(), string(a.Verb), string(a.Place), outcome}, " ")
-}
-
-// Fuzzer makes one attempt after the other.
-type Fuzzer struct {
-	world   World
-	random  *rand.Rand
-	names   []string // of examples, sorted
-	kinds   map[string]*Kind
-	opening []*Attempt
-	made    int
-	corpus  []*Attempt
-	seen    map[string]bool
-	// own are the attempts whose objects are there, and followed the kinds of which one was changed in every way.
-	own      []*Attempt
-	followed map[string]bool
-}
-
-// New makes a fuzzer of a seed.
-func New(seed uint64, world World) *Fuzzer {
-	f := &Fuzzer{world: world, random: rand.New(rand.NewPCG(seed, 0)), kinds: map[string]*Kind{}, seen: map[string]bool{}, followed: map[string]bool{}} //nolint:gosec // to be told again is the point
-	for i := range f.world.Kinds {
-		f.kinds[f.world.Kinds[i].String()] = &f.world.Kinds[i]
+	before := z.TakeInventory(ctx)
+	if z.removeOutside(ctx, before) > 0 {
+		before = z.TakeInventory(ctx)
 	}
-	for name := range world.Examples {
-		if k := f.kinds[name]; k != nil && k.Subresource == "" {
-			f.names = append(f.names, name)
+	world, err := z.fuzzWorld(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Before(ctx); err != nil {
+		return nil, fmt.Errorf("prove the platform before: %w", err)
+	}
+	z.fuzzer = invent.New(o.Seed, world)
+	started := time.Now()
+	z.attempts(ctx, started.Add(o.For))
+	z.Compare(ctx, before, started, o.After)
+	// The end of ctx is no reason to leave anything behind.
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), engine.CleanWithin)
+	defer cancel()
+	return z.report(), errors.Join(z.left(clean), r.Sweep(clean, sweepers))
+}
+
+func NewSession(ctx context.Context, r *engine.Runner, target *engine.Target, seed uint64) (*Session, error) {
+	seen, err := r.Server.Look(ctx, target.Tenant, nil)
+	if err != nil {
+		return nil, err
+	}
+	z := &Session{runner: r, target: target, seen: seen, own: map[string]bool{v1alpha1.HomeNamespace(target.Tenant.Name): true},
+		live: map[int]*live{}, harmDone: map[string]bool{}, rules: ownerRules(target.Platform)}
+	owners, err := engine.OwnerSubjects(target.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	z.subjects = slices.DeleteFunc(owners, func(s hostile.Subject) bool { return r.As != "" && s.Kind != r.As })
+	if z.owners = len(z.subjects); z.owners == 0 {
+		return nil, fmt.Errorf("tenant %s has no owner of the kind asked for: owners make the harmless objects without which a refusal shows nothing", target.Tenant.Name)
+	}
+	spaces := engine.Placed(target.Spaces)
+	if len(spaces) == 0 {
+		return nil, fmt.Errorf("tenant %s has no Space: without one, nothing harmless can be made, and a refusal shows nothing", target.Tenant.Name)
+	}
+	workload := spaces[seed%uint64(len(spaces))].Spec.Workload
+	for i := range spaces {
+		z.own[spaces[i].Status.Namespace] = true
+		if spaces[i].Spec.Workload == workload {
+			z.spaces = append(z.spaces, spaces[i])
+			z.within = append(z.within, spaces[i].Status.Namespace)
+		}
+		if account := hostile.ServiceAccountSubject(spaces[i].Status.Namespace, "default"); r.As == "" || r.As == account.Kind {
+			z.subjects = append(z.subjects, account)
 		}
 	}
-	slices.Sort(f.names)
-	f.opening = f.openings()
-	return f
+	z.tally = newTally(target.Tenant.Name, seed)
+	return z, nil
 }
 
-// Next attempt: first each kind and each danger once, and then what chance and the corpus give.
-func (f *Fuzzer) Next() *Attempt {
-	var a *Attempt
-	if len(f.opening) > 0 {
-		a, f.opening = f.opening[0], f.opening[1:]
-	} else {
-		a = f.invent()
+// attempts until the time is over, and until each kind and each danger had its turn.
+func (z *Session) attempts(ctx context.Context, until time.Time) {
+	for ctx.Err() == nil && (time.Now().Before(until) || z.fuzzer.Opening() > 0) {
+		if z.runner.Tell != nil {
+			left := fmt.Sprintf("%s left", max(0, time.Until(until)).Round(time.Second))
+			if n := z.fuzzer.Opening(); n > 0 {
+				left += fmt.Sprintf(", %d that chance does not choose", n)
+			}
+			z.runner.Tell(z.tally.Attempts, z.fuzzer.Corpus(), left)
+		}
+		z.try(ctx, z.fuzzer.Next())
 	}
-	f.made++
-	a.Number = f.made
-	return a
+	z.tally.Corpus = z.fuzzer.Corpus()
 }
 
-// Learn takes the outcome of an attempt: who refused it, or that nobody did. Kept says that it made an object which is there
-// now. It answers whether the outcome is new for this kind, verb and place.
-func (f *Fuzzer) Learn(a *Attempt, outcome string, kept bool) bool {
-	if kept {
-		f.own = append(f.own, a)
-		if len(a.Edits) == 0 && !f.followed[a.Kind.String()] {
-			f.followed[a.Kind.String()] = true
-			f.opening = append(f.followUps(a), f.opening...)
+// Compare proves and lists again, while what was accepted is still there.
+func (z *Session) Compare(ctx context.Context, before *Inventory, started time.Time, after func(context.Context) (*catalogue.Judgement, error)) {
+	z.tally.brokenOff = context.Cause(ctx)
+	if z.tally.brokenOff != nil {
+		return
+	}
+	if z.tally.Proof, z.tally.unproven = after(ctx); z.tally.unproven == nil && z.tally.Proof == nil {
+		z.tally.unproven = errors.New("nobody proved the platform")
+	}
+	now := z.TakeInventory(ctx)
+	z.tally.brokenOff = context.Cause(ctx)
+	z.tally.Compared, z.tally.Missing = len(before.objects), slices.Compact(slices.Concat(before.missing, now.missing))
+	z.tally.Changes, z.tally.Excluded = changes(before, now, started)
+	z.removeOutside(context.WithoutCancel(ctx), now)
+}
+
+// removeOutside removes what attempts made outside of the tenant's own namespaces, as whoever of the tenant's may. What this run made and
+// they cannot remove, the runner itself removes; what bears another run's mark may be at work for another tenant. It counts what is gone.
+func (z *Session) removeOutside(ctx context.Context, v *Inventory) int {
+	found := 0
+	for _, key := range v.sorted() {
+		seen := v.objects[key]
+		if !engine.MadeByAttack(&seen.metadata) {
+			continue
+		}
+		if err := z.removeOne(ctx, key, &seen); err == nil {
+			found++
+		} else if seen.metadata.Labels[v1alpha1.LabelAttack] == z.runner.Run {
+			z.tally.left = append(z.tally.left, err)
 		}
 	}
-	signature := a.Signature(outcome)
-	if f.seen[signature] {
-		return false
+	return found
+}
+
+func (z *Session) removeOne(ctx context.Context, key objectKey, seen *seenObject) error {
+	of := &hostile.Request{Group: key.group, Version: seen.version, Namespace: key.namespace, Resource: key.resource}
+	for i := range z.subjects {
+		if z.runner.Delete(ctx, &z.subjects[i], of, &seen.metadata) == nil {
+			return nil
+		}
 	}
-	f.seen[signature] = true
-	f.corpus = append(f.corpus, a)
-	return true
+	of.Name = key.name
+	if run := seen.metadata.Labels[v1alpha1.LabelAttack]; run != z.runner.Run {
+		return fmt.Errorf("%s bears the mark of run %s", key, run)
+	}
+	if err := z.runner.Server.DeleteOwn(ctx, of.URL(), seen.uid); err != nil {
+		return fmt.Errorf("remove %s, which an attack made: %w: delete it by hand (label %s)", key, err, v1alpha1.LabelAttack)
+	}
+	return nil
 }
 
-// Forget that the object of an attempt is there.
-func (f *Fuzzer) Forget(number int) {
-	f.own = slices.DeleteFunc(f.own, func(a *Attempt) bool { return a.Number == number })
+// left is what could not be removed outside. A run that was broken off did not look: it looks now.
+func (z *Session) left(ctx context.Context) error {
+	if z.tally.brokenOff != nil && len(z.harmDone) > 0 {
+		z.removeOutside(ctx, z.TakeInventory(ctx))
+	}
+	return errors.Join(z.tally.left...)
 }
-
-// Corpus is how many attempts are worth varying.
-func (f *Fuzzer) Corpus() int { return len(f.corpus) }
-
-// Opening is how many attempts are left of those that are made of every kind and every danger.
-func (f *Fuzzer) Opening() int { return len(f.opening) }
