@@ -5,8 +5,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"k8s.io/apimachinery/pkg/util/intstr"
-
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
@@ -17,11 +15,11 @@ func networkCases() []Case {
 	widen := func(control, id, title string, open func(*networkingv1.NetworkPolicySpec)) Case {
 		spec := networkingv1.NetworkPolicySpec{}
 		open(&spec)
-		twin, says := harmlessEgress, "egress is open to more than this namespace"
+		says := "egress is open to more than this namespace"
 		if len(spec.Ingress) > 0 {
-			twin, says = harmlessPolicy, "ingress is open to more than this namespace"
+			says = "ingress is open to more than this namespace"
 		}
-		return ownObject(id, control, title, twin, createNetworkPolicy("create a NetworkPolicy that "+title, open), byPolicy("network-policies", says))
+		return ownObject(id, control, title, harmlessPolicy, createNetworkPolicy("create a NetworkPolicy that "+title, open), byPolicy("network-policies", says))
 	}
 	everyNamespace := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{}}
 	labelled := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "friends"}}}
@@ -53,23 +51,22 @@ func networkCases() []Case {
 		widen(metadata, "by-ipv6-policy", "opens the way to every IPv6 address", to(block("::/0"))))
 }
 
-// harmlessPolicy lets pods of the same namespace in, on one port.
-var harmlessPolicy = createNetworkPolicy("create a NetworkPolicy of its own", func(spec *networkingv1.NetworkPolicySpec) {
-	from(networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{}})(spec)
-	spec.Ingress[0].Ports = []networkingv1.NetworkPolicyPort{{Port: new(intstr.FromInt32(8080))}}
-})
+// harmlessPolicy lets pods of the same namespace in and out.
+var harmlessPolicy = createNetworkPolicy("create a NetworkPolicy of its own", func(*networkingv1.NetworkPolicySpec) {})
 
-// harmlessEgress lets its pods reach pods of the same namespace.
-var harmlessEgress = createNetworkPolicy("create a NetworkPolicy of its own for the way out", to(networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{}}))
-
-func createNetworkPolicy(title string, open func(*networkingv1.NetworkPolicySpec)) Step {
+// createNetworkPolicy creates the harmless policy with a change.
+func createNetworkPolicy(title string, change func(*networkingv1.NetworkPolicySpec)) Step {
 	return create(title, networkingv1.GroupName, "networkpolicies", func(s Scene) any {
 		policy := &networkingv1.NetworkPolicy{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
 			ObjectMeta: marked(s),
 		}
 		policy.Spec.PodSelector.MatchLabels = map[string]string{"app": v1alpha1.AttackName}
-		open(&policy.Spec)
+		policy.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
+		own := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{}}
+		from(own)(&policy.Spec)
+		to(own)(&policy.Spec)
+		change(&policy.Spec)
 		return policy
 	})
 }
@@ -77,7 +74,6 @@ func createNetworkPolicy(title string, open func(*networkingv1.NetworkPolicySpec
 // from lets peers in; without any, every peer.
 func from(peers ...networkingv1.NetworkPolicyPeer) func(*networkingv1.NetworkPolicySpec) {
 	return func(spec *networkingv1.NetworkPolicySpec) {
-		spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
 		spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: peers}}
 	}
 }
@@ -85,7 +81,6 @@ func from(peers ...networkingv1.NetworkPolicyPeer) func(*networkingv1.NetworkPol
 // to opens the way to peers; without any, to every peer.
 func to(peers ...networkingv1.NetworkPolicyPeer) func(*networkingv1.NetworkPolicySpec) {
 	return func(spec *networkingv1.NetworkPolicySpec) {
-		spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
 		spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: peers}}
 	}
 }

@@ -77,6 +77,7 @@ func as(scene hostile.Scene, subjects []hostile.Subject) []hostile.Scene {
 	return scenes
 }
 
+// OwnerSubjects are the identities of a tenant's owners.
 func OwnerSubjects(tenant *v1alpha1.Tenant) ([]hostile.Subject, error) {
 	subjects := make([]hostile.Subject, 0, len(tenant.Spec.Owners))
 	for _, owner := range tenant.Spec.Owners {

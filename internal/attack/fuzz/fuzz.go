@@ -87,6 +87,7 @@ func Run(ctx context.Context, r *engine.Runner, target *engine.Target, o *Option
 	return z.report(), errors.Join(z.left(clean), r.Sweep(clean, sweepers))
 }
 
+// NewSession looks at the cluster and at the target.
 func NewSession(ctx context.Context, r *engine.Runner, target *engine.Target, seed uint64) (*Session, error) {
 	seen, err := r.Server.Look(ctx, target.Tenant, nil)
 	if err != nil {

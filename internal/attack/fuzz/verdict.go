@@ -53,6 +53,7 @@ func (z *Session) mayWrite(s *hostile.Served) bool {
 	return false
 }
 
+// Item is what came of one line of the report.
 func (z *Session) Item(of *catalogue.Item) catalogue.ItemReport {
 	report := catalogue.ItemReport{ID: of.ID, Title: of.Title}
 	if told := z.tally.items[of.ID]; told != nil {
