@@ -184,7 +184,7 @@ func Harmless(s Scene) (map[string]map[string]any, error) {
 // which to remove them.
 func Made() []Request {
 	var all []Request
-	for _, w := range slices.Backward(Workloads()) { // pods go last: their owners would make them anew
+	for _, w := range slices.Backward(Workloads()) { // pods go last: their owners would make them again
 		all = append(all, Request{Group: w.Group, Resource: w.Resource})
 	}
 	for _, plural := range []string{"services", "configmaps", "secrets", "persistentvolumeclaims", "serviceaccounts"} {

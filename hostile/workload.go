@@ -174,7 +174,7 @@ func changeWorkload(title string, w Workload, way string, change podChange) Step
 		maps.Copy(there, wanted)
 		request := &Request{Verb: way, Group: w.Group, Version: "v1", Namespace: s.Namespace(), Resource: w.Resource, Name: targetName(s), Body: whole}
 		if metadata, ok := whole["metadata"].(map[string]any); ok {
-			delete(metadata, "resourceVersion") // whatever its controller wrote meanwhile
+			delete(metadata, "resourceVersion") // its controller may have written to it
 			if way == "apply" {
 				delete(metadata, "managedFields")
 			}

@@ -152,10 +152,10 @@ func passed(r *catalogue.Report) []string {
 	return ids
 }
 
-// Promise: a platform of Bulkhead's passes the 24 multi-tenancy benchmarks for every pattern that shares a cluster; a naked namespace
+// Promise: a platform of Bulkhead's passes the 24 multi-tenancy benchmarks for every pattern that shares a cluster; an unguarded namespace
 // with the ClusterRole admin passes those that RBAC alone answers, and is gone afterwards.
 func TestBenchmark(t *testing.T) {
-	code, r := report(t, "--suite", "mtb", "--beside-naked")
+	code, r := report(t, "--suite", "mtb", "--compare-unguarded")
 	complain(t, r)
 	if n := len(passed(r)); code != 0 || n != 24 || len(r.Items) != 24 {
 		t.Errorf("exit %d, %d of %d passed", code, n, len(r.Items))
@@ -163,17 +163,17 @@ func TestBenchmark(t *testing.T) {
 	if want := []string{"archive", "newsroom", "press"}; !slices.Equal(r.Tenants, want) {
 		t.Errorf("attacked with %q, want %q", r.Tenants, want)
 	}
-	if r.Beside == nil {
-		t.Fatal("no naked namespace stands beside")
+	if r.Unguarded == nil {
+		t.Fatal("no unguarded namespace was compared with")
 	}
 	suite, _ := catalogue.SuiteByName("mtb")
-	for i, item := range r.Beside.Items {
-		want := suite.Items[i].Naked
+	for i, item := range r.Unguarded.Items {
+		want := suite.Items[i].Unguarded
 		if want == "" {
 			want = v1alpha1.Exposed
 		}
 		if item.Verdict != want {
-			t.Errorf("the naked namespace is %s of %s, want %s", item.Verdict, item.ID, want)
+			t.Errorf("the unguarded namespace is %s of %s, want %s", item.Verdict, item.ID, want)
 		}
 	}
 	nothingLeft(t)
@@ -193,7 +193,7 @@ func nothingLeft(t *testing.T) {
 	}
 }
 
-// Promise: every incident that was published is refused here, and the report tells its story.
+// Promise: every incident that was published is refused here, and the report has its story.
 func TestIncidents(t *testing.T) {
 	code, r := report(t, "newsroom", "--suite", "incidents", "--against", "press")
 	complain(t, r)

@@ -111,7 +111,7 @@ func mistaken(t *testing.T, name string, rules ...rbacv1.PolicyRule) {
 	}
 }
 
-// Promise: with a loosened control, fuzzing finds what changed outside, says exposed, and removes it, though the tenant itself cannot.
+// Promise: with a loosened control, fuzzing finds what changed outside, reports Exposed, and removes it, though the tenant itself cannot.
 func TestFuzzFindsAChangeOutside(t *testing.T) {
 	mistaken(t, "fuzz-mistake", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}})
 	code, r := report(t, "newsroom", "--identity", "user", "--suite", "fuzz", "--for", "1s", "--seed", "3")
@@ -129,7 +129,7 @@ func TestFuzzFindsAChangeOutside(t *testing.T) {
 		found = found || c.Trace && strings.HasPrefix(c.Object, "configmaps ") && strings.Contains(c.Object, "/bulkhead-attack-")
 	}
 	if !found {
-		t.Errorf("the change is not told: %v", r.Fuzzed[0].Changes)
+		t.Errorf("the change is not reported: %v", r.Fuzzed[0].Changes)
 	}
 	nothingMarked(t)
 	var maps corev1.ConfigMapList
@@ -143,7 +143,7 @@ func TestFuzzFindsAChangeOutside(t *testing.T) {
 	}
 }
 
-// Promise: with a tenant that no admission policy binds, fuzzing says of every control of theirs that it does not hold, and that what
+// Promise: with a tenant that no admission policy binds, fuzzing reports of every control of theirs that it does not hold, and that what
 // Bulkhead manages can be changed.
 func TestFuzzFindsWhatAdmissionLetsThrough(t *testing.T) {
 	mistaken(t, "fuzz-exempt", rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{v1alpha1.ResourceGuardrails}, Verbs: []string{v1alpha1.VerbChange}})

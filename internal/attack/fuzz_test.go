@@ -160,7 +160,7 @@ func TestFuzzingBrokenOff(t *testing.T) {
 	defer cancel()
 	r := newRunner(t, "fuzz-broken-off")
 	made := 0
-	r.Tell = func(done, _ int, _ string) {
+	r.Progress = func(done, _ int, _ string) {
 		if made = done; done == 60 {
 			cancel()
 		}

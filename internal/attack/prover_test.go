@@ -223,7 +223,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Nothing but the expected refusal beside a working positive control is Isolated: each of these is Unknown, with why.
+// Nothing but the expected refusal next to a working harmless twin is Isolated: each of these is Unknown, with why.
 func TestWhatIsNotProvenIsUnknown(t *testing.T) {
 	f := enforced(t.Context(), t, "unknown", soft, v1alpha1.Owner{Kind: "User", Name: "jane"})
 	p := completeProver(t)
@@ -259,7 +259,7 @@ func TestWhatIsNotProvenIsUnknown(t *testing.T) {
 	}
 }
 
-// refuseAll is a policy of somebody else's that stops every pod.
+// refuseAll is a policy of another tenant's that stops every pod.
 func refuseAll(expression, message string) func(*testing.T, *fixture) func() {
 	return func(t *testing.T, f *fixture) func() {
 		fail, forbidden := admissionv1.Fail, metav1.StatusReasonForbidden

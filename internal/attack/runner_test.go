@@ -51,7 +51,7 @@ func newRunner(t *testing.T, run string) *engine.Runner {
 }
 
 // Promise: against an enforced Space of every pattern that shares a cluster, every attack of the registry is refused by the control
-// that must, beside a positive control that succeeds; nothing is left behind and nothing else is touched. What a pattern does not
+// that must, next to a harmless twin that succeeds; nothing is left behind and nothing else is touched. What a pattern does not
 // change is tried in one.
 func TestEveryAttackIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -187,7 +187,7 @@ func TestNothingIsLeftAndNothingElseIsTouched(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r := newRunner(t, "broken-off")
-	r.Tell = func(done, _ int, _ string) {
+	r.Progress = func(done, _ int, _ string) {
 		if done == 12 {
 			cancel()
 		}

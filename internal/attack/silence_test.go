@@ -48,7 +48,7 @@ func lined(t *testing.T, name string, after int, requests int64, patience time.D
 	r, err := engine.NewRunner(config, name)
 	must(t, err)
 	r.Server.BackWithin = patience
-	r.Tell = func(done, _ int, _ string) {
+	r.Progress = func(done, _ int, _ string) {
 		if done == after {
 			l.dead.Store(requests)
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
-// The formats of `bulkhead attack` beside those of all commands.
+// The formats of `bulkhead attack` next to those of all commands.
 const formatJUnit = "junit"
 
 // attackOptions are the flags of `bulkhead attack`.
@@ -43,7 +43,7 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attack [TENANT]",
 		Short: "Try for real, as the tenant, what the tenant must not be able to do",
-		Long: "Acts with the tenant's own identities and tries what must be refused, each time beside a harmless twin that must\n" +
+		Long: "Acts with the tenant's own identities and tries what must be refused, each time next to a harmless twin that must\n" +
 			"succeed. It counts as refused only what the expected control refuses in its own words; every other answer is\n" +
 			"unknown, and unknown is never reported as isolated. Without TENANT, all tenants are tried one after the other.\n\n" +
 			"It is safe on a production cluster: what can be judged by a server-side dry-run is; what is made for real is made\n" +
@@ -54,7 +54,7 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 			"Exit status: 0 isolated, 1 exposed, 2 unknown, 3 nothing could be tried, or something may be left behind.",
 		Example: "  bulkhead attack newsroom\n" +
 			"  bulkhead attack newsroom --against archive --identity serviceaccount\n" +
-			"  bulkhead attack --suite mtb --beside-naked -o markdown\n" +
+			"  bulkhead attack --suite mtb --compare-unguarded -o markdown\n" +
 			"  bulkhead attack newsroom --suite fuzz --for 60s # at random, and all else compared before and after\n" +
 			"  bulkhead attack --suite incidents --list        # what would be tried; touches nothing",
 		Args:              cobra.MaximumNArgs(1),
@@ -71,7 +71,7 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 	flags.BoolVar(&o.list, "list", false, "print the attacks of the suite with their ids and touch nothing; needs no cluster")
 	flags.BoolVar(&o.rights, "rights", false, "print the rights that you need, with why; needs no cluster")
 	flags.BoolVar(&o.destructive, "destructive", false, "carry out for real also what a dry-run proves: what is not refused then does its harm")
-	flags.BoolVar(&o.bare, "beside-naked", false, "try the same in a namespace that nobody guards, made for it and removed, and show it beside")
+	flags.BoolVar(&o.bare, "compare-unguarded", false, "try the same in a namespace without any guardrail, made for it and removed, and show both")
 	flags.Float32Var(&o.qps, "qps", 50, "requests a second at most; with more a run takes less long")
 	flags.DurationVar(&o.fuzz.during, "for", time.Minute, "with --suite fuzz: how long to make attempts as each tenant")
 	flags.Uint64Var(&o.fuzz.seed, "seed", 0, "with --suite fuzz: make the attempts of an earlier run again (default: by chance; it is printed)")
@@ -133,7 +133,7 @@ func (o *attackOptions) Run(ctx context.Context, tenant string) error {
 	return answer(report, err)
 }
 
-// answer is the exit code for a report. What may have been left behind outweighs the verdict: somebody must look.
+// answer is the exit code for a report. What may have been left behind outweighs the verdict: a person must look.
 func answer(report *catalogue.Report, err error) error {
 	switch {
 	case err != nil:
@@ -146,7 +146,7 @@ func answer(report *catalogue.Report, err error) error {
 	return answered(exitUnknown)
 }
 
-// attack makes the report; nil when nothing could be tried. An error beside a report says what may be left behind.
+// attack makes the report; nil when nothing could be tried. An error next to a report is what may be left behind.
 func (o *attackOptions) attack(ctx context.Context, suite *catalogue.Suite, tenant, kind string) (*catalogue.Report, error) {
 	config, err := o.cluster.oneShot()
 	if err != nil {
@@ -177,8 +177,8 @@ func (o *attackOptions) attack(ctx context.Context, suite *catalogue.Suite, tena
 	report := catalogue.Summarise(suite, results)
 	report.Run, report.Started = runner.Run, started
 	if o.bare && ctx.Err() == nil {
-		beside, besideErr := o.naked(ctx, runner, &targets[0], suite)
-		report.Beside, err = beside, errors.Join(err, besideErr)
+		compared, compareErr := o.unguarded(ctx, runner, &targets[0], suite)
+		report.Unguarded, err = compared, errors.Join(err, compareErr)
 	}
 	if err != nil && len(results) == 0 {
 		return nil, err
@@ -193,7 +193,7 @@ func (o *attackOptions) tryAll(ctx context.Context, runner *engine.Runner, targe
 		name := targets[i].Tenant.Name
 		told := time.Now()
 		o.Progressf("%s: %d Spaces, against %s", name, len(targets[i].Spaces), strings.Join(targets[i].Foreign, ", "))
-		runner.Tell = func(done, all int, control string) {
+		runner.Progress = func(done, all int, control string) {
 			if now := time.Now(); now.Sub(told) >= 2*time.Second { // often enough to see that it goes on
 				told = now
 				o.Progressf("%s: %d of %d attempts, now %s", name, done, all, control)
@@ -212,11 +212,11 @@ func (o *attackOptions) tryAll(ctx context.Context, runner *engine.Runner, targe
 	return results, errors.Join(failed...)
 }
 
-// naked tries the suite where nobody guards. It is removed whatever happens.
-func (o *attackOptions) naked(ctx context.Context, runner *engine.Runner, like *engine.Target, suite *catalogue.Suite) (*catalogue.Report, error) {
-	o.Progressf("a naked namespace, with Kubernetes' ClusterRole admin and nothing else")
+// unguarded tries the suite without any guardrail. It is removed whatever happens.
+func (o *attackOptions) unguarded(ctx context.Context, runner *engine.Runner, like *engine.Target, suite *catalogue.Suite) (*catalogue.Report, error) {
+	o.Progressf("an unguarded namespace, with Kubernetes' ClusterRole admin and nothing else")
 	runner.As = ""
-	target, remove, err := runner.Naked(ctx, like.Platform)
+	target, remove, err := runner.Unguarded(ctx, like.Platform)
 	defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func (o *attackOptions) wrongFuzz() error {
 	case !isFuzz && o.fuzz.seeded:
 		return fmt.Errorf("--seed is for --suite %s: leave it out", fuzz.Suite)
 	case isFuzz && o.bare:
-		return fmt.Errorf("--beside-naked is for suites of attacks, not for --suite %s: a naked namespace has nothing to compare with", fuzz.Suite)
+		return fmt.Errorf("--compare-unguarded is for suites of attacks, not for --suite %s: an unguarded namespace has nothing to compare with", fuzz.Suite)
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ func (o *attackOptions) fuzzAll(ctx context.Context, config *rest.Config, runner
 	for i := range targets {
 		name, told := targets[i].Tenant.Name, time.Now()
 		o.Progressf("%s: %d Spaces, for %s", name, len(targets[i].Spaces), o.fuzz.during)
-		runner.Tell = func(done, corpus int, left string) {
+		runner.Progress = func(done, corpus int, left string) {
 			if now := time.Now(); now.Sub(told) >= 2*time.Second {
 				told = now
 				o.Progressf("%s: %d attempts, %d of them with an outcome of their own, %s", name, done, corpus, left)

@@ -63,7 +63,7 @@ func (o *attackOptions) writeRights() error {
 		lines[i] = lineOf("", &rights[i].Rule, rights[i].Why)
 	}
 	return writeRights(o.IOStreams, o.format.value, lines, "A cluster's administrator has them. They let their holder act as any user but members of system:masters: bind them\n"+
-		"to whoever attacks, for as long as it takes. An API server before Kubernetes 1.36 knows plain impersonation only.")
+		"to the user who attacks, for as long as it takes. An API server before Kubernetes 1.36 knows plain impersonation only.")
 }
 
 // write prints the report in the format that was asked for.
@@ -121,14 +121,14 @@ func attackSummary(r *catalogue.Report) string {
 		text = fmt.Sprintf("unknown: %s; of %s nothing is known for sure.", tried, plural(count[v1alpha1.Unknown], "line"))
 	}
 	passed := fmt.Sprintf(" %d of %d hold", count[v1alpha1.Isolated], len(r.Items)-count[""])
-	if r.Beside != nil {
+	if r.Unguarded != nil {
 		held := 0
-		for i := range r.Beside.Items {
-			if r.Beside.Items[i].Verdict == v1alpha1.Isolated {
+		for i := range r.Unguarded.Items {
+			if r.Unguarded.Items[i].Verdict == v1alpha1.Isolated {
 				held++
 			}
 		}
-		passed += fmt.Sprintf(", and %d of %d in a naked namespace", held, len(r.Beside.Items))
+		passed += fmt.Sprintf(", and %d of %d in an unguarded namespace", held, len(r.Unguarded.Items))
 	}
 	return text + passed + "."
 }
@@ -136,14 +136,14 @@ func attackSummary(r *catalogue.Report) string {
 // attackRows is a line for each item. What no attack here could show is said too: it is not known to hold by this report.
 func attackRows(p paint, r *catalogue.Report) (headers []string, rows [][]string) {
 	headers = []string{strings.ToUpper(strings.TrimSuffix(r.Suite, "s")), "VERDICT", "ATTEMPTS", "REFUSED BY", "ABOUT"}
-	if r.Beside != nil {
-		headers = slices.Insert(headers, 2, "NAKED")
+	if r.Unguarded != nil {
+		headers = slices.Insert(headers, 2, "UNGUARDED")
 	}
 	for i := range r.Items {
 		item := &r.Items[i]
 		row := []string{item.ID, verdictWord(p, item.Verdict), fmt.Sprint(max(item.Tried, len(item.Attempts))), strings.Join(item.Refusals, ", "), item.Title}
-		if r.Beside != nil {
-			row = slices.Insert(row, 2, verdictWord(p, r.Beside.Items[i].Verdict))
+		if r.Unguarded != nil {
+			row = slices.Insert(row, 2, verdictWord(p, r.Unguarded.Items[i].Verdict))
 		}
 		rows = append(rows, row)
 	}
@@ -163,7 +163,7 @@ func verdictWord(p paint, v v1alpha1.Verdict) string {
 	return p.open("unknown")
 }
 
-// writeProblems tells of each attempt that did not end as it must, and with -v of every other as well.
+// writeProblems lists each attempt that did not end as it must, and with -v of every other as well.
 func (o *attackOptions) writeProblems(p paint, r *catalogue.Report) error {
 	var b strings.Builder
 	for i := range r.Items {
@@ -178,20 +178,20 @@ func (o *attackOptions) writeProblems(p paint, r *catalogue.Report) error {
 	}
 	if unasked := r.Unasked(); len(unasked) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", wrapped("Not tried: "+strings.Join(unasked, ", ")+". No attack of theirs applies to these tenants: a Waiver suspends the control, "+
-			"the decision does not ask for it, there is no Space, or no API server could answer. This report says nothing of them.", 0))
+			"the decision does not ask for it, there is no Space, or no API server could answer. This report has no answer for them.", 0))
 	}
 	for i := range r.Fuzzed {
 		writeFuzzed(&b, p, &r.Fuzzed[i])
 	}
 	if r.Verdict != v1alpha1.Isolated {
-		b.WriteString("\n`bulkhead explain CONTROL` says what a control needs and what to do.\n")
+		b.WriteString("\n`bulkhead explain CONTROL` shows what a control needs and what to do.\n")
 	}
 	_, err := fmt.Fprint(o.Out, b.String())
 	return err
 }
 
-// writeAttempts tells of those that did not end as they must; of several of which nothing is known for the same reason, of
-// one. Verbose tells of all.
+// writeAttempts lists those that did not end as they must; of several of which nothing is known for the same reason, of
+// one. Verbose lists all.
 func writeAttempts(b *strings.Builder, p paint, attempts []catalogue.Attempt, verbose bool) {
 	alike := 0
 	for i := range attempts {

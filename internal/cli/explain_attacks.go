@@ -15,10 +15,10 @@ func attackTopic(a *hostile.Case) topic {
 	}
 	t.add("As", identitiesOf(a.By))
 	t.add("Attempt", a.Attempt.Title)
-	t.add("Beside", a.Twin.Title+", which must succeed")
+	t.add("Next to", a.Twin.Title+", which must succeed")
 	t.add("Must be refused by", refusers(a))
 	t.add("Suites", strings.Join(suitesOf(a.ID), ", "))
-	t.add("To do", "If it is exposed, its control does not hold: see `bulkhead explain "+a.Control+"`. If it is unknown, the report says what was answered instead.")
+	t.add("To do", "If it is exposed, its control does not hold: see `bulkhead explain "+a.Control+"`. If it is unknown, the report has the answer that came instead.")
 	return t
 }
 

@@ -17,7 +17,7 @@ type Report struct {
 	Suite string `json:"suite"`
 	// Verdict over all: Exposed if anything is, else Unknown if anything is, else Isolated.
 	Verdict v1alpha1.Verdict `json:"verdict"`
-	// Run marks what was made meanwhile; Started is when.
+	// Run marks what was made; Started is when.
 	Run     string    `json:"run"`
 	Started time.Time `json:"started"`
 	// Tenants that were attacked with, sorted.
@@ -26,8 +26,8 @@ type Report struct {
 	Attempts int `json:"attempts"`
 	// Items in the suite's order.
 	Items []ItemReport `json:"items"`
-	// Beside is the same suite tried in a namespace that nobody guards; nil when it was not asked for.
-	Beside *Report `json:"beside,omitempty"`
+	// Unguarded is the same suite tried in a namespace without any guardrail; nil when it was not asked for.
+	Unguarded *Report `json:"unguarded,omitempty"`
 	// Fuzzed is what a fuzzed run covered, for each tenant; nil for other suites.
 	Fuzzed []Fuzzed `json:"fuzzed,omitempty"`
 }
@@ -131,10 +131,10 @@ func (r *Report) Unasked() []string {
 	return ids
 }
 
-// Fuzzed is what a fuzzed run upon one tenant covered.
+// Fuzzed is what a fuzzed run on one tenant covered.
 type Fuzzed struct {
 	Tenant string `json:"tenant"`
-	// Seed tells the same sequence of attempts again, as long as the answers are the same.
+	// Seed makes the same sequence of attempts again, as long as the answers are the same.
 	Seed uint64 `json:"seed"`
 	// Attempts, how many of them were carried out and no dry-run, how many were accepted in the tenant's own Spaces, and how many had an
 	// outcome that was new and were varied.
@@ -147,7 +147,7 @@ type Fuzzed struct {
 	Kinds    int      `json:"kinds"`
 	// NeverAccepted are the kinds that owners may write and of which nothing was accepted, each with the last answer.
 	NeverAccepted []string `json:"neverAccepted,omitempty"`
-	// Unclear answers, which are nobody's refusal, one of each kind.
+	// Unclear answers, which are no refusal by any authority, one of each kind.
 	Unclear []string `json:"unclear,omitempty"`
 	// Compared objects outside of the tenant's own, what changed of them, what could not be listed, and what the comparison passed over.
 	Compared int         `json:"compared"`
@@ -163,7 +163,7 @@ type Exclusion struct {
 	// What is left out, as "leases.coordination.k8s.io: spec.renewTime".
 	What string `json:"what"`
 	Why  string `json:"why"`
-	// Objects that changed meanwhile in this and nothing else.
+	// Objects that changed in this and nothing else.
 	Objects int `json:"objects"`
 }
 
@@ -172,7 +172,7 @@ type Change struct {
 	Object string `json:"object"`
 	// What became of it: made, changed, gone.
 	What string `json:"what"`
-	// Writers are the field managers that wrote to it meanwhile.
+	// Writers are the field managers that wrote to it.
 	Writers []string `json:"writers,omitempty"`
 	// Trace is true when the run's name stands in it, or its field manager wrote it: the tenant did it, or had it done.
 	Trace bool `json:"trace"`
@@ -190,7 +190,7 @@ func (c *Change) String() string {
 	return text + "; nothing shows that the run had a part in it, and nothing that it had none"
 }
 
-// Judgement is what a proof of the platform says that it did not say before.
+// Judgement is what a proof of the platform finds that the one before did not.
 type Judgement struct {
 	// Verdict on what is new: Isolated where nothing is.
 	Verdict v1alpha1.Verdict `json:"verdict"`

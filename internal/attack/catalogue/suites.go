@@ -25,12 +25,12 @@ type Item struct {
 	ID string
 	// Title in a few words.
 	Title string
-	// Story tells what happened or is meant, in a paragraph; mostly empty.
+	// Story is what happened or is meant, in a paragraph; mostly empty.
 	Story string
 	// Attacks of the registry, by id, or by a pattern in which * stands for anything.
 	Attacks []string
-	// Naked is the verdict in a namespace that nobody guards, with Kubernetes' ClusterRole admin; empty for Exposed.
-	Naked v1alpha1.Verdict
+	// Unguarded is the verdict in a namespace without any guardrail, with Kubernetes' ClusterRole admin; empty for Exposed.
+	Unguarded v1alpha1.Verdict
 }
 
 // Suites are all that can be asked for; the first is the default.
@@ -57,7 +57,7 @@ func controlSuite() Suite {
 	return s
 }
 
-// Has says whether the item stands for an attack.
+// Has reports whether the item stands for an attack.
 func (i *Item) Has(id string) bool {
 	return slices.ContainsFunc(i.Attacks, func(pattern string) bool { return Like(pattern, id) })
 }

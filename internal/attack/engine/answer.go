@@ -39,7 +39,7 @@ func reviewed(status authorizationv1.SubjectAccessReviewStatus) hostile.Answer {
 // error of RBAC's leaves open what it would have found.
 var danglingRole = regexp.MustCompile(`^(cluster)?role\.rbac\.authorization\.k8s\.io "[^"]*" not found$`)
 
-// rbacReason says whether a reason is one that RBAC gives when it found no right and missed nothing.
+// rbacReason reports whether a reason is one that RBAC gives when it found no right and missed nothing.
 func rbacReason(reason string) bool {
 	if reason == "" {
 		return true
@@ -95,7 +95,7 @@ func ReadAnswer(err error, subject hostile.Subject) hostile.Answer {
 }
 
 // ReadRight reads the answer to a request of which only the authorizer's word counts. It is aimed at what does not exist: who
-// gets as far as to be told so, or that the body is empty, has the right.
+// gets an answer about that, or about the empty body, has the right.
 func ReadRight(err error, subject hostile.Subject) hostile.Answer {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -147,7 +147,7 @@ func forbidden(said string, subject hostile.Subject) hostile.Answer {
 	case m == nil:
 		return hostile.Unclear("refused by an unknown authority: %s", said)
 	case m[1] != sanitizer.Replace(fmt.Sprintf("%q", subject.User)):
-		return hostile.Unclear("somebody else than the tenant was refused: %s", said)
+		return hostile.Unclear("another user than the tenant was refused: %s", said)
 	case !rbacReason(m[2]):
 		return hostile.Unclear("refused for a reason that is not RBAC's: %s", said)
 	}

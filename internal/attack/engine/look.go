@@ -19,7 +19,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
-// Look sees, as the runner itself, what no tenant can tell. Whatever it may not see stays empty, and the attacks that need it are
+// Look sees, as the runner itself, what no tenant can read. Whatever it may not see stays empty, and the attacks that need it are
 // then Unknown; only an API server that does not answer at all is an error. What it serves is taken from
 // an earlier look; nil asks for that too.
 func (s *Server) Look(ctx context.Context, tenant *v1alpha1.Tenant, before *hostile.Facts) (*hostile.Facts, error) {

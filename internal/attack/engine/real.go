@@ -80,7 +80,7 @@ func (t *Trial) pods(ctx context.Context, made *hostile.Scene) hostile.Answer {
 	return answer
 }
 
-// belongs says whether an object is the workload itself or one that its controller made for it.
+// belongs reports whether an object is the workload itself or one that its controller made for it.
 func belongs(name, workload string) bool {
 	return name == workload || strings.HasPrefix(name, workload+"-")
 }
@@ -94,7 +94,7 @@ func failedCreate(message string, subject hostile.Subject) hostile.Answer {
 	return forbidden(said, subject)
 }
 
-// read lists, as the subject, what is in the Space: the mark and the names tell what is the attack's own.
+// read lists, as the subject, what is in the Space: the mark and the names show what is the run's own.
 func (t *Trial) read(ctx context.Context, made *hostile.Scene, resource string, into any) (why string) {
 	request := &hostile.Request{Verb: "list", Version: "v1", Namespace: made.Namespace(), Resource: resource}
 	if resource == "pods" {

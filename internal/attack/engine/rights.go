@@ -15,8 +15,8 @@ type Right struct {
 // RunnerRights are what a Runner's identity must hold. Like [Rights] they rest on constrained impersonation, and so are for API
 // servers from Kubernetes 1.36 on; before that it takes plain impersonation of users, groups and service accounts.
 //
-// Whoever holds them can do whatever some user may do, as that user, members of system:masters excepted: an attacker must be able to
-// try everything. Bind them for as long as it takes. The last three are for the naked namespace alone, and two before them for fuzzing.
+// Their holder can do what some user may do, as that user, members of system:masters excepted: an attacker must be able to
+// try everything. Bind them for as long as it takes. The last three are for the unguarded namespace alone, and two before them for fuzzing.
 func RunnerRights() []Right {
 	group := v1alpha1.GroupVersion.Group
 	read := func(group string, resources ...string) rbacv1.PolicyRule {
@@ -26,7 +26,7 @@ func RunnerRights() []Right {
 		{"know whom to attack with, and whom to reach for", read(group, "platforms", "tenants", "spaces")},
 		{"know what a tenant cannot see: how many Spaces it was granted, and a node that a DaemonSet can be tried on", read("", "resourcequotas", "nodes")},
 		{"know which FlowSchemas are tenants'", read("flowcontrol.apiserver.k8s.io", "flowschemas")},
-		{"know which classes keep volumes that nobody claims any more", read("storage.k8s.io", "storageclasses")},
+		{"know which classes keep volumes that are no longer claimed", read("storage.k8s.io", "storageclasses")},
 		{"know which priority classes preempt", read("scheduling.k8s.io", "priorityclasses")},
 		{"ask what an identity may do, where to do it would take what it must not have",
 			rbacv1.PolicyRule{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}}},
@@ -37,13 +37,13 @@ func RunnerRights() []Right {
 		{"as such, try everything", rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: OnlyOn("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")}},
 		{"as such, try what is no resource", rbacv1.PolicyRule{NonResourceURLs: []string{"*"}, Verbs: OnlyOn("get")}},
 		{"--suite fuzz: list everything, before and after, and know what is an API of another server's", read("*", "*")},
-		{"--suite fuzz: remove what was made outside of the tenant's namespaces, and which the tenant cannot remove; without it you are told what to remove",
+		{"--suite fuzz: remove what was made outside of the tenant's namespaces, and which the tenant cannot remove; without it the report names what to remove",
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets", "serviceaccounts", "services"}, Verbs: []string{"delete"}}},
-		{"--beside-naked: make a namespace with its rights, and remove it", rbacv1.PolicyRule{APIGroups: []string{""},
+		{"--compare-unguarded: make a namespace with its rights, and remove it", rbacv1.PolicyRule{APIGroups: []string{""},
 			Resources: []string{"namespaces"}, Verbs: []string{"list", "create", "delete"}}},
-		{"--beside-naked: give its user a right to be known by", rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName},
+		{"--compare-unguarded: give its user a right to be known by", rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName},
 			Resources: []string{"roles", "rolebindings"}, Verbs: []string{"create"}}},
-		{"--beside-naked: give its user Kubernetes' ClusterRole admin", rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName},
+		{"--compare-unguarded: give its user Kubernetes' ClusterRole admin", rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName},
 			Resources: []string{"clusterroles"}, ResourceNames: []string{"admin"}, Verbs: []string{"bind"}}},
 	}
 	return rights

@@ -23,8 +23,8 @@ type Runner struct {
 	As string
 	// Destructive carries out for real what is otherwise tried by dry-run.
 	Destructive bool
-	// Tell is called before each attack with how many came before it and how many there are; nil for nothing.
-	Tell func(done, all int, what string)
+	// Progress is called before each attack with how many came before it and how many there are; nil for nothing.
+	Progress func(done, all int, what string)
 
 	Server *Server
 	made   int
@@ -75,7 +75,7 @@ func (r *Runner) Begin(ctx context.Context, target *Target) (*Trial, error) {
 	return t, nil
 }
 
-// Look sees the objects of the cluster anew, and has every positive control asked again from here on: for whoever goes on with a
+// Look looks at the objects of the cluster again, and has every harmless twin asked again from here on: for one who goes on with a
 // trial after the cluster has changed. What the API server serves is taken to be the same.
 func (t *Trial) Look(ctx context.Context) error {
 	seen, err := t.Runner.Server.Look(ctx, t.target.Tenant, t.seen)
@@ -140,7 +140,7 @@ type Trial struct {
 	// sweepers clean up; leftovers is what they could not remove of earlier runs.
 	sweepers  []sweeper
 	leftovers error
-	// twins are the answers to positive controls, and targets the objects that steps act on, each by subject and place.
+	// twins are the answers to harmless twins, and targets the objects that steps act on, each by subject and place.
 	twins   map[string]hostile.Answer
 	targets map[string]map[string]any
 	// gone is why the API server answers no more.
@@ -150,8 +150,8 @@ type Trial struct {
 func (t *Trial) all(ctx context.Context, tasks []Task) []Result {
 	results := make([]Result, 0, len(tasks))
 	for i := range tasks {
-		if t.Runner.Tell != nil {
-			t.Runner.Tell(i, len(tasks), tasks[i].Attack.Control)
+		if t.Runner.Progress != nil {
+			t.Runner.Progress(i, len(tasks), tasks[i].Attack.Control)
 		}
 		tasks[i].Scene.Run, tasks[i].Scene.Facts = t.Runner.Run, t.seen
 		results = append(results, t.one(ctx, &tasks[i]))

@@ -150,7 +150,7 @@ func (s *Server) Exchange(ctx context.Context, subject *hostile.Subject, r *host
 	ctx, cancel := context.WithTimeout(ctx, AnswerWithin)
 	defer cancel()
 	acting := &actingAs{subject: subject}
-	// Quotas are counted in one object, which parallel writes fight over; whoever loses was not judged and asks again.
+	// Quotas are counted in one object, which parallel writes fight over; one that loses was not judged and is sent again.
 	const most = 5
 	for again := 0; ; again++ {
 		request, err := build(s.Rest, r, dryRun)
@@ -169,11 +169,11 @@ func (s *Server) Exchange(ctx context.Context, subject *hostile.Subject, r *host
 func (s *Server) silence(ctx context.Context) error {
 	var last error
 	_ = wait.PollUntilContextTimeout(ctx, time.Second, s.BackWithin, true, func(context.Context) (bool, error) {
-		last = s.answers(ctx) // a question that the end of our patience cuts off would tell of that
+		last = s.answers(ctx) // a question that the end of our patience cuts off would have that as its error
 		return last == nil, nil
 	})
 	if last != nil && ctx.Err() == nil {
-		return fmt.Errorf("the API server has not answered for %s: %w", s.BackWithin, last)
+		return fmt.Errorf("the API server did not answer for %s: %w", s.BackWithin, last)
 	}
 	return nil
 }

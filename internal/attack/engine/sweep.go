@@ -35,7 +35,7 @@ func (t *Trial) SweepersOf(owners []hostile.Subject, target *Target) []sweeper {
 }
 
 // Sweep removes what bears the mark of this run or of an earlier one and was made by an attack. Two runs on one tenant at a time
-// would remove each other's objects, and be told so by answers that are Unknown.
+// would remove each other's objects, and see that by answers that are Unknown.
 func (r *Runner) Sweep(ctx context.Context, sweepers []sweeper) error {
 	var left []error
 	done := map[string]bool{}
@@ -84,7 +84,7 @@ func (r *Runner) sweepAs(ctx context.Context, s sweeper) error {
 	return errors.Join(left...)
 }
 
-// mayCreate says whether the identity may make what it may not list. What is not known for sure counts as yes.
+// mayCreate reports whether the identity may make what it may not list. What is not known for sure counts as yes.
 func (r *Runner) mayCreate(ctx context.Context, s sweeper, kind *hostile.Request) bool {
 	review := &authorizationv1.ResourceAttributes{Namespace: s.namespace, Verb: "create", Group: kind.Group, Version: "*", Resource: kind.Resource}
 	return r.Server.review(ctx, &s.subject, review).Refusal.By != hostile.RBAC

@@ -109,25 +109,25 @@ func commonOwner(a, b *v1alpha1.Tenant) string {
 	return ""
 }
 
-// Naked makes a namespace as a cluster without Bulkhead would give it to somebody: with Kubernetes' ClusterRole admin, and nothing
+// Unguarded makes a namespace as a cluster without Bulkhead would give it to a user: with Kubernetes' ClusterRole admin, and nothing
 // else. It bears the mark of the run. The function removes it, and what earlier runs left of the kind.
-func (r *Runner) Naked(ctx context.Context, platform *v1alpha1.Platform) (*Target, func(context.Context) error, error) {
-	remove := func(ctx context.Context) error { return r.removeNaked(ctx) }
+func (r *Runner) Unguarded(ctx context.Context, platform *v1alpha1.Platform) (*Target, func(context.Context) error, error) {
+	remove := func(ctx context.Context) error { return r.removeUnguarded(ctx) }
 	if err := remove(ctx); err != nil {
 		return nil, remove, err
 	}
 	name := v1alpha1.AttackPrefix + r.Run
 	home, other := v1alpha1.HomeNamespace(name), name+"-neighbour"
 	owner := v1alpha1.Owner{Kind: "User", Name: "bulkhead.dev:attack:" + r.Run}
-	for _, object := range nakedObjects(r.Run, owner.Name, name, home, other) {
+	for _, object := range unguardedObjects(r.Run, owner.Name, name, home, other) {
 		if err := r.makeOwn(ctx, object.path, object.body); err != nil {
 			return nil, remove, err
 		}
 	}
 	target := &Target{Platform: platform, Foreign: []string{other}}
 	target.Tenant = &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.TenantSpec{Owners: []v1alpha1.Owner{owner},
-		Workloads: []v1alpha1.Workload{{Name: "naked"}}}}
-	space := v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Name: "naked", Namespace: home}, Spec: v1alpha1.SpaceSpec{Workload: "naked"}}
+		Workloads: []v1alpha1.Workload{{Name: "unguarded"}}}}
+	space := v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Name: "unguarded", Namespace: home}, Spec: v1alpha1.SpaceSpec{Workload: "unguarded"}}
 	space.Status.Namespace = name
 	target.Spaces = []v1alpha1.Space{space}
 	return target, remove, nil
@@ -138,14 +138,14 @@ type made struct {
 	body map[string]any
 }
 
-// nakedObjects are two namespaces of tenants, one of them with a home, and the rights of a common administrator in his own.
-func nakedObjects(run, user string, name, home, other string) []made {
+// unguardedObjects are two namespaces of tenants, one of them with a home, and the rights of a common administrator in his own.
+func unguardedObjects(run, user string, name, home, other string) []made {
 	metadata := func(name string) map[string]any {
 		return map[string]any{"name": name, "labels": map[string]any{v1alpha1.LabelAttack: run}}
 	}
 	subjects := []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}}
 	binding := func(namespace, kind, role string) made {
-		return made{"/apis/rbac.authorization.k8s.io/v1/namespaces/" + namespace + "/rolebindings", map[string]any{"metadata": metadata("naked"), "subjects": subjects,
+		return made{"/apis/rbac.authorization.k8s.io/v1/namespaces/" + namespace + "/rolebindings", map[string]any{"metadata": metadata("unguarded"), "subjects": subjects,
 			"roleRef": map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role}}}
 	}
 	var all []made
@@ -153,9 +153,9 @@ func nakedObjects(run, user string, name, home, other string) []made {
 		all = append(all, made{"/api/v1/namespaces", map[string]any{"metadata": metadata(namespace)}})
 	}
 	// Enough to show that the user is known in his home, and no more.
-	list := made{"/apis/rbac.authorization.k8s.io/v1/namespaces/" + home + "/roles", map[string]any{"metadata": metadata("naked"),
+	list := made{"/apis/rbac.authorization.k8s.io/v1/namespaces/" + home + "/roles", map[string]any{"metadata": metadata("unguarded"),
 		"rules": []any{map[string]any{"apiGroups": []string{v1alpha1.GroupVersion.Group}, "resources": []string{"spaces"}, "verbs": []string{"list"}}}}}
-	return append(all, binding(name, "ClusterRole", "admin"), list, binding(home, "Role", "naked"))
+	return append(all, binding(name, "ClusterRole", "admin"), list, binding(home, "Role", "unguarded"))
 }
 
 // makeOwn makes an object as the runner itself.
@@ -167,25 +167,25 @@ func (r *Runner) makeOwn(ctx context.Context, path string, body map[string]any) 
 	ctx, cancel := context.WithTimeout(ctx, AnswerWithin)
 	defer cancel()
 	if err := r.Server.Rest.Post().AbsPath(path).Param("fieldManager", v1alpha1.AttackName).Body(raw).Do(ctx).Error(); err != nil {
-		return fmt.Errorf("make the naked namespace to compare with: %w", err)
+		return fmt.Errorf("make the unguarded namespace to compare with: %w", err)
 	}
 	return nil
 }
 
-// removeNaked removes every namespace that Naked made, in this run or an earlier one.
-func (r *Runner) removeNaked(ctx context.Context) error {
+// removeUnguarded removes every namespace that Unguarded made, in this run or an earlier one.
+func (r *Runner) removeUnguarded(ctx context.Context) error {
 	var list struct{ Items []map[string]any }
 	if err := r.Server.Read(ctx, "/api/v1/namespaces", nil); err != nil {
-		return fmt.Errorf("look for namespaces that a naked run left: %w", err)
+		return fmt.Errorf("look for namespaces that a comparing run left: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, AnswerWithin)
 	defer cancel()
 	raw, err := RawOf(r.Server.Rest.Get().AbsPath("/api/v1/namespaces").Param("labelSelector", v1alpha1.LabelAttack).Do(ctx))
 	if err != nil {
-		return fmt.Errorf("look for namespaces that a naked run left: %w", err)
+		return fmt.Errorf("look for namespaces that a comparing run left: %w", err)
 	}
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return fmt.Errorf("decode the namespaces that a naked run left: %w", err)
+		return fmt.Errorf("decode the namespaces that a comparing run left: %w", err)
 	}
 	for _, namespace := range list.Items {
 		m := MetadataOf(namespace)
@@ -199,7 +199,7 @@ func (r *Runner) removeNaked(ctx context.Context) error {
 			return fmt.Errorf("encode the removal of %s: %w", m.GetName(), err)
 		}
 		if err := r.Server.Rest.Delete().AbsPath("/api/v1/namespaces/" + m.GetName()).Body(body).Do(ctx).Error(); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("remove the naked namespace %s: %w: delete it by hand", m.GetName(), err)
+			return fmt.Errorf("remove the unguarded namespace %s: %w: delete it by hand", m.GetName(), err)
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ func (r Result) Finding() string {
 	return fmt.Sprintf("%s: %s: %s: %s", r.Case.Control, subject, r.Verdict, r.Detail)
 }
 
-// Judge compares the answers to the positive control and to the attempt with what the attack expects. A success of the
+// Judge compares the answers to the harmless twin and to the attempt with what the attack expects. A success of the
 // attempt is an exposure whatever else was seen; isolation takes both the harmless twin's success and the expected refusal.
 func Judge(a *hostile.Case, positive, attempt hostile.Answer) (v1alpha1.Verdict, string) {
 	if a.Refusal.By == hostile.Permitted {
@@ -45,9 +45,9 @@ func Judge(a *hostile.Case, positive, attempt hostile.Answer) (v1alpha1.Verdict,
 	case !a.Refusal.Matches(attempt.Refusal) && (a.Or.By == "" || !a.Or.Matches(attempt.Refusal)):
 		return v1alpha1.Unknown, fmt.Sprintf("attack %s was %s; expected was a refusal by %s%s, of which nothing is known", a.ID, attempt, a.Refusal, inWords(a.Refusal))
 	case !positive.Allowed && positive.Refusal.By != hostile.Quota:
-		return v1alpha1.Unknown, fmt.Sprintf("the positive control of attack %s failed (%s): %s", a.ID, a.Twin.Title, positive)
+		return v1alpha1.Unknown, fmt.Sprintf("the harmless twin of attack %s failed (%s): %s", a.ID, a.Twin.Title, positive)
 	}
-	// A positive control that only the tenant's own quota stops, the last of all admission, has passed every control
+	// A harmless twin that only the tenant's own quota stops, the last of all admission, has passed every control
 	// before it: a tenant that has used up its quota is as well isolated as before.
 	return v1alpha1.Isolated, ""
 }

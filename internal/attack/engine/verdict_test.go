@@ -7,7 +7,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
-// Isolated takes the expected refusal beside a positive control that succeeded: every other pair of answers is Exposed or
+// Isolated takes the expected refusal next to a harmless twin that succeeded: every other pair of answers is Exposed or
 // Unknown.
 func TestVerdictOfEveryPairOfAnswers(t *testing.T) {
 	expected := hostile.Refusal{By: hostile.Policy, Name: "bulkhead-images", Says: "images: "}

@@ -20,20 +20,20 @@ type selfChange struct {
 	why             string
 }
 
-// byItself is all that the comparison passes over. Everything else that changes is told.
+// byItself is all that the comparison passes over. Everything else that changes is reported.
 var byItself = []selfChange{
 	{"", "events", nil, "controllers and kubelets write events all the time, and tenants may write none"},
 	{"events.k8s.io", "events", nil, "as events"},
-	{"metrics.k8s.io", "nodes", nil, "measurements, which nobody writes"},
-	{"metrics.k8s.io", "pods", nil, "measurements, which nobody writes"},
-	{"", "componentstatuses", nil, "asked anew each time, and stored nowhere"},
+	{"metrics.k8s.io", "nodes", nil, "measurements, which are not written by users"},
+	{"metrics.k8s.io", "pods", nil, "measurements, which are not written by users"},
+	{"", "componentstatuses", nil, "asked for each time, and stored nowhere"},
 	{"coordination.k8s.io", "leases", [][]string{{"spec", "renewTime"}, {"spec", "acquireTime"}, {"spec", "holderIdentity"}, {"spec", "leaseTransitions"}},
-		"whoever holds a lease renews it every few seconds"},
+		"the holder of a lease renews it every few seconds"},
 	{"", "nodes", [][]string{{"status"}}, "kubelets report the state of their nodes"},
 	{"", "resourcequotas", [][]string{{"status"}}, "a quota counts what there is"},
 	{"bulkhead.dev", "tenants", [][]string{{"status", "proof"}, {"status", "conditions"}}, "Bulkhead writes when it last proved what"},
 	{"bulkhead.dev", "spaces", [][]string{{"status", "conditions"}}, "Bulkhead writes when it last proved what"},
-	// A report may be of a time when another run's objects were there. That the attacks write one is told: the writer is known.
+	// A report may be of a time when another run's objects were there. That the attacks write one is reported: the writer is known.
 	{"bulkhead.dev", "isolationreports", [][]string{{"metadata", "generation"}, {"time"}, {"revision"}, {"checks"}, {"verdict"}, {"findings"}, {"exposed"}, {"unknown"}, {"waived"}},
 		"Bulkhead writes what it last proved; the run proves the whole platform itself, before and after"},
 	{"openreports.io", "clusterreports", [][]string{{"metadata", "generation"}, {"results"}, {"summary"}}, "as isolationreports, in another form"},
@@ -43,7 +43,7 @@ func (r *selfChange) is(s *hostile.Served) bool {
 	return r.group == s.Group && r.resource == s.Resource
 }
 
-// wholly says whether nothing of a kind is compared.
+// wholly reports whether nothing of a kind is compared.
 func wholly(s *hostile.Served) bool {
 	return slices.ContainsFunc(byItself, func(r selfChange) bool { return r.is(s) && r.fields == nil })
 }

@@ -56,7 +56,7 @@ type Session struct {
 }
 
 // Run makes attempts at random as a target's identities, and compares everything outside of its own namespaces, and the proof, before
-// and after. It cleans up, also when ctx ends. An error beside a report says what may be left behind.
+// and after. It cleans up, also when ctx ends. An error next to a report is what may be left behind.
 func Run(ctx context.Context, r *engine.Runner, target *engine.Target, o *Options) (*catalogue.Report, error) {
 	z, err := NewSession(ctx, r, target, o.Seed)
 	if err != nil {
@@ -125,12 +125,12 @@ func NewSession(ctx context.Context, r *engine.Runner, target *engine.Target, se
 // attempts until the time is over, and until each kind and each danger had its turn.
 func (z *Session) attempts(ctx context.Context, until time.Time) {
 	for ctx.Err() == nil && (time.Now().Before(until) || z.fuzzer.Opening() > 0) {
-		if z.runner.Tell != nil {
+		if z.runner.Progress != nil {
 			left := fmt.Sprintf("%s left", max(0, time.Until(until)).Round(time.Second))
 			if n := z.fuzzer.Opening(); n > 0 {
 				left += fmt.Sprintf(", %d that chance does not choose", n)
 			}
-			z.runner.Tell(z.tally.Attempts, z.fuzzer.Corpus(), left)
+			z.runner.Progress(z.tally.Attempts, z.fuzzer.Corpus(), left)
 		}
 		z.try(ctx, z.fuzzer.Next())
 	}
@@ -144,7 +144,7 @@ func (z *Session) Compare(ctx context.Context, before *Inventory, started time.T
 		return
 	}
 	if z.tally.Proof, z.tally.unproven = after(ctx); z.tally.unproven == nil && z.tally.Proof == nil {
-		z.tally.unproven = errors.New("nobody proved the platform")
+		z.tally.unproven = errors.New("the platform was not proven")
 	}
 	now := z.TakeInventory(ctx)
 	z.tally.brokenOff = context.Cause(ctx)

@@ -7,8 +7,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz/invent"
 )
 
-// inert says whether an object of a kind does nothing by being there: it runs nothing, costs nothing, takes no traffic and gives
-// nobody a right. Only such objects are made for real; everything else is a dry-run, which every control judges just the same.
+// inert reports whether an object of a kind does nothing by being there: it runs nothing, costs nothing, takes no traffic and gives
+// no one a right. Only such objects are made for real; everything else is a dry-run, which every control judges just the same.
 func inert(kind string, object map[string]any) bool {
 	spec, _ := object["spec"].(map[string]any)
 	if path := invent.PodSpecAt(kind); path != nil {
@@ -48,7 +48,7 @@ func idle(spec map[string]any) bool {
 	return !isCronJob || (jobs != nil && spec["suspend"] == true)
 }
 
-// gated says whether the pods would never be scheduled: they bear the gate, and no node is named.
+// gated reports whether the pods would never be scheduled: they bear the gate, and no node is named.
 func gated(object map[string]any, path []any) bool {
 	var at any = object
 	for _, part := range path {
@@ -64,14 +64,14 @@ func gated(object map[string]any, path []any) bool {
 	})
 }
 
-// selectsOurs says whether a selector takes the attacks' own pods and no others.
+// selectsOurs reports whether a selector takes the attacks' own pods and no others.
 func selectsOurs(spec map[string]any, field string) bool {
 	selector, _ := spec[field].(map[string]any)
 	labels, _ := selector["matchLabels"].(map[string]any)
 	return labels["app"] == v1alpha1.AttackName
 }
 
-// stamp puts the run's mark on an object that is to be made. It says whether the object can be known by it, and be removed at once.
+// stamp puts the run's mark on an object that is to be made. It reports whether the object can be known by it, and be removed at once.
 func stamp(object map[string]any, run string) bool {
 	metadata, ok := object["metadata"].(map[string]any)
 	if !ok {
@@ -94,7 +94,7 @@ func stamp(object map[string]any, run string) bool {
 	return true
 }
 
-// touchesMetadata says whether an edit may take the mark away, or keep the object from going.
+// touchesMetadata reports whether an edit may take the mark away, or keep the object from going.
 func touchesMetadata(edits []invent.Edit) bool {
 	return slices.ContainsFunc(edits, func(e invent.Edit) bool { return len(e.Path) == 0 || e.Path[0] == "metadata" })
 }

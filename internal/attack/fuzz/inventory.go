@@ -80,7 +80,7 @@ func (z *Session) TakeInventory(ctx context.Context) *Inventory {
 	return v
 }
 
-// listInto lists one kind in pages. A list whose revision is gone meanwhile begins again.
+// listInto lists one kind in pages. A list whose revision is gone by then begins again.
 func (z *Session) listInto(ctx context.Context, v *Inventory, s *hostile.Served) error {
 	const pageSize, tries = "500", 3
 	var err error
@@ -108,7 +108,7 @@ func (z *Session) listInto(ctx context.Context, v *Inventory, s *hostile.Served)
 	return err
 }
 
-// page of a list. Of Secrets only the metadata is read: their revision tells of every change.
+// page of a list. Of Secrets only the metadata is read: their revision shows every change.
 func page(ctx context.Context, s *engine.Server, served *hostile.Served, size, from string) (items []json.RawMessage, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, engine.AnswerWithin)
 	defer cancel()
@@ -137,7 +137,7 @@ func page(ctx context.Context, s *engine.Server, served *hostile.Served, size, f
 	return list.Items, list.Metadata.Continue, nil
 }
 
-// tenants says whether an object is the tenant's own: in its Spaces all that Bulkhead does not keep there, and at home its Spaces.
+// tenants reports whether an object is the tenant's own: in its Spaces all that Bulkhead does not keep there, and at home its Spaces.
 func (z *Session) tenants(s *hostile.Served, m *metav1.ObjectMeta) bool {
 	if m.Namespace == v1alpha1.HomeNamespace(z.target.Tenant.Name) {
 		return s.Group == v1alpha1.GroupVersion.Group && s.Resource == "spaces"

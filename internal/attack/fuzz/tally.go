@@ -16,9 +16,9 @@ import (
 
 // The items of the suite; behind them comes one for each control of the dictionary.
 var fuzzItems = []catalogue.Item{
-	{ID: "own", Title: "Harmless objects are accepted in the tenant's own Spaces (positive control)"},
+	{ID: "own", Title: "Harmless objects are accepted in the tenant's own Spaces (harmless twin)"},
 	{ID: "outside", Title: "Nothing is accepted beyond what an owner's role allows"},
-	{ID: "managed", Title: "Nothing is accepted upon what Bulkhead keeps in the tenant's namespaces"},
+	{ID: "managed", Title: "Nothing is accepted on what Bulkhead keeps in the tenant's namespaces"},
 	{ID: "unchanged", Title: "Everything outside of the tenant's own is as it was"},
 	{ID: "proof", Title: "The proof of the platform is no worse than before"},
 }
@@ -52,7 +52,6 @@ func Refusers(control string) []string {
 			names = append(names, c.Refusal.String())
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 
@@ -68,10 +67,10 @@ type tally struct {
 	// accepted kinds in the tenant's own Spaces, and of the others the last answer.
 	accepted map[string]bool
 	answers  map[string]string
-	// reached are the dangers that their control refused; unclear and told are what was noted already.
-	reached, unclear, told map[string]bool
-	items                  map[string]*catalogue.ItemReport
-	refusedIn              map[string]map[string]int
+	// reached are the dangers that their control refused; unclear and noted are what was noted already.
+	reached, unclear, noted map[string]bool
+	items                   map[string]*catalogue.ItemReport
+	refusedIn               map[string]map[string]int
 
 	brokenOff, unproven error
 	left                []error
@@ -79,7 +78,7 @@ type tally struct {
 
 func newTally(tenant string, seed uint64) *tally {
 	return &tally{Fuzzed: catalogue.Fuzzed{Tenant: tenant, Seed: seed}, refusals: map[string]int{}, kinds: map[string]bool{}, accepted: map[string]bool{}, answers: map[string]string{},
-		reached: map[string]bool{}, unclear: map[string]bool{}, items: map[string]*catalogue.ItemReport{}, refusedIn: map[string]map[string]int{}, told: map[string]bool{}}
+		reached: map[string]bool{}, unclear: map[string]bool{}, items: map[string]*catalogue.ItemReport{}, refusedIn: map[string]map[string]int{}, noted: map[string]bool{}}
 }
 
 // count an attempt with its outcome.
@@ -103,7 +102,7 @@ func (t *tally) count(z *Session, a *invent.Attempt, o *outcome, dryRun, isNew b
 	case o.accepted:
 		t.Accepted++
 		t.accepted[kind] = true
-		t.tell(z, "own", a, o, dryRun, isNew, v1alpha1.Isolated, "")
+		t.note(z, "own", a, o, dryRun, isNew, v1alpha1.Isolated, "")
 	default:
 		t.answers[kind] = o.by + ": " + o.says
 	}
@@ -112,23 +111,23 @@ func (t *tally) count(z *Session, a *invent.Attempt, o *outcome, dryRun, isNew b
 	}
 }
 
-// judge an attempt that must be refused: by the one who is expected, or by anybody where nobody is.
+// judge an attempt that must be refused: by the one who is expected, or by any authority where none is.
 func (t *tally) judge(z *Session, item string, a *invent.Attempt, o *outcome, dryRun, isNew bool, by string) {
 	switch {
 	case o.accepted:
-		t.tell(z, item, a, o, dryRun, isNew, v1alpha1.Exposed, "it was let through: "+cmp.Or(o.says, accepted))
+		t.note(z, item, a, o, dryRun, isNew, v1alpha1.Exposed, "it was let through: "+cmp.Or(o.says, accepted))
 	case o.unclear:
-		t.tell(z, item, a, o, dryRun, isNew, v1alpha1.Unknown, o.says)
+		t.note(z, item, a, o, dryRun, isNew, v1alpha1.Unknown, o.says)
 	case by != "" && o.by != by:
-		t.tell(z, item, a, o, dryRun, isNew, v1alpha1.Unknown, fmt.Sprintf("refused by %s and not by %s: %s", o.by, by, o.says))
+		t.note(z, item, a, o, dryRun, isNew, v1alpha1.Unknown, fmt.Sprintf("refused by %s and not by %s: %s", o.by, by, o.says))
 	default:
-		t.tell(z, item, a, o, dryRun, isNew, v1alpha1.Isolated, "")
+		t.note(z, item, a, o, dryRun, isNew, v1alpha1.Isolated, "")
 	}
 }
 
 func (t *tally) countDangers(z *Session, a *invent.Attempt, o *outcome, dryRun, isNew bool) {
 	for _, d := range z.standing(a, o) {
-		t.tell(z, "danger/"+d.Control, a, o, dryRun, isNew, v1alpha1.Exposed, "accepted: "+d.Title)
+		t.note(z, "danger/"+d.Control, a, o, dryRun, isNew, v1alpha1.Exposed, "accepted: "+d.Title)
 	}
 	if len(a.Dangers) != 1 {
 		return
@@ -140,12 +139,12 @@ func (t *tally) countDangers(z *Session, a *invent.Attempt, o *outcome, dryRun, 
 	}
 	if slices.Contains(Refusers(d.Control), o.by) || (o.accepted && a.Verb == invent.Create && len(z.standing(a, o)) == 0) {
 		t.reached[d.ID] = true
-		t.tell(z, "danger/"+d.Control, a, o, dryRun, isNew, v1alpha1.Isolated, "")
+		t.note(z, "danger/"+d.Control, a, o, dryRun, isNew, v1alpha1.Isolated, "")
 	}
 }
 
-// tell notes an attempt in its item: the first of its kind, or each one that is not as it must be.
-func (t *tally) tell(z *Session, id string, a *invent.Attempt, o *outcome, dryRun, isNew bool, verdict v1alpha1.Verdict, detail string) {
+// note records an attempt in its item: the first of its kind, or each one that is not as it must be.
+func (t *tally) note(z *Session, id string, a *invent.Attempt, o *outcome, dryRun, isNew bool, verdict v1alpha1.Verdict, detail string) {
 	item := t.items[id]
 	if item == nil {
 		item = &catalogue.ItemReport{ID: id}
@@ -157,17 +156,17 @@ func (t *tally) tell(z *Session, id string, a *invent.Attempt, o *outcome, dryRu
 	item.Tried++
 	item.Verdict = engine.Worse(item.Verdict, verdict)
 	key := strings.Join([]string{id, a.Kind.String(), string(a.Place), o.by, string(verdict)}, "\x00")
-	if t.told[key] || (!isNew && verdict == v1alpha1.Isolated) {
+	if t.noted[key] || (!isNew && verdict == v1alpha1.Isolated) {
 		return
 	}
-	t.told[key] = true
+	t.noted[key] = true
 	attempt := catalogue.Attempt{Attack: fmt.Sprintf("fuzz/%d", a.Number), Control: controlOf(id), Tenant: t.Tenant, As: z.subjects[a.Subject].String(), Namespace: a.Namespace,
 		Verdict: verdict, Title: fmt.Sprintf("%s %s", a.Verb, a.Kind.String())}
 	if len(a.Dangers) > 0 {
 		attempt.Title += " with " + strings.Join(a.Dangers, ", ")
 	}
 	if o.accepted {
-		attempt.RefusedBy, attempt.Says = "nobody", "accepted"
+		attempt.RefusedBy, attempt.Says = "none", "accepted"
 	} else {
 		attempt.RefusedBy, attempt.Says = o.by, o.says
 	}

@@ -70,12 +70,12 @@ func (z *Session) request(a *invent.Attempt) (r hostile.Request, dryRun bool) {
 	return r, !z.mayChange(a, there, object)
 }
 
-// mayChange says whether a change may be carried out: of an object of the run's own that stays one.
+// mayChange reports whether a change may be carried out: of an object of the run's own that stays one.
 func (z *Session) mayChange(a *invent.Attempt, there *live, object map[string]any) bool {
 	return there != nil && a.Kind.Subresource == "" && !touchesMetadata(a.Edits) && (inert(a.Kind.String(), object) || z.runner.Destructive)
 }
 
-// sweeps says whether the sweep at the end looks for objects of a kind.
+// sweeps reports whether the sweep at the end looks for objects of a kind.
 func sweeps(k *invent.Kind) bool {
 	return slices.ContainsFunc(hostile.Made(), func(r hostile.Request) bool { return r.Group == k.Group && r.Resource == k.Resource })
 }
@@ -93,7 +93,7 @@ type outcome struct {
 	// by whom it was refused, in a word; or accepted.
 	by, says string
 	accepted bool
-	// unclear is true for what is neither an acceptance nor anybody's refusal.
+	// unclear is true for what is neither an acceptance nor a refusal.
 	unclear bool
 	// warned is true when Pod Security would refuse the pods of what was accepted.
 	warned bool
@@ -151,7 +151,7 @@ func codeOf(err error) int32 {
 	return 0
 }
 
-// try makes an attempt, judges the answer and tells the fuzzer.
+// try makes an attempt, judges the answer and gives it to the fuzzer.
 func (z *Session) try(ctx context.Context, a *invent.Attempt) {
 	if a.Target != 0 && z.live[a.Target] == nil {
 		z.fuzzer.Forget(a.Target)
@@ -204,7 +204,7 @@ func (z *Session) keep(ctx context.Context, l *live) {
 }
 
 // drop removes an object: the oldest, or a workload whose pods Pod Security would refuse. The prover goes by what stands in a workload,
-// and would tell of pods that never come. What goes wrong here, the sweep at the end finds and reports.
+// and would report pods that never come. What goes wrong here, the sweep at the end finds and reports.
 func (z *Session) drop(ctx context.Context, l *live) {
 	_ = z.runner.Delete(ctx, l.subject, &l.request, engine.MetadataOf(l.object))
 }

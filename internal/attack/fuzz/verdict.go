@@ -38,7 +38,7 @@ func (z *Session) report() *catalogue.Report {
 	return report
 }
 
-// mayWrite says whether an owner may write something of a kind in a Space.
+// mayWrite reports whether an owner may write something of a kind in a Space.
 func (z *Session) mayWrite(s *hostile.Served) bool {
 	resource := s.Resource
 	if s.Subresource != "" {
@@ -132,7 +132,7 @@ func (z *Session) judgeDangers(report *catalogue.ItemReport) {
 	}
 }
 
-// judgeChanges is the comparison. A change that bears the run's trace is an exposure. Of any other nobody knows whether the tenant had a
+// judgeChanges is the comparison. A change that bears the run's trace is an exposure. Of any other it is not known whether the tenant had a
 // part in it.
 func (z *Session) judgeChanges(report *catalogue.ItemReport) {
 	t := z.tally

@@ -17,7 +17,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz/invent"
 )
 
-// fuzzWorld is what the fuzzer is told of the cluster. An error says why there is nothing to fuzz with.
+// fuzzWorld is what the fuzzer is given of the cluster. An error is why there is nothing to fuzz with.
 func (z *Session) fuzzWorld(ctx context.Context, before *Inventory) (invent.World, error) {
 	scene := z.scene()
 	w := invent.World{Owners: z.owners, Subjects: len(z.subjects), Schemas: schemas(ctx, z.runner.Server)}
@@ -142,7 +142,7 @@ func (z *Session) existing(before *Inventory, foreign []string, aggregated map[s
 	return list
 }
 
-// schemas that the API server publishes. They only guide: what cannot be read guides nobody.
+// schemas that the API server publishes. They only guide: what cannot be read guides nothing.
 func schemas(ctx context.Context, s *engine.Server) *invent.Schemas {
 	var index struct {
 		Paths map[string]struct{ ServerRelativeURL string } `json:"paths"`
@@ -196,7 +196,7 @@ func ownerRules(p *v1alpha1.Platform) []rbacv1.PolicyRule {
 	return nil
 }
 
-// barred says whether RBAC must refuse an attempt. All that an owner may do, it may do in its Spaces, and in its home with Spaces.
+// barred reports whether RBAC must refuse an attempt. All that an owner may do, it may do in its Spaces, and in its home with Spaces.
 func (z *Session) barred(a *invent.Attempt) bool {
 	k := &a.Kind
 	resource := k.Resource

@@ -49,7 +49,7 @@ func prove(w *engine.World) {
 	w.Tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Isolated, Covers: covers(w)}
 }
 
-// requests that a plan costs, its positive controls counted once each, as the prover asks them.
+// requests that a plan costs, its harmless twins counted once each, as the prover asks them.
 func requests(tasks []engine.Task) int {
 	twins := map[string]bool{}
 	for _, t := range tasks {

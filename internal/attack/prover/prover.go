@@ -84,7 +84,7 @@ func foreignTo(tenant *v1alpha1.Tenant, neighbours []string) []string {
 	return others
 }
 
-// interview is one proof under way. It asks every positive control once per subject and place, however many attempts share it.
+// interview is one proof under way. It asks every harmless twin once per subject and place, however many attempts share it.
 type interview struct {
 	server *engine.Server
 	twins  map[string]hostile.Answer

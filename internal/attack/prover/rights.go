@@ -9,11 +9,11 @@ import (
 //
 // They rest on constrained impersonation (KEP-5284), which API servers have by default from Kubernetes 1.36 on (feature
 // ConstrainedImpersonation, beta): who one may act as (impersonate:MODE) and what one may do so (impersonate-on:MODE:VERB)
-// are separate rights. Plain impersonation, the verb "impersonate", gives whoever holds it every right of everybody,
+// are separate rights. Plain impersonation, the verb "impersonate", gives its holder every right of every user,
 // system:masters included; it is not asked for. On an API server whose gate is off, the dry-run questions are refused to
 // the prover, every proof says Unknown and why, and no tenant is reported as isolated.
 //
-// What these rights are worth to somebody who steals the prover's identity: RBAC does not see the difference between a
+// What these rights are worth to one who steals the prover's identity: RBAC does not see the difference between a
 // dry-run and a write, so he may create pods, deployments, services, network policies and role bindings and patch network policies
 // wherever some user may, as that user, except members of system:masters. For Bulkhead's own service account that adds nothing: it
 // grants owners their rights and could grant them to itself. A platform that runs the prover under an identity of its own
@@ -27,7 +27,7 @@ func Rights() []rbacv1.PolicyRule {
 		{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}},
 		// Read the one Platform: a compliant pod's image comes from one of its registries.
 		{APIGroups: []string{"bulkhead.dev"}, Resources: []string{"platforms"}, Verbs: []string{"get"}},
-		// Act as an owner who is a user or a group. Which ones cannot be told beforehand, so not by resourceNames.
+		// Act as an owner who is a user or a group. Which ones is not known beforehand, so not by resourceNames.
 		{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"users", "groups"}, Verbs: []string{"impersonate:user-info"}},
 		// Act as an owner who is a service account.
 		{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"serviceaccounts"}, Verbs: []string{"impersonate:serviceaccount"}},

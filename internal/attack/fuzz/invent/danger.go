@@ -157,12 +157,12 @@ func objectDangers(facts Facts) []Danger {
 		within("service-expose", "external-ips", "captures the traffic to an external address", services, set([]any{"192.0.2.1"}, "spec", "externalIPs")),
 		within("service-expose", "alias", "stands for a Service of another namespace", services, alias...),
 		within("service-expose", "balancer", "opens a port on every node by a load balancer", services, set("LoadBalancer", "spec", "type")),
-		within("service-expose", "ingress-host", "serves a host of somebody else's", ingresses, set(ingress, "spec", "rules")),
+		within("service-expose", "ingress-host", "serves a host of another tenant's", ingresses, set(ingress, "spec", "rules")),
 		within("service-expose", "ingress-default", "answers for every host", ingresses,
 			set(map[string]any{"service": map[string]any{"name": "attack", "port": map[string]any{"number": 80}}}, "spec", "defaultBackend")),
 		within("network-default", "from-namespaces", "opens its pods to every namespace", policies,
 			peer("ingress", map[string]any{"from": []any{map[string]any{"namespaceSelector": map[string]any{}}}})),
-		within("network-default", "from-anybody", "opens its pods to whoever there is", policies, peer("ingress", map[string]any{})),
+		within("network-default", "from-anybody", "opens its pods to every peer", policies, peer("ingress", map[string]any{})),
 		within("network-default", "to-anywhere", "opens the way to every address", policies, egress(block("0.0.0.0/0"))...),
 		within("network-metadata", "to-metadata", "opens the way to the cloud's metadata service", policies, egress(block("169.254.169.254/32"))...),
 		within("storage", "class", "names a StorageClass that is not allowed", claims, set("attack", "spec", "storageClassName")),
@@ -172,7 +172,7 @@ func objectDangers(facts Facts) []Danger {
 	}
 }
 
-// rightsDangers raise somebody's rights.
+// rightsDangers raise rights.
 func rightsDangers(facts Facts) []Danger {
 	bindings, roles := []string{"rolebindings.rbac.authorization.k8s.io"}, []string{"roles.rbac.authorization.k8s.io"}
 	subject := func(kind, name string) Edit {
@@ -187,7 +187,7 @@ func rightsDangers(facts Facts) []Danger {
 	}
 	return []Danger{
 		within("rbac-escalate", "bind-admin", "binds cluster-admin", bindings, set("cluster-admin", "roleRef", "name")),
-		within("rbac-escalate", "bind-everybody", "gives its rights to everybody", bindings, subject("Group", "system:authenticated")),
+		within("rbac-escalate", "bind-everybody", "gives its rights to every user", bindings, subject("Group", "system:authenticated")),
 		within("rbac-escalate", "bind-foreign", "gives its rights to another tenant's service account", bindings, subject("ServiceAccount", "default")),
 		within("rbac-escalate", "role-all", "makes a role of all rights", roles, rule("*", "*", "*")),
 		within("rbac-escalate", "role-escalate", "makes a role that raises itself", roles, rule("escalate", "rbac.authorization.k8s.io", "roles")),

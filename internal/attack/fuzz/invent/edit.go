@@ -160,7 +160,7 @@ func mergePatch(base, object map[string]any) map[string]any {
 	return patch
 }
 
-// Stands says whether the edit shows in an object.
+// Stands reports whether the edit shows in an object.
 func (e *Edit) Stands(object map[string]any) bool {
 	return stands(object, e.Path, e)
 }
@@ -186,7 +186,7 @@ func stands(node any, path []any, e *Edit) bool {
 	return e.Remove
 }
 
-// holds says whether a value is the wanted one, or has all that the wanted one has.
+// holds reports whether a value is the wanted one, or has all that the wanted one has.
 func holds(value, wanted any) bool {
 	switch w := wanted.(type) {
 	case map[string]any:

@@ -1,7 +1,7 @@
 // Package invent invents requests that a tenant might send, and learns from the answers which of them to vary.
 //
 // It is pure: the same seed, the same world and the same answers give the same sequence of attempts. It knows no client, no
-// clock and no names that an API server gives: an attempt upon an object that an earlier attempt made names that attempt.
+// clock and no names that an API server gives: an attempt on an object that an earlier attempt made names that attempt.
 package invent
 
 import (
@@ -149,7 +149,7 @@ func (f *Fuzzer) Next() *Attempt {
 	return a
 }
 
-// Learn takes the outcome of an attempt: who refused it, or that nobody did. Kept says that it made an object which is there
+// Learn takes the outcome of an attempt: who refused it, or that none did. Kept is whether it made an object which is there
 // now. It answers whether the outcome is new for this kind, verb and place.
 func (f *Fuzzer) Learn(a *Attempt, outcome string, kept bool) bool {
 	if kept {

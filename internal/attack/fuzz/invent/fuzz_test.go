@@ -174,7 +174,7 @@ func TestEverythingHasItsTurn(t *testing.T) {
 			}
 		}
 		if !tried["bulkhead-default"] {
-			t.Errorf("seed %d: nothing was tried upon the managed object", seed)
+			t.Errorf("seed %d: nothing was tried on the managed object", seed)
 		}
 		if f.Corpus() < len(w.Examples) {
 			t.Errorf("seed %d: of %d kinds with an outcome of their own, %d are varied", seed, len(w.Examples), f.Corpus())

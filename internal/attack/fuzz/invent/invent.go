@@ -12,7 +12,7 @@ const Nothing = "bulkhead-attack-nothing"
 const maxEdits = 8
 
 // openings are the attempts that need no luck: each harmless object, which must be accepted; then, in the seed's order, each danger in
-// each kind, each kind in each place, and each verb upon each object that is not the tenant's to change.
+// each kind, each kind in each place, and each verb on each object that is not the tenant's to change.
 func (f *Fuzzer) openings() []*Attempt {
 	harmless := make([]*Attempt, 0, len(f.names))
 	for _, name := range f.names {
@@ -105,7 +105,7 @@ func (f *Fuzzer) example(name string) *Attempt {
 	return a
 }
 
-// elsewhere tries a verb on a kind in a place, upon what is there or upon nothing.
+// elsewhere tries a verb on a kind in a place, on what is there or on nothing.
 func (f *Fuzzer) elsewhere(k *Kind, v Verb, place Place) *Attempt {
 	a := &Attempt{Subject: f.subject(), Kind: *k, Verb: v, Place: place, Namespace: f.namespace(place), Base: f.object(k)}
 	if v != Create && v != DeleteCollection || k.Subresource != "" {
@@ -122,7 +122,7 @@ func (f *Fuzzer) elsewhere(k *Kind, v Verb, place Place) *Attempt {
 	return a
 }
 
-// connects says whether a subresource is a way through to somewhere: a request for it has an effect whatever its parameters say.
+// connects reports whether a subresource is a way through to somewhere: a request for it has an effect whatever its parameters say.
 func connects(k *Kind) bool {
 	return slices.Contains([]string{"proxy", "exec", "attach", "portforward"}, k.Subresource)
 }
@@ -168,7 +168,7 @@ func (f *Fuzzer) subject() int {
 	return f.random.IntN(max(1, f.world.Subjects))
 }
 
-// vary an attempt that had an outcome of its own: a further edit, another verb, another place or somebody else.
+// vary an attempt that had an outcome of its own: a further edit, another verb, another place or another identity.
 func (f *Fuzzer) vary(of *Attempt) *Attempt {
 	a := *of
 	a.Base, _ = clone(of.Base).(map[string]any)

@@ -66,7 +66,7 @@ func apiVersion(group, version string) string {
 	return group + "/" + version
 }
 
-// Known says whether the type of a kind is published.
+// Known reports whether the type of a kind is published.
 func (s *Schemas) Known(apiVersion, kind string) bool { return s.of(apiVersion, kind) != nil }
 
 // of a kind; nil when it is not published.
@@ -99,7 +99,7 @@ func (s *Schemas) resolve(t *schema) *schema {
 func (t *schema) entries() *schema {
 	if t.additional == nil && len(t.Additional) > 0 && t.Additional[0] == '{' {
 		t.additional = &schema{}
-		_ = json.Unmarshal(t.Additional, t.additional) // it was read as JSON already: what does not fit guides nobody
+		_ = json.Unmarshal(t.Additional, t.additional) // it was read as JSON already: what does not fit guides nothing
 	}
 	return t.additional
 }

@@ -60,7 +60,7 @@ func (a *Attempt) Patch() any {
 	return mergePatch(a.Base, a.Object())
 }
 
-// Patches says whether the body is a patch.
+// Patches reports whether the body is a patch.
 func (a *Attempt) Patches() bool {
 	return a.Verb == JSONPatch || a.Verb == MergePatch || a.Verb == StrategicPatch
 }
