@@ -60,7 +60,7 @@ func TestAuditTrail(t *testing.T) {
 		}
 	}
 	failure := found["create pods/spoiled"].Annotations["validation.policy.admission.k8s.io/validation_failure"]
-	for _, part := range []string{`"policy":"bulkhead-images"`, `image \"nginx\" of container \"web\" comes from no allowed registry`} {
+	for _, part := range []string{`"policy":"bulkhead-images"`, `image \"nginx\" of container \"harmless\" comes from no allowed registry`} {
 		if !strings.Contains(failure, part) {
 			t.Errorf("the refusal's audit annotation lacks %s: %s", part, failure)
 		}

@@ -20,7 +20,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 func unstructuredFrom(content map[string]any) *unstructured.Unstructured {
@@ -115,7 +117,17 @@ func roleBinding(namespace, kind, role string, subjects ...rbacv1.Subject) *rbac
 	}
 }
 
-// pod that harms nobody.
+// sceneOf is the catalogue's scene in the Space "space" of a tenant that was given nothing special.
+func sceneOf(tenant string) hostile.Scene {
+	owner := v1alpha1.Owner{Kind: "User", Name: "owner-of-" + tenant}
+	space := &v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.HomeNamespace(tenant), Name: "space"}, Spec: v1alpha1.SpaceSpec{Workload: "space"}}
+	space.Status.Namespace = v1alpha1.SpaceNamespace(tenant, "space")
+	return hostile.Scene{Platform: platform(), Space: space, Tenant: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: tenant}, Spec: v1alpha1.TenantSpec{
+		Owners: []v1alpha1.Owner{owner}, Workloads: []v1alpha1.Workload{{Name: "space"}}}, Status: v1alpha1.TenantStatus{
+		Decisions: []v1alpha1.WorkloadDecision{{Workload: "space", Pattern: "Soft"}}}}}
+}
+
+// pod is the catalogue's harmless one.
 func pod(namespace, name string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -123,22 +135,21 @@ func pod(namespace, name string) *corev1.Pod {
 	}
 }
 
+// podSpec is that of the catalogue's harmless pod, without what admission completes.
 func podSpec() corev1.PodSpec {
-	return corev1.PodSpec{
-		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot:   ptr(true),
-			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-		},
-		AutomountServiceAccountToken: ptr(false),
-		Containers:                   []corev1.Container{container("web", "registry.example.com/team/web:1")},
+	p, err := hostile.Pod(sceneOf("any"))
+	if err != nil {
+		panic(err)
 	}
+	p.Spec.Containers[0].ImagePullPolicy, p.Spec.Containers[0].Resources = "", corev1.ResourceRequirements{}
+	return p.Spec
 }
 
+// container is another one as harmless as the first.
 func container(name, image string) corev1.Container {
-	return corev1.Container{Name: name, Image: image, SecurityContext: &corev1.SecurityContext{
-		AllowPrivilegeEscalation: ptr(false),
-		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-	}}
+	c := podSpec().Containers[0]
+	c.Name, c.Image = name, image
+	return c
 }
 
 func ptr[T any](v T) *T { return &v }

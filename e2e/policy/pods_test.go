@@ -11,9 +11,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
-// offence is a change to a harmless pod spec that a policy must refuse, in pods and in the templates of pods.
+// offence is a change to a harmless pod spec; a policy must refuse it, in pods and in the templates of pods. An empty policy must
+// accept it.
 type offence struct {
 	name    string
 	spoil   func(*corev1.PodSpec)
@@ -41,92 +43,39 @@ func assertRefused(t *testing.T, err error, policy, message string) {
 	}
 }
 
-func offences(tenant string) []offence {
-	toleration := func(key string, op corev1.TolerationOperator, value string) func(*corev1.PodSpec) {
-		return func(s *corev1.PodSpec) {
-			s.Tolerations = []corev1.Toleration{{Key: key, Operator: op, Value: value, Effect: corev1.TaintEffectNoSchedule}}
-		}
-	}
-	label := v1alpha1.LabelNodeTenant
-	const wild = "would reach nodes that are dedicated to other tenants"
+// offences are the catalogue's points of a pod spec that apply in the scene, and those that need a class of this cluster.
+func offences(t *testing.T, scene hostile.Scene) []offence {
+	t.Helper()
 	list := []offence{
-		{name: "image of a public registry", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" },
-			message: `images: image "nginx" of container "web" comes from no allowed registry; use one of mirror.example.com/library/, registry.example.com/, `},
-		{name: "image of an init container", policy: "images", spoil: func(s *corev1.PodSpec) {
-			s.InitContainers = []corev1.Container{container("init", "quay.io/x/init:1")}
-		}, message: `image "quay.io/x/init:1" of container "init"`},
-		{name: "image of the second container", policy: "images", spoil: func(s *corev1.PodSpec) {
-			s.Containers = append(s.Containers, container("side", "ghcr.io/side"))
-		}, message: `image "ghcr.io/side" of container "side"`},
-		{name: "registry as a mere prefix", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "registry.example.com.evil.org/web" },
-			message: `"registry.example.com.evil.org/web"`},
-		{name: "registry without a path", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "registry.example.com" },
-			message: `"registry.example.com" of container`},
-		{name: "other port of the registry", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "registry.example.com:5000/web" },
-			message: `"registry.example.com:5000/web"`},
-		{name: "sibling of an allowed path", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "mirror.example.com/library-evil/web" },
-			message: `"mirror.example.com/library-evil/web"`},
-		{name: "image volume", policy: "images", spoil: func(s *corev1.PodSpec) {
-			s.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "evil.org/data"}}}}
-		}, message: `image "evil.org/data" of volume "data"`},
-
-		{name: "priority class of the system", policy: "priority", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "system-cluster-critical" },
-			message: `priorityClassName "system-cluster-critical" is not allowed; leave it out, or use one of tenant-high, tenant-pushy`},
-		{name: "priority class of the platform", policy: "priority", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "platform-high" },
-			message: `"platform-high"`},
-
-		{name: "scheduler of one's own", policy: "scheduling", spoil: func(s *corev1.PodSpec) { s.SchedulerName = "mine" },
+		{name: "registry, with those that are allowed", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" },
+			message: `images: image "nginx" of container "harmless" comes from no allowed registry; use one of mirror.example.com/library/, registry.example.com/, `},
+		{name: "priority class, with those that are allowed", policy: "priority", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "platform-high" },
+			message: `priorityClassName "platform-high" is not allowed; leave it out, or use one of tenant-high, tenant-pushy`},
+		{name: "scheduler, with those that are allowed", policy: "scheduling", spoil: func(s *corev1.PodSpec) { s.SchedulerName = "mine" },
 			message: `schedulerName "mine" is not allowed; use one of default-scheduler`},
-		{name: "nodeName", policy: "node-affinity", spoil: func(s *corev1.PodSpec) { s.NodeName = "node-1" },
-			message: `nodeName "node-1" goes past the scheduler`},
-
 		{name: "runtime that is no sandbox", policy: "runtime", spoil: func(s *corev1.PodSpec) { s.RuntimeClassName = ptr("plain") },
 			message: `runtimeClassName "plain" is not allowed; leave it out, or use one of gvisor`},
-
-		{name: "automount", policy: "token-pods", spoil: func(s *corev1.PodSpec) { s.AutomountServiceAccountToken = ptr(true) },
-			message: `set automountServiceAccountToken: false`},
-		{name: "projected token", policy: "token-pods", spoil: projectToken(""), message: `volume "id" projects one`},
-		{name: "projected token for another audience", policy: "token-pods", spoil: projectToken("sts.example.com"), message: `volume "id" projects one`},
-
-		{name: "projected certificate", policy: "token-pods", message: `volume "id" projects one`, spoil: func(s *corev1.PodSpec) {
-			s.Volumes = []corev1.Volume{{Name: "id", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
-				{PodCertificate: &corev1.PodCertificateProjection{SignerName: "example.com/signer", KeyType: "ED25519", CredentialBundlePath: "bundle"}},
-			}}}}}
-		}},
-
-		{name: "in-line CSI volume", policy: "volumes", spoil: func(s *corev1.PodSpec) {
-			s.Volumes = []corev1.Volume{{Name: "in", VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "d.example.com"}}}}
-		}, message: `volume "in" goes past the StorageClasses`},
-
-		{name: "toleration of everything", policy: "node-affinity", spoil: toleration("", corev1.TolerationOpExists, ""), message: wild},
-		{name: "toleration of every tenant", policy: "node-affinity", spoil: toleration(v1alpha1.TaintNodeTenant, corev1.TolerationOpExists, ""), message: wild},
-		{name: "toleration of another tenant", policy: "node-affinity", spoil: toleration(v1alpha1.TaintNodeTenant, corev1.TolerationOpEqual, "other"),
-			message: `toleration of "bulkhead.dev/tenant" (Equal "other") ` + wild},
-		{name: "toleration of another tenant by default operator", policy: "node-affinity", spoil: toleration(v1alpha1.TaintNodeTenant, "", "other"), message: wild},
-		{name: "toleration of an empty value", policy: "node-affinity", spoil: toleration(v1alpha1.TaintNodeTenant, corev1.TolerationOpEqual, ""), message: wild},
-		{name: "selector of another tenant's nodes", policy: "node-affinity", spoil: func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{label: "other"} },
-			message: `names the nodes of "other"`},
-		{name: "required affinity to another tenant's nodes", policy: "node-affinity", spoil: nodeTerm(true, label, corev1.NodeSelectorOpIn, "other"), message: "whose nodes they are"},
-		{name: "required affinity to any tenant's nodes", policy: "node-affinity", spoil: nodeTerm(true, label, corev1.NodeSelectorOpExists), message: "whose nodes they are"},
-		{name: "affinity to one's own and another's nodes", policy: "node-affinity", spoil: nodeTerm(true, label, corev1.NodeSelectorOpIn, tenant, "other"), message: "whose nodes they are"},
-		{name: "affinity away from one's own nodes", policy: "node-affinity", spoil: nodeTerm(true, label, corev1.NodeSelectorOpNotIn, tenant), message: "whose nodes they are"},
-		{name: "preferred affinity to another tenant's nodes", policy: "node-affinity", spoil: nodeTerm(false, label, corev1.NodeSelectorOpIn, "other"), message: "whose nodes they are"},
 	}
-	for _, anti := range []bool{false, true} {
-		for _, required := range []bool{false, true} {
-			name := map[bool]string{false: "affinity to", true: "affinity against"}[anti] + map[bool]string{false: " (preferred)", true: " (required)"}[required]
-			list = append(list,
-				offence{name: "pod " + name + " pods of every namespace", policy: "node-affinity", message: "pods of this tenant only",
-					spoil: podTerm(anti, required, corev1.PodAffinityTerm{NamespaceSelector: &metav1.LabelSelector{}})},
-				offence{name: "pod " + name + " pods of another tenant", policy: "node-affinity", message: "pods of this tenant only",
-					spoil: podTerm(anti, required, corev1.PodAffinityTerm{Namespaces: []string{tenant + "--other", tenant + "-x--space"}})},
-			)
+	for _, c := range hostile.PodCases() {
+		if !c.Applies(scene) {
+			continue
 		}
+		list = append(list, offence{name: c.Control + "/" + c.ID, policy: strings.TrimPrefix(c.Refusal.Name, v1alpha1.PolicyPrefix), message: c.Refusal.Says,
+			spoil: func(s *corev1.PodSpec) {
+				pod := &corev1.Pod{Spec: *s}
+				if err := c.Change(scene, pod); err != nil {
+					t.Error(err)
+				}
+				*s = pod.Spec
+			}})
+	}
+	if len(list) < 30 {
+		t.Errorf("the catalogue has only %d points for this scene", len(list))
 	}
 	return list
 }
 
-// harmless changes stand beside the offences: as near to them as one may go.
+// harmless changes are as near to the offences as one may go.
 func harmless(tenant string) []offence {
 	label := v1alpha1.LabelNodeTenant
 	return []offence{
@@ -221,7 +170,7 @@ func TestPodSpecsAtCreation(t *testing.T) {
 			}
 		})
 	}
-	for _, o := range offences("creator") {
+	for _, o := range offences(t, sceneOf("creator")) {
 		t.Run("refused/"+o.name, func(t *testing.T) {
 			spec := podSpec()
 			o.spoil(&spec)
@@ -245,7 +194,7 @@ func TestPodSpecsAtUpdate(t *testing.T) {
 			t.Fatalf("%s: %v", kind, err)
 		}
 	}
-	for _, o := range append(offences("updater"), harmless("updater")...) {
+	for _, o := range append(offences(t, sceneOf("updater")), harmless("updater")...) {
 		t.Run(o.name, func(t *testing.T) {
 			for kind, w := range existing {
 				t.Run(kind, func(t *testing.T) {

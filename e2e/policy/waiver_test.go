@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"context"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
@@ -149,7 +148,7 @@ func TestWaivedCompletion(t *testing.T) {
 		s.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
 		s.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "registry.example.com/data:1", PullPolicy: corev1.PullNever}}}}
 	})
-	assertRefused(t, owner.Create(t.Context(), stale, client.DryRunAll), "images", `container "web" must have imagePullPolicy: Always`)
+	assertRefused(t, owner.Create(t.Context(), stale, client.DryRunAll), "images", `container "harmless" must have imagePullPolicy: Always`)
 	stale.Spec.Containers[0].ImagePullPolicy = corev1.PullAlways
 	assertRefused(t, owner.Create(t.Context(), stale, client.DryRunAll), "images", `image volume "data" must have pullPolicy: Always`)
 }
