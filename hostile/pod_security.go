@@ -56,8 +56,13 @@ func hostCases() []Case {
 }
 
 func privileged(_ Scene, pod *corev1.Pod) error {
-	pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
+	makePrivileged(pod.Spec.Containers[0].SecurityContext)
 	return nil
+}
+
+// makePrivileged leaves open whether privileges may grow, or the API itself refuses it.
+func makePrivileged(s *corev1.SecurityContext) {
+	s.Privileged, s.AllowPrivilegeEscalation = new(true), nil
 }
 
 // containerField is a field of a container that Pod Security refuses, wherever in the pod the container stands.
@@ -74,9 +79,7 @@ func containerFields() []containerField {
 		return containerField{id: id, title: title, says: says, change: func(c *corev1.Container) { change(c.SecurityContext) }}
 	}
 	cases := []containerField{
-		{id: "privileged", title: "runs privileged", says: "privileged", change: func(c *corev1.Container) {
-			c.SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
-		}},
+		secure("privileged", "runs privileged", "privileged", makePrivileged),
 		secure("privilege-escalation", "may gain rights by setuid programs", "allowPrivilegeEscalation != false", func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = new(true) }),
 		secure("privilege-escalation-unset", "may gain rights by setuid programs, by leaving it out", "allowPrivilegeEscalation != false", func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = nil }),
 		secure("root", "runs as root", "runAsNonRoot != true", func(s *corev1.SecurityContext) { s.RunAsNonRoot = new(false) }),

@@ -130,7 +130,7 @@ func narrow(ctx context.Context, p *Person) (string, error) {
 	return "only web reaches hello", nil
 }
 
-// replace creates objects, in the place of those that an interrupted story left.
+// replace creates objects, in the place of those that an interrupted run left.
 func (p *Person) replace(ctx context.Context, objects ...client.Object) error {
 	for _, object := range objects {
 		err := p.client.Create(ctx, object)
@@ -212,7 +212,7 @@ func (p *Person) waitSpaceReady(ctx context.Context, space *v1alpha1.Space) erro
 	return nil
 }
 
-// tidy removes what the allowed attempts made. What cannot be removed is in nobody's way: the next story replaces it.
+// tidy removes what the allowed attempts made. What cannot be removed harms nothing: the next run replaces it.
 func (p *Play) tidy(ctx context.Context) {
 	developer := p.Developers[newsroom]
 	for _, object := range []client.Object{

@@ -67,13 +67,13 @@ func (p *Play) Drill(ctx context.Context, controller Controller, tell func(Outco
 	if err := controller.Start(ctx); err != nil {
 		return nil, fmt.Errorf("start the controller again: %w", err)
 	}
-	served := p.check(ctx, "the Space that waited is served", func(ctx context.Context) (string, error) {
+	served := check(ctx, p.Developers[newsroom].Name, "the Space that waited is served", func(ctx context.Context) (string, error) {
 		if err := p.Developers[newsroom].waitSpaceReady(ctx, meanwhile()); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("ready %.1f s after the controller's start", time.Since(began).Seconds()), nil
 	})
-	untouched := p.check(ctx, "the restart touched no pod", func(ctx context.Context) (string, error) { return p.compare(ctx, before) })
+	untouched := check(ctx, p.Developers[newsroom].Name, "the restart touched no pod", func(ctx context.Context) (string, error) { return p.compare(ctx, before) })
 	for _, outcome := range []Outcome{served, untouched} {
 		tell(outcome)
 		drill.Rest = append(drill.Rest, outcome)
@@ -87,30 +87,20 @@ func (p *Play) withoutController(ctx context.Context, drill *Drill, before map[s
 		return err
 	}
 	p.tidy(ctx)
-	asked := p.check(ctx, "ask for a Space", func(ctx context.Context) (string, error) {
+	asked := check(ctx, p.Developers[newsroom].Name, "ask for a Space", func(ctx context.Context) (string, error) {
 		return "the API server takes it", p.Developers[newsroom].client.Create(ctx, meanwhile())
 	})
 	tell(asked)
 	// The attempts at what is refused take long enough for the Space to be served, if anybody did.
-	if drill.Refused, err = p.try(ctx, forbidden(), tell); err != nil {
+	if drill.Refused, err = p.Refused(ctx, tell); err != nil {
 		return err
 	}
-	waits := p.check(ctx, "the Space waits, and shows it", p.stillWaits)
+	waits := check(ctx, p.Developers[newsroom].Name, "the Space waits, and shows it", p.stillWaits)
 	tell(waits)
-	untouched := p.check(ctx, "every pod goes on", func(ctx context.Context) (string, error) { return p.compare(ctx, before) })
+	untouched := check(ctx, p.Developers[newsroom].Name, "every pod goes on", func(ctx context.Context) (string, error) { return p.compare(ctx, before) })
 	tell(untouched)
 	drill.Rest = append(drill.Rest, asked, waits, untouched)
 	return nil
-}
-
-// check is an outcome that must be good.
-func (p *Play) check(ctx context.Context, what string, do func(context.Context) (string, error)) Outcome {
-	began := time.Now()
-	said, err := do(ctx)
-	a := attempt{what: what}
-	outcome := a.judge(p.Developers[newsroom].Name, said, err)
-	outcome.Seconds = time.Since(began).Seconds()
-	return outcome
 }
 
 // stillWaits says that the Space has no namespace and tells everybody what it waits for.
@@ -176,7 +166,7 @@ func (p *Play) compare(ctx context.Context, before map[string]string) (string, e
 	return fmt.Sprintf("%d pods, all the same and none restarted", len(before)), nil
 }
 
-// forget removes a Space that an interrupted story left, and waits until it is gone.
+// forget removes a Space that an interrupted run left, and waits until it is gone.
 func (p *Person) forget(ctx context.Context, space *v1alpha1.Space) error {
 	err := poll(ctx, func(ctx context.Context) (bool, error) {
 		err := p.client.Delete(ctx, space)

@@ -4,6 +4,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // registry is the one that the example's Platform allows.
@@ -13,28 +16,15 @@ func named(namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name}
 }
 
-// goodPod is a pod that every control accepts. Attempts spoil one thing in it, so that only one control can object.
-func goodPod(namespace, name string, spoil func(*corev1.Pod)) *corev1.Pod {
-	pod := &corev1.Pod{ObjectMeta: named(namespace, name), Spec: goodPodSpec(registry + "/tools/hello:1.0")}
-	spoil(pod)
-	return pod
-}
-
+// goodPodSpec is that of the catalogue's harmless pod, with an image of the example's.
 func goodPodSpec(image string) corev1.PodSpec {
-	return corev1.PodSpec{
-		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot:   new(true),
-			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-		},
-		Containers: []corev1.Container{{
-			Name:  "main",
-			Image: image,
-			SecurityContext: &corev1.SecurityContext{
-				AllowPrivilegeEscalation: new(false),
-				Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-			},
-		}},
+	space := &v1alpha1.Space{Status: v1alpha1.SpaceStatus{Namespace: site}}
+	pod, err := hostile.Pod(hostile.Scene{Platform: &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{Registries: []string{registry}}}, Tenant: &v1alpha1.Tenant{}, Space: space})
+	if err != nil {
+		panic(err) // it lacks neither a registry nor a namespace
 	}
+	pod.Spec.Containers[0].Name, pod.Spec.Containers[0].Image = "main", image
+	return pod.Spec
 }
 
 func goodDeployment(namespace, name string) *appsv1.Deployment {

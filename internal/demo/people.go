@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
 )
@@ -25,6 +26,8 @@ type Person struct {
 
 	client client.Client
 	typed  kubernetes.Interface
+	// server sends the catalogue's requests with the person's certificate.
+	server *engine.Server
 }
 
 // NewPerson makes a person's clients out of the kubeconfig.
@@ -45,6 +48,10 @@ func (p *Person) connect(config *rest.Config) error {
 	if p.typed, err = kubernetes.NewForConfig(config); err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
+	if p.server, err = engine.NewServer(config, true); err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	p.server.Own = true
 	return nil
 }
 

@@ -2,180 +2,151 @@ package demo
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
 // Refused tries what must be refused, each by its control and in that control's words.
 func (p *Play) Refused(ctx context.Context, tell func(Outcome)) ([]Outcome, error) {
-	return p.try(ctx, forbidden(), tell)
+	outcomes := make([]Outcome, 0, len(forbidden))
+	for _, f := range forbidden {
+		outcome, err := p.refused(ctx, &f)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.what, err)
+		}
+		tell(outcome)
+		outcomes = append(outcomes, outcome)
+	}
+	return outcomes, nil
 }
 
-func forbidden() []attempt {
-	attempts := looking()
-	attempts = append(attempts, rising()...)
-	attempts = append(attempts, loosening()...)
-	attempts = append(attempts, running()...)
-	return append(attempts, exposing()...)
+// hostileAttempt is a case of the catalogue that the developer of a tenant tries.
+type hostileAttempt struct {
+	// tenant and its Space that it is tried in, and a namespace of another tenant's that it is aimed at; mostly empty.
+	tenant, space, foreign string
+	what, id               string
 }
 
-// looking is at what belongs to others.
-func looking() []attempt {
-	list := func(objects client.ObjectList, options ...client.ListOption) func(context.Context, *Person) (string, error) {
-		return func(ctx context.Context, p *Person) (string, error) {
-			return "", p.client.List(ctx, objects, options...)
+// forbidden is what must be refused.
+var forbidden = []hostileAttempt{
+	// What belongs to others.
+	{newsroom, "site", "", "list all namespaces, and so every tenant's name", "rbac-enumerate/list-namespaces"},
+	{newsroom, "site", "", "list the nodes", "rbac-enumerate/list-nodes"},
+	{newsroom, "site", "archive--search", "read the archive's secrets", "rbac-own/get-secrets"},
+	{"vpn", "gateway", "vpn--gateway", "run a pod where a namespace was never made", "rbac-own/create-pods"},
+	// More rights than one has.
+	{newsroom, "site", "", "become cluster-admin in its own namespace", "rbac-escalate/bind-cluster-admin"},
+	{newsroom, "site", "", "run a pod with an identity that it never asked for", "token/mount"},
+	// What the platform set.
+	{newsroom, "site", "", "delete its quota", "guardrail/quota-delete"},
+	{newsroom, "site", "", "delete the default NetworkPolicy", "guardrail/delete-networkpolicies"},
+	{newsroom, "site", "", "open the network to anywhere", "network-default/to-everywhere"},
+	{newsroom, "site", "", "let every tenant's pods in", "network-default/from-everywhere"},
+	{newsroom, "site", "", "change the Pod Security label of its namespace", "guardrail/pod-security-label"},
+	// Pods that reach beyond their place.
+	{newsroom, "site", "", "run a privileged pod", "pod-security/privileged"},
+	{newsroom, "site", "", "mount a folder of the node", "pod-security/host-path"},
+	{newsroom, "site", "", "run an image from elsewhere", "images/foreign-registry"},
+	{newsroom, "site", "", "choose a node itself", "node-affinity/node-name"},
+	{newsroom, "site", "", "tolerate every taint", "node-affinity/tolerate-all"},
+	{newsroom, "site", "", "preempt the platform's own pods", "priority/system-critical"},
+	{newsroom, "site", "", "take more than its quota", "quota/compute"},
+	{"archive", "search", "", "run its bought code outside of the sandbox", "runtime/shared-kernel"},
+	// Services beyond what the platform offers.
+	{newsroom, "site", "", "open a port on every node", "service-expose/node-port"},
+	{newsroom, "site", "", "serve another customer's host name", "service-expose/ingress-foreign-host"},
+}
+
+// refused sends one attempt as the tenant's developer. What should have been refused and was not is removed again.
+func (p *Play) refused(ctx context.Context, f *hostileAttempt) (Outcome, error) {
+	c, known := hostile.ByID(f.id)
+	person := p.Developers[f.tenant]
+	if !known || person == nil {
+		return Outcome{}, fmt.Errorf("there is no case %s or no tenant %s", f.id, f.tenant)
+	}
+	began := time.Now()
+	scene, err := p.scene(ctx, f)
+	if err != nil {
+		return Outcome{}, err
+	}
+	question, err := c.Attempt.Ask(scene)
+	if err != nil {
+		return Outcome{}, err
+	}
+	request := question.DryRun
+	if question.Review != nil {
+		request = requestOf(question.Review)
+	}
+	if request == nil {
+		return Outcome{}, fmt.Errorf("case %s is not one request", f.id)
+	}
+	answer, made := person.server.Send(ctx, &scene.Subject, request, false)
+	if answer.Allowed && request.Creates() && made != nil {
+		if err := person.client.Delete(ctx, &unstructured.Unstructured{Object: made}); err != nil {
+			return Outcome{}, err
 		}
 	}
-	return []attempt{
-		{
-			newsroom, "list all namespaces, and so everybody's names", "rbac-enumerate", ByRBAC,
-			`cannot list resource "namespaces" in API group "" at the cluster scope`, list(&corev1.NamespaceList{}),
-		},
-		{
-			newsroom, "list the nodes", "rbac-enumerate", ByRBAC,
-			`cannot list resource "nodes"`, list(&corev1.NodeList{}),
-		},
-		{
-			newsroom, "read the archive's secrets", "rbac-own", ByRBAC,
-			`cannot list resource "secrets" in API group "" in the namespace "archive--search"`,
-			list(&corev1.SecretList{}, client.InNamespace("archive--search")),
-		},
-		{
-			"vpn", "run a pod where a namespace was never made", "rbac-own", ByRBAC,
-			`cannot create resource "pods" in API group "" in the namespace "vpn--gateway"`,
-			create(goodPod("vpn--gateway", "tunnel", func(*corev1.Pod) {})),
-		},
-	}
+	outcome := outcomeOf(&c, person.Name, f.what, answer)
+	outcome.Seconds = time.Since(began).Seconds()
+	return outcome, nil
 }
 
-// rising is to more rights than one has.
-func rising() []attempt {
-	toEdit := &rbacv1.RoleBinding{
-		ObjectMeta: named(site, "more"),
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "magazine:newsroom"}},
+// scene is what the catalogue needs to know of the cluster to make the attempt.
+func (p *Play) scene(ctx context.Context, f *hostileAttempt) (hostile.Scene, error) {
+	var platform v1alpha1.Platform
+	var tenant v1alpha1.Tenant
+	var space v1alpha1.Space
+	err := errors.Join(
+		p.Admin.client.Get(ctx, client.ObjectKey{Name: v1alpha1.PlatformName}, &platform),
+		p.Admin.client.Get(ctx, client.ObjectKey{Name: f.tenant}, &tenant),
+		p.Admin.client.Get(ctx, client.ObjectKey{Namespace: v1alpha1.HomeNamespace(f.tenant), Name: f.space}, &space))
+	if err != nil {
+		return hostile.Scene{}, err
 	}
-	withToken := goodPod(site, "with-token", func(pod *corev1.Pod) { pod.Spec.AutomountServiceAccountToken = new(true) })
-	return []attempt{
-		{
-			newsroom, "become cluster-admin in its own namespace", "rbac-escalate", ByRBAC,
-			"is attempting to grant RBAC permissions not currently held", create(toEdit),
-		},
-		{newsroom, "run a pod with an identity that it never asked for", "token", ByPolicy, "", create(withToken)},
-	}
+	subject, err := hostile.OwnerSubject(v1alpha1.Owner{Kind: "User", Name: p.Developers[f.tenant].Name})
+	return hostile.Scene{Subject: subject, Platform: &platform, Tenant: &tenant, Space: &space, Foreign: f.foreign, Run: "demo"}, err
 }
 
-// loosening is of what the platform set.
-func loosening() []attempt {
-	remove := func(object client.Object) func(context.Context, *Person) (string, error) {
-		return func(ctx context.Context, p *Person) (string, error) { return "", p.client.Delete(ctx, object) }
+// requestOf makes a real request of a question to the authorizer. One that is no read has an empty body and is aimed at what does not
+// exist, so that nothing happens should it be let through.
+func requestOf(a *authorizationv1.ResourceAttributes) *hostile.Request {
+	r := &hostile.Request{Verb: a.Verb, Group: a.Group, Version: "v1", Namespace: a.Namespace, Resource: a.Resource, Subresource: a.Subresource, Name: a.Name, RightOnly: true}
+	if !r.Reads() {
+		r.Body = map[string]any{}
 	}
-	anywhere := &networkingv1.NetworkPolicy{
-		ObjectMeta: named(site, "anywhere"),
-		Spec: networkingv1.NetworkPolicySpec{
-			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
-			Egress: []networkingv1.NetworkPolicyEgressRule{{
-				To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0"}}},
-			}},
-		},
+	if r.Name == "" && r.Verb != "list" && r.Verb != "create" {
+		r.Name = v1alpha1.AttackPrefix + "nothing"
 	}
-	fromAll := &networkingv1.NetworkPolicy{
-		ObjectMeta: named(site, "from-all"),
-		Spec: networkingv1.NetworkPolicySpec{
-			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
-			Ingress: []networkingv1.NetworkPolicyIngressRule{{
-				From: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}},
-			}},
-		},
-	}
-	return []attempt{
-		{
-			newsroom, "delete its quota", "guardrail", ByRBAC, `cannot delete resource "resourcequotas"`,
-			remove(&corev1.ResourceQuota{ObjectMeta: named(site, guardrail.QuotaName)}),
-		},
-		{
-			newsroom, "delete the default NetworkPolicy", "guardrail", ByPolicy, "",
-			remove(&networkingv1.NetworkPolicy{ObjectMeta: named(site, guardrail.NetworkDefaultName)}),
-		},
-		{newsroom, "open the network to anywhere", "network-default", ByPolicy, "", create(anywhere)},
-		{newsroom, "let every tenant's pods in", "network-default", ByPolicy, "", create(fromAll)},
-		{
-			newsroom, "take the Pod Security label off its namespace", "guardrail", ByRBAC, `cannot patch resource "namespaces"`,
-			func(ctx context.Context, p *Person) (string, error) {
-				patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":null}}}`))
-				return "", p.client.Patch(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: site}}, patch)
-			},
-		},
-	}
+	return r
 }
 
-// running is pods that reach beyond their place.
-func running() []attempt {
-	pod := func(what, control string, by By, says string, spoil func(*corev1.Pod)) attempt {
-		return attempt{newsroom, what, control, by, says, create(goodPod(site, "attempt", spoil))}
+// outcomeOf compares the answer to an attempt with what the case demands. Only the expected authority's own words count as a refusal.
+func outcomeOf(c *hostile.Case, as, what string, answer hostile.Answer) Outcome {
+	o := Outcome{As: as, What: what, Control: c.Control, By: string(answer.Refusal.By), Says: answer.Refusal.Says}
+	o.Holds = !answer.Allowed && answer.Problem == "" && c.Refusal.Matches(answer.Refusal)
+	switch {
+	case answer.Allowed:
+		o.Says = "NOT REFUSED: " + c.Control + " had to refuse it"
+	case !o.Holds:
+		o.Says = fmt.Sprintf("%s had to refuse it with the words %q, but the answer was: %s", c.Refusal, c.Refusal.Says, answer)
+	case c.Refusal.By == hostile.Policy:
+		o.Says = strings.TrimPrefix(o.Says, c.Control+": ")
+	case c.Refusal.By == hostile.Escalation:
+		o.Says, _, _ = strings.Cut(o.Says, ":\n") // the rights that it lacks
+	case c.Refusal.By == hostile.Quota:
+		o.Says = "exceeded quota: " + answer.Refusal.Name + ", " + o.Says
 	}
-	unsandboxed := goodPod("archive--search", "attempt", func(pod *corev1.Pod) { pod.Spec.RuntimeClassName = new("native") })
-	return []attempt{
-		pod("run a privileged pod", "pod-security", ByPodSecurity, "privileged", func(pod *corev1.Pod) {
-			pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil
-			pod.Spec.Containers[0].SecurityContext.Privileged = new(true)
-		}),
-		pod("mount a folder of the node", "pod-security", ByPodSecurity, "hostPath", func(pod *corev1.Pod) {
-			pod.Spec.Volumes = []corev1.Volume{{
-				Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}},
-			}}
-		}),
-		pod("run an image from elsewhere", "images", ByPolicy, "docker.io/library/miner", func(pod *corev1.Pod) {
-			pod.Spec.Containers[0].Image = "docker.io/library/miner:latest"
-		}),
-		pod("choose a node itself", "node-affinity", ByPolicy, `nodeName "dedicated-1"`, func(pod *corev1.Pod) {
-			pod.Spec.NodeName = "dedicated-1"
-		}),
-		pod("tolerate every taint", "node-affinity", ByPolicy, "", func(pod *corev1.Pod) {
-			pod.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
-		}),
-		pod("preempt the platform's own pods", "priority", ByPolicy, "system-cluster-critical", func(pod *corev1.Pod) {
-			pod.Spec.PriorityClassName = "system-cluster-critical"
-		}),
-		pod("take more than its quota", "quota", ByQuota, "requests.cpu", func(pod *corev1.Pod) {
-			pod.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("11")}
-			pod.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("11")}
-		}),
-		{"archive", "run its bought code outside of the sandbox", "runtime", ByPolicy, "gvisor", create(unsandboxed)},
-	}
-}
-
-// exposing is services beyond what the platform offers.
-func exposing() []attempt {
-	nodePort := &corev1.Service{
-		ObjectMeta: named(site, "door"),
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80}}},
-	}
-	path := networkingv1.PathTypePrefix
-	foreignHost := &networkingv1.Ingress{
-		ObjectMeta: named(site, "foreign"),
-		Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{{
-			Host: "abo.gazette.example",
-			IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
-				Paths: []networkingv1.HTTPIngressPath{{
-					Path: "/", PathType: &path,
-					Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
-						Name: "web", Port: networkingv1.ServiceBackendPort{Number: 8080},
-					}},
-				}},
-			}},
-		}}},
-	}
-	return []attempt{
-		{newsroom, "open a port on every node", "service-expose", ByPolicy, "NodePort", create(nodePort)},
-		{newsroom, "serve another customer's host name", "service-expose", ByPolicy, "abo.gazette.example", create(foreignHost)},
-	}
+	return o
 }
