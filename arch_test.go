@@ -13,7 +13,9 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -270,6 +272,35 @@ const (
 	exportedNames measure = "exported names"
 	family        measure = "files that share their first word"
 )
+
+// named is a text that is a name, label, annotation, role or user that Bulkhead makes, and nothing else: prose has spaces.
+var named = regexp.MustCompile(`^(bulkhead[-:]|([a-z-]+\.)*bulkhead\.dev)\S*$|/bulkhead-\S*$`)
+
+// Names that Bulkhead makes stand in api and guardrail; everything else reads the constants.
+func TestNamesStandInOnePlace(t *testing.T) {
+	for _, file := range sources(t) {
+		if underOneOf(file.path, []string{"api", "guardrail", "isolation", "kube"}) {
+			continue
+		}
+		ast.Inspect(file.tree, func(n ast.Node) bool {
+			if _, imports := n.(*ast.ImportSpec); imports {
+				return false
+			}
+			literal, ok := n.(*ast.BasicLit)
+			if !ok || literal.Kind != token.STRING {
+				return true
+			}
+			text, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if named.MatchString(text) && !strings.Contains(text, module) {
+				t.Errorf("%s: %q: use the constant of api/v1alpha1/names.go", file.set.Position(literal.Pos()), text)
+			}
+			return true
+		})
+	}
+}
 
 func TestFilesAndFunctionsStaySmall(t *testing.T) {
 	for _, file := range sources(t) {

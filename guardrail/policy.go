@@ -15,9 +15,9 @@ const LabelControl = v1alpha1.LabelControl
 // delete a tenant's namespace behind the back of the Space that it belongs to.
 const (
 	// ControllerUser is Bulkhead inside the cluster: its service account.
-	ControllerUser = "system:serviceaccount:" + v1alpha1.SystemNamespace + ":" + v1alpha1.ManagedBy
+	ControllerUser = v1alpha1.ControllerUser
 	// ControllerGroup is Bulkhead outside of the cluster: the group (organisation) in its client certificate.
-	ControllerGroup = "bulkhead:controllers"
+	ControllerGroup = v1alpha1.ControllerGroup
 )
 
 // AnnotationAllowDeletion with the value "true", on one of Bulkhead's CustomResourceDefinitions, lets it be deleted.

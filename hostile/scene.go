@@ -112,7 +112,7 @@ type Subject struct {
 
 // memberOf is the user name under which the rights of a group are asked. No one authenticates by it and nothing is
 // bound to it, so what it may do, it may do by the group.
-const memberOf = "bulkhead.dev:proof:member-of-group"
+const memberOf = v1alpha1.UserPrefix + "proof:member-of-group"
 
 const (
 	authenticated   = "system:authenticated"

@@ -8,6 +8,12 @@ import (
 
 // Names that objects on a cluster carry. They are API: admission policies, selectors and users' own tooling read them.
 const (
+	// NamePrefix begins the names of objects and of field managers that Bulkhead makes.
+	NamePrefix = "bulkhead-"
+	// KeyPrefix begins the keys of labels, annotations and taints, and UserPrefix the names of users that are nobody's: as
+	// such Bulkhead asks what an unknown user may do.
+	KeyPrefix  = "bulkhead.dev/"
+	UserPrefix = "bulkhead.dev:"
 	// PlatformName is the name of the one Platform object.
 	PlatformName = "platform"
 	// SystemNamespace is where Bulkhead itself runs and keeps its records.
@@ -37,6 +43,8 @@ const (
 	RoleHomeNamespace = "home"
 	// LabelControl, on an admission policy, holds the id of its control.
 	LabelControl = "bulkhead.dev/control"
+	// LabelRecord, on a ConfigMap in SystemNamespace, holds what it is the record of.
+	LabelRecord = "bulkhead.dev/record"
 	// AnnotationIngressHosts, on a Space's namespace, is the comma-separated list of the tenant's ingress hosts.
 	AnnotationIngressHosts = "bulkhead.dev/ingress-hosts"
 	// WaiverPrefix plus a control's id is a label and an annotation on a Space's namespace where a Waiver suspends this
@@ -60,6 +68,9 @@ const (
 	Finalizer = "bulkhead.dev/offboarding"
 )
 
+// DefinitionName is the name of the CustomResourceDefinition of one of Bulkhead's kinds, by its plural.
+func DefinitionName(plural string) string { return plural + "." + GroupVersion.Group }
+
 // HomeNamespace is the namespace in which a tenant's owners create its Spaces. It holds nothing else.
 func HomeNamespace(tenant string) string { return "tenant-" + tenant }
 
@@ -80,6 +91,10 @@ const (
 	// Bulkhead manages. The resource exists in RBAC only: admission policies ask the authorizer for it, so the right
 	// is given and seen where all other rights are.
 	ResourceGuardrails = "guardrails"
+	// ControllerUser is the controller inside the cluster: its service account.
+	ControllerUser = "system:serviceaccount:" + SystemNamespace + ":" + ManagedBy
+	// ControllerGroup is the controller outside of the cluster: the group (organisation) in its client certificate.
+	ControllerGroup = "bulkhead:controllers"
 	// VerbChange is the verb on ResourceGuardrails.
 	VerbChange = "change"
 )
@@ -94,7 +109,7 @@ const (
 	// NetworkDefaultName is the NetworkPolicy that denies by default.
 	NetworkDefaultName = "bulkhead-default"
 	// PolicyPrefix begins the name of every admission policy.
-	PolicyPrefix = "bulkhead-"
+	PolicyPrefix = NamePrefix
 	// CountSpaces is the quota key of the number of Spaces. It bounds a tenant's home namespace and is not split.
 	CountSpaces corev1.ResourceName = "count/spaces.bulkhead.dev"
 )

@@ -16,7 +16,7 @@ import (
 
 // reserved are the prefixes of labels and annotations that nobody else may set on what Bulkhead manages: they are
 // facts that admission reads.
-var reserved = []string{"bulkhead.dev/", v1alpha1.WaiverPrefix}
+var reserved = []string{v1alpha1.KeyPrefix, v1alpha1.WaiverPrefix}
 
 // reservedOnNamespaces adds the labels by which Pod Security admission chooses its level.
 var reservedOnNamespaces = append(slices.Clone(reserved), "pod-security.kubernetes.io/")

@@ -16,7 +16,7 @@ import (
 )
 
 // stranger is a user that nobody created and no binding should name.
-const stranger = "bulkhead.dev:nobody"
+const stranger = v1alpha1.UserPrefix + "nobody"
 
 // checkAuthorizer asks what a stranger and an anonymous caller may do: they must be refused something that matters,
 // and, as the positive control, be allowed what RBAC's own default bindings allow, with RBAC given as the reason.
@@ -61,7 +61,7 @@ func (s *session) review(ctx context.Context, spec authorizationv1.SubjectAccess
 func checkPodSecurity(ctx context.Context, s *session) ([]Finding, error) {
 	const label = "pod-security.kubernetes.io/enforce"
 	try := func(level string) error {
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bulkhead-preflight-", Labels: map[string]string{label: level}}}
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: v1alpha1.NamePrefix + "preflight-", Labels: map[string]string{label: level}}}
 		return s.client.Create(ctx, namespace, client.DryRunAll)
 	}
 	if err := try("restricted"); err != nil {
@@ -80,7 +80,7 @@ func checkPodSecurity(ctx context.Context, s *session) ([]Finding, error) {
 // checkNodeRestriction tries, in a dry run and as a kubelet that does not exist, to register a node with a label that
 // kubelets must not set. The same node without it is the positive control.
 func checkNodeRestriction(ctx context.Context, s *session) ([]Finding, error) {
-	const name = "bulkhead-preflight"
+	const name = v1alpha1.NamePrefix + "preflight"
 	if as := s.Config.Impersonate.UserName; as != "" {
 		return one(Unknown, "cannot be asked while acting as %s: it needs acting as a kubelet", as)
 	}

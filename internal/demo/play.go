@@ -20,7 +20,7 @@ import (
 
 const (
 	// fieldOwner is what server-side apply knows the example's files by.
-	fieldOwner = "bulkhead-example"
+	fieldOwner = v1alpha1.NamePrefix + "example"
 	pollEvery  = 100 * time.Millisecond
 	// patience is for one thing that takes well below a second on an idle machine.
 	patience = 2 * time.Minute

@@ -140,7 +140,7 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition guardrail.Ob
 	}
 	live.Annotations[guardrail.AnnotationAllowDeletion] = "true"
 	// A field owner of its own, so that no installation takes the annotation over.
-	if err := u.client.Patch(ctx, live, client.MergeFrom(before), client.FieldOwner("bulkhead-uninstall")); err != nil {
+	if err := u.client.Patch(ctx, live, client.MergeFrom(before), client.FieldOwner(v1alpha1.NamePrefix+"uninstall")); err != nil {
 		return fmt.Errorf("annotate %s for its deletion: %w", apply.Describe(definition), err)
 	}
 	return nil

@@ -33,7 +33,7 @@ const (
 	LeaseName = "bulkhead"
 	// ManagedBy is the value of the label v1alpha1.LabelManagedBy on the objects of an installation. It differs from
 	// that of the objects that the controller renders, which prunes what carries its own value and is not rendered.
-	ManagedBy = "bulkhead-install"
+	ManagedBy = v1alpha1.NamePrefix + "install"
 )
 
 // Phase is a group of objects that are written together, in their order.

@@ -16,11 +16,9 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 	"k8s.io/apiserver/pkg/cel/environment"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
-
-// labelControl says on a policy which control it carries.
-const labelControl = "bulkhead.dev/control"
 
 // Compiled keeps compiled policies by pointer, so that snapshots that share a policy share its compilation. The zero
 // value is ready. Objects that are gone are dropped by Keep.
@@ -57,7 +55,7 @@ func (e *Evaluator) validationHooks(compiled *Compiled) []*hook {
 		if len(bound) == 0 {
 			continue
 		}
-		h := &hook{name: p.Name, control: p.Labels[labelControl], constraints: p.Spec.MatchConstraints,
+		h := &hook{name: p.Name, control: p.Labels[v1alpha1.LabelControl], constraints: p.Spec.MatchConstraints,
 			object: snapshot.Ref{Kind: "ValidatingAdmissionPolicy", Name: p.Name}, paramKind: p.Spec.ParamKind,
 			validating: &validating.PolicyHook{Policy: p, Bindings: bound, Evaluator: compiled.validator(p)}}
 		for _, b := range bound {
@@ -81,7 +79,7 @@ func (e *Evaluator) mutationHooks(compiled *Compiled) []*hook {
 		if len(bound) == 0 {
 			continue
 		}
-		h := &hook{name: p.Name, control: p.Labels[labelControl], constraints: p.Spec.MatchConstraints,
+		h := &hook{name: p.Name, control: p.Labels[v1alpha1.LabelControl], constraints: p.Spec.MatchConstraints,
 			object: snapshot.Ref{Kind: "MutatingAdmissionPolicy", Name: p.Name}, paramKind: p.Spec.ParamKind,
 			mutating: &mutating.PolicyHook{Policy: p, Bindings: bound, Evaluator: compiled.mutator(p)}}
 		for _, b := range bound {

@@ -7,10 +7,12 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // clusterName is what kubeconfigs call the cluster.
-const clusterName = "bulkhead-local"
+const clusterName = v1alpha1.NamePrefix + "local"
 
 // writeKubeconfig puts a kubeconfig for this identity at path unless a good one is there.
 func writeKubeconfig(path, server, namespace string, ca *authority, id Identity, now time.Time) error {

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/parallel"
 )
 
@@ -32,7 +33,7 @@ import (
 var (
 	admin = Identity{User: "admin", Groups: []string{"system:masters"}}
 	// Controllers is Bulkhead's own controller, which gets its rights by RBAC like everybody else.
-	Controllers = Identity{User: "bulkhead", Groups: []string{"bulkhead:controllers"}}
+	Controllers = Identity{User: v1alpha1.ManagedBy, Groups: []string{v1alpha1.ControllerGroup}}
 )
 
 // Options of a cluster.

@@ -48,7 +48,7 @@ func Rights() []Right {
 		{Why: "pass the guardrail policy, which lets nobody without this right change what Bulkhead manages",
 			Rule: rule(group, []string{v1alpha1.VerbChange}, v1alpha1.ResourceGuardrails)},
 		{Why: "tell whether a Tenant or a Space is deleted or only its definition removed, in which case nothing of it is",
-			Rule: named(rule("apiextensions.k8s.io", []string{"get"}, "customresourcedefinitions"), "spaces.bulkhead.dev", "tenants.bulkhead.dev")},
+			Rule: named(rule("apiextensions.k8s.io", []string{"get"}, "customresourcedefinitions"), v1alpha1.DefinitionName("spaces"), v1alpha1.DefinitionName("tenants"))},
 		{Why: "make, mark and remove tenants' namespaces", Rule: rule("", kept, "namespaces")},
 		{Why: "bound what is in them", Rule: rule("", kept, "limitranges", "resourcequotas")},
 		{Why: "close their network and open declared flows", Rule: rule("networking.k8s.io", kept, "networkpolicies")},

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/bulkhead-dev/bulkhead/api/crds"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // Cluster is a running control plane. Stop it when done.
@@ -69,7 +70,7 @@ func Start(flags ...string) (*Cluster, error) {
 		return nil, fmt.Errorf("start etcd and kube-apiserver from %s: %w", assets, err)
 	}
 	config.QPS = -1
-	dir, err := os.MkdirTemp("", "bulkhead-test-")
+	dir, err := os.MkdirTemp("", v1alpha1.NamePrefix+"test-")
 	if err != nil {
 		return nil, fmt.Errorf("make folder for kubeconfig: %w", err)
 	}

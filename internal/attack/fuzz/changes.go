@@ -31,10 +31,10 @@ var byItself = []selfChange{
 		"the holder of a lease renews it every few seconds"},
 	{"", "nodes", [][]string{{"status"}}, "kubelets report the state of their nodes"},
 	{"", "resourcequotas", [][]string{{"status"}}, "a quota counts what there is"},
-	{"bulkhead.dev", "tenants", [][]string{{"status", "proof"}, {"status", "conditions"}}, "Bulkhead writes when it last proved what"},
-	{"bulkhead.dev", "spaces", [][]string{{"status", "conditions"}}, "Bulkhead writes when it last proved what"},
+	{v1alpha1.GroupVersion.Group, "tenants", [][]string{{"status", "proof"}, {"status", "conditions"}}, "Bulkhead writes when it last proved what"},
+	{v1alpha1.GroupVersion.Group, "spaces", [][]string{{"status", "conditions"}}, "Bulkhead writes when it last proved what"},
 	// A report may be of a time when another run's objects were there. That the attacks write one is reported: the writer is known.
-	{"bulkhead.dev", "isolationreports", [][]string{{"metadata", "generation"}, {"time"}, {"revision"}, {"checks"}, {"verdict"}, {"findings"}, {"exposed"}, {"unknown"}, {"waived"}},
+	{v1alpha1.GroupVersion.Group, "isolationreports", [][]string{{"metadata", "generation"}, {"time"}, {"revision"}, {"checks"}, {"verdict"}, {"findings"}, {"exposed"}, {"unknown"}, {"waived"}},
 		"Bulkhead writes what it last proved; the run proves the whole platform itself, before and after"},
 	{"openreports.io", "clusterreports", [][]string{{"metadata", "generation"}, {"results"}, {"summary"}}, "as isolationreports, in another form"},
 }

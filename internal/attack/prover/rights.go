@@ -1,6 +1,7 @@
 package prover
 
 import (
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	rbacv1 "k8s.io/api/rbac/v1"
 )
@@ -26,7 +27,7 @@ func Rights() []rbacv1.PolicyRule {
 		// Ask what an identity may do. It discloses rights, not data.
 		{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}},
 		// Read the one Platform: a compliant pod's image comes from one of its registries.
-		{APIGroups: []string{"bulkhead.dev"}, Resources: []string{"platforms"}, Verbs: []string{"get"}},
+		{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"platforms"}, Verbs: []string{"get"}},
 		// Act as an owner who is a user or a group. Which ones is not known beforehand, so not by resourceNames.
 		{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"users", "groups"}, Verbs: []string{"impersonate:user-info"}},
 		// Act as an owner who is a service account.

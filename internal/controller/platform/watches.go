@@ -20,7 +20,7 @@ import (
 )
 
 // indexNeedsNodes finds tenants by the environments in which they need nodes of their own.
-const indexNeedsNodes = "bulkhead.dev/needs-nodes"
+const indexNeedsNodes = "needs-nodes"
 
 // Index adds the index that the Reconciler reads by.
 func Index(ctx context.Context, indexer client.FieldIndexer) error {

@@ -16,7 +16,7 @@ import (
 )
 
 // definitionName is the CustomResourceDefinition of Spaces.
-const definitionName = "spaces.bulkhead.dev"
+var definitionName = v1alpha1.DefinitionName("spaces")
 
 // offboard removes what exists for a Space whose deletion was asked for, and lets the Space go when nothing is left.
 // It answers false when the Space is to be served on, because its tenant is protected.

@@ -24,9 +24,9 @@ import (
 // Field indexes of the cache.
 const (
 	// indexPeer finds Spaces by the Spaces that their flows name.
-	indexPeer = "bulkhead.dev/peer"
+	indexPeer = "peer"
 	// indexWaiver finds Waivers by tenant and workload.
-	indexWaiver = "bulkhead.dev/tenant-workload"
+	indexWaiver = "tenant-workload"
 )
 
 // Index adds the indexes that the Reconciler reads by.

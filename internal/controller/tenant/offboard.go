@@ -18,7 +18,7 @@ import (
 )
 
 // definitionName is the CustomResourceDefinition of Tenants.
-const definitionName = "tenants.bulkhead.dev"
+var definitionName = v1alpha1.DefinitionName("tenants")
 
 // offboard removes everything that exists for a Tenant whose deletion was asked for, records what that was, and lets
 // the Tenant go when a search finds nothing left. It answers false when the Tenant is to be served on, because it is

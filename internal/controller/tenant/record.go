@@ -17,7 +17,7 @@ import (
 // Keys of an off-boarding record, a ConfigMap in Bulkhead's own namespace.
 const (
 	// recordLabel marks records, so that they can be listed: kubectl -n bulkhead-system get configmap -l bulkhead.dev/record
-	recordLabel, recordOffboarding = "bulkhead.dev/record", "offboarding"
+	recordLabel, recordOffboarding = v1alpha1.LabelRecord, "offboarding"
 
 	recordTenant    = "tenant"
 	recordUID       = "uid"

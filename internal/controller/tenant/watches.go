@@ -22,9 +22,9 @@ import (
 // Field indexes of the cache.
 const (
 	// indexSpaceNamespace finds the namespaces of a tenant's Spaces.
-	indexSpaceNamespace = "bulkhead.dev/space-namespace-of"
+	indexSpaceNamespace = "space-namespace-of"
 	// indexWaiver finds the waivers of a tenant.
-	indexWaiver = "bulkhead.dev/waiver-of"
+	indexWaiver = "waiver-of"
 )
 
 // Index adds the indexes that the Reconciler reads by.

@@ -113,7 +113,7 @@ func marked(namespace *corev1.Namespace, w *v1alpha1.Waiver) bool {
 }
 
 // indexTenant finds Waivers by their tenant.
-const indexTenant = "bulkhead.dev/waived-tenant"
+const indexTenant = "waived-tenant"
 
 // Index adds the index that the Reconciler reads by.
 func Index(ctx context.Context, indexer client.FieldIndexer) error {

@@ -3,6 +3,7 @@ package invent
 import (
 	"slices"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -122,7 +123,7 @@ func podDangers(facts Facts) []Danger {
 
 // placementDangers choose a node, a scheduler or a rank.
 func placementDangers(facts Facts) []Danger {
-	const nodes = "node-restriction.kubernetes.io/bulkhead-tenant"
+	const nodes = v1alpha1.LabelNodeTenant
 	terms := []any{map[string]any{"matchExpressions": []any{map[string]any{"key": nodes, "operator": "Exists"}}}}
 	company := []any{map[string]any{"topologyKey": "kubernetes.io/hostname", "labelSelector": map[string]any{}, "namespaceSelector": map[string]any{}}}
 	return []Danger{
@@ -130,7 +131,7 @@ func placementDangers(facts Facts) []Danger {
 		inPods("scheduling", "scheduler", "names a scheduler that is not allowed", true, set("attack.invalid", "schedulerName")),
 		inPods("node-affinity", "tolerate-all", "tolerates every taint", true, set(map[string]any{"operator": "Exists"}, "tolerations", end)),
 		inPods("node-affinity", "tolerate-tenant", "tolerates the taint of another tenant's nodes", true,
-			set(map[string]any{"key": "bulkhead.dev/tenant", "operator": "Equal", "value": facts.ForeignTenant, "effect": "NoSchedule"}, "tolerations", end)),
+			set(map[string]any{"key": v1alpha1.TaintNodeTenant, "operator": "Equal", "value": facts.ForeignTenant, "effect": "NoSchedule"}, "tolerations", end)),
 		inPods("node-affinity", "node-name", "names its node", true, set("attack", "nodeName"), drop("schedulingGates")),
 		inPods("node-affinity", "selector", "selects another tenant's nodes", true, set(facts.ForeignTenant, "nodeSelector", nodes)),
 		inPods("node-affinity", "affinity", "has an affinity to other tenants' nodes", true,
@@ -202,6 +203,6 @@ func markDangers(facts Facts) []Danger {
 	kinds := []string{"configmaps", "secrets", "services", "serviceaccounts", "networkpolicies.networking.k8s.io", "rolebindings.rbac.authorization.k8s.io", "deployments.apps"}
 	return []Danger{
 		within("guardrail", "managed", "passes an object off as Bulkhead's", kinds, set("bulkhead", "metadata", "labels", "app.kubernetes.io/managed-by")),
-		within("guardrail", "tenant", "passes an object off as another tenant's", kinds, set(facts.ForeignTenant, "metadata", "labels", "bulkhead.dev/tenant")),
+		within("guardrail", "tenant", "passes an object off as another tenant's", kinds, set(facts.ForeignTenant, "metadata", "labels", v1alpha1.LabelTenant)),
 	}
 }

@@ -3,10 +3,12 @@ package invent
 import (
 	"maps"
 	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // Nothing is the name of no object.
-const Nothing = "bulkhead-attack-nothing"
+const Nothing = v1alpha1.AttackPrefix + "nothing"
 
 // maxEdits of one attempt: more only hide one another.
 const maxEdits = 8

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // mutation is an edit of an object that no control is expected to have an opinion about; some will have one.
@@ -71,7 +73,7 @@ func (f *Fuzzer) oddity() Edit {
 	case 1:
 		return set([]any{owner}, "metadata", "ownerReferences")
 	case 2:
-		return set([]any{"bulkhead.dev/attack-" + fmt.Sprint(f.random.IntN(9))}, "metadata", "finalizers")
+		return set([]any{v1alpha1.LabelAttack + "-" + fmt.Sprint(f.random.IntN(9))}, "metadata", "finalizers")
 	case 3:
 		return set(m.text(), "metadata", "labels", m.text())
 	case 4:

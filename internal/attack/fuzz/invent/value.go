@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // deepest value that is made up.
@@ -101,8 +103,8 @@ func (m *maker) text() string {
 
 // telling are words by which some control, or some controller, goes.
 var telling = []string{
-	"", "*", "default", "kube-system", "bulkhead-system", "kube-public", "system:masters", "system:authenticated", "system:anonymous", "cluster-admin", "admin", "edit", "view",
-	"bulkhead", "bulkhead.dev/tenant", "app.kubernetes.io/managed-by", "kubernetes.io/metadata.name", "pod-security.kubernetes.io/enforce", "privileged",
+	"", "*", "default", "kube-system", v1alpha1.SystemNamespace, "kube-public", "system:masters", "system:authenticated", "system:anonymous", "cluster-admin", "admin", "edit", "view",
+	v1alpha1.ManagedBy, v1alpha1.LabelTenant, v1alpha1.LabelManagedBy, "kubernetes.io/metadata.name", "pod-security.kubernetes.io/enforce", "privileged",
 	"NodePort", "LoadBalancer", "ExternalName", "ClusterIP", "None", "Exists", "Equal", "In", "NotIn", "Always", "Never", "Unconfined", "Unmasked", "Host",
 	"/", "/etc", "/var/run/secrets/kubernetes.io/serviceaccount", "..", "../..", "10.0.0.1", "169.254.169.254", "0.0.0.0/0", "::/0", "127.0.0.1",
 	"kubernetes.default.svc", "localhost", "100%", "1Gi", "-1", "1e9", "10m", "TCP", "SCTP", "true", "null", "{{ . }}", "$(HOME)", "x", "1",
