@@ -2,8 +2,6 @@ package guardrail
 
 import (
 	"cmp"
-	"fmt"
-	"hash/fnv"
 	"slices"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
@@ -14,14 +12,6 @@ import (
 )
 
 const (
-	// TenantPriorityLevels is how many priority levels there are for what is done within milliseconds. Each tenant is on one.
-	TenantPriorityLevels = 8
-	// ListsLevelName is the PriorityLevelConfiguration of all tenants' lists, watches and deletions of collections, which
-	// take as long as the collection is large.
-	ListsLevelName = "bulkhead-tenants-lists"
-	// FlowSchemaSystem is the FlowSchema of Bulkhead itself.
-	FlowSchemaSystem = "bulkhead-system"
-
 	// The API server asks FlowSchemas in ascending order of matchingPrecedence, and the first that matches decides. Its
 	// own are exempt at 1, those of nodes, controllers and leader elections up to 900, service-accounts at 9000 and
 	// global-default at 9900. Tenants come between: before the levels that they would otherwise share with everybody,
@@ -31,37 +21,11 @@ const (
 	precedenceSystem = 7000
 )
 
-// PriorityLevelName is the PriorityLevelConfiguration of a tenant's compartment. It depends on nothing but the tenant's
-// name, so that nobody needs to remember it, and nobody moves when another comes or goes.
-func PriorityLevelName(tenant string) string {
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(tenant)) // never fails, by its documentation
-	return tenantPriorityLevelName(hash.Sum32() % TenantPriorityLevels)
-}
-
-// IsTenantPriorityLevel says whether a priority level is one of a compartment.
-func IsTenantPriorityLevel(level string) bool {
-	for n := range uint32(TenantPriorityLevels) {
-		if tenantPriorityLevelName(n) == level {
-			return true
-		}
-	}
-	return false
-}
-
-func tenantPriorityLevelName(n uint32) string { return fmt.Sprintf("bulkhead-tenants-%d", n) }
-
-// FlowSchemaName is the name of a tenant's FlowSchema.
-func FlowSchemaName(tenant string) string { return "bulkhead-tenant-" + tenant }
-
-// ListsFlowSchemaName is the name of the FlowSchema of a tenant's lists. It is asked before the other.
-func ListsFlowSchemaName(tenant string) string { return "bulkhead-lists-" + tenant }
-
 // tenantLevels give all tenants together a share of the API server's seats, fairly queued. A seat that is taken is not
 // taken back, and a request that needs several holds up all that come after it until they are free: so what takes long
 // and is wide has seats of its own, and nobody's get waits for somebody's list of a hundred megabytes.
 //
-//   - TenantPriorityLevels: a request waits until a seat of its level is free, however fair the queue before it is. One tenant's
+//   - Tenant priority levels: a request waits until a seat of its level is free, however fair the queue before it is. One tenant's
 //     flood keeps all seats of its level taken, so there are eight of them, and seven of eight tenants have no part in it.
 //     Lists are on one level: each keeps a processor busy, and they have one bound together.
 //   - Shares: 8 times 13 and 25 of the 374 that exist with the API server's own 245, so a third of all seats is there for
@@ -73,9 +37,9 @@ func ListsFlowSchemaName(tenant string) string { return "bulkhead-lists-" + tena
 //     probability of 1 in 1,000; with one that floods, 1 in 500,000. Two queues of 100 hold 200 waiting requests of one
 //     tenant; what is beyond gets 429.
 func tenantLevels() []Object {
-	levels := []Object{tenantLevel(ListsLevelName, 25)}
-	for n := range uint32(TenantPriorityLevels) {
-		levels = append(levels, tenantLevel(tenantPriorityLevelName(n), 13))
+	levels := []Object{tenantLevel(v1alpha1.ListsLevelName, 25)}
+	for _, name := range v1alpha1.PriorityLevelNames() {
+		levels = append(levels, tenantLevel(name, 13))
 	}
 	return levels
 }
@@ -103,7 +67,7 @@ func tenantLevel(name string, shares int32) *flowcontrolv1.PriorityLevelConfigur
 
 // systemFlowSchema puts Bulkhead itself on the level of the cluster's controllers, away from any tenant's flood.
 func systemFlowSchema() *flowcontrolv1.FlowSchema {
-	return flowSchema(clusterMeta(FlowSchemaSystem), "workload-high", precedenceSystem, everyVerb(),
+	return flowSchema(clusterMeta(v1alpha1.FlowSchemaSystem), "workload-high", precedenceSystem, everyVerb(),
 		[]flowcontrolv1.Subject{
 			{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: ControllerGroup}},
 			serviceAccounts(v1alpha1.SystemNamespace, v1alpha1.ManagedBy),
@@ -120,9 +84,9 @@ func longVerbs() []string { return []string{"deletecollection", "list", "watch"}
 // distinguisher: by user or by namespace a tenant could multiply its share by making more of them.
 func tenantFlowSchemas(t *v1alpha1.Tenant, namespaces []string) []Object {
 	list := flowSubjects(t, namespaces)
-	lists := flowSchema(tenantMeta("", ListsFlowSchemaName(t.Name), t.Name), ListsLevelName, precedenceLists, longVerbs(), list)
+	lists := flowSchema(tenantMeta("", v1alpha1.ListsFlowSchemaName(t.Name), t.Name), v1alpha1.ListsLevelName, precedenceLists, longVerbs(), list)
 	lists.Spec.Rules[0].NonResourceRules = nil // paths are not listed
-	return []Object{lists, flowSchema(tenantMeta("", FlowSchemaName(t.Name), t.Name), PriorityLevelName(t.Name), precedenceTenant, everyVerb(), list)}
+	return []Object{lists, flowSchema(tenantMeta("", v1alpha1.FlowSchemaName(t.Name), t.Name), v1alpha1.PriorityLevelName(t.Name), precedenceTenant, everyVerb(), list)}
 }
 
 // flowSubjects are all who act for a tenant, sorted.

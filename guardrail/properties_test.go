@@ -316,8 +316,8 @@ func TestFlowSchema(t *testing.T) {
 			checkFlowSchema(t, f)
 		}
 	}
-	all, lists := FlowSchemaName("shop"), ListsFlowSchemaName("shop")
-	if diff := cmp.Diff(map[string]string{all: PriorityLevelName("shop"), lists: ListsLevelName}, levels); diff != "" {
+	all, lists := v1alpha1.FlowSchemaName("shop"), v1alpha1.ListsFlowSchemaName("shop")
+	if diff := cmp.Diff(map[string]string{all: v1alpha1.PriorityLevelName("shop"), lists: v1alpha1.ListsLevelName}, levels); diff != "" {
 		t.Error(diff)
 	}
 	if precedence[lists] >= precedence[all] {
@@ -325,28 +325,28 @@ func TestFlowSchema(t *testing.T) {
 	}
 }
 
-// Promise: whatever a tenant is called, the level of its compartment is one that is rendered, and no compartment has more than
-// its share of tenants by much.
-func TestCompartments(t *testing.T) {
+// Promise: whatever a tenant is called, its priority level is one that is rendered, and no level has many more tenants than
+// its share.
+func TestTenantPriorityLevels(t *testing.T) {
 	const tenants = 8000
 	in := map[string]int{}
 	for _, o := range Cluster(testPlatform()) {
-		if l, is := o.(*flowcontrolv1.PriorityLevelConfiguration); is && l.Name != ListsLevelName {
+		if l, is := o.(*flowcontrolv1.PriorityLevelConfiguration); is && l.Name != v1alpha1.ListsLevelName {
 			in[l.Name] = 0
 		}
 	}
-	if len(in) != TenantPriorityLevels {
-		t.Errorf("%d compartments are rendered: %v", len(in), in)
+	if len(in) != v1alpha1.TenantPriorityLevels {
+		t.Errorf("%d tenant priority levels are rendered: %v", len(in), in)
 	}
 	for i := range tenants {
-		level := PriorityLevelName(fmt.Sprintf("team-%d", i))
-		if _, rendered := in[level]; !rendered || !IsTenantPriorityLevel(level) {
+		level := v1alpha1.PriorityLevelName(fmt.Sprintf("team-%d", i))
+		if _, rendered := in[level]; !rendered {
 			t.Fatalf("priority level %s is not rendered", level)
 		}
 		in[level]++
 	}
 	for level, n := range in {
-		if n < tenants/TenantPriorityLevels*3/4 || n > tenants/TenantPriorityLevels*5/4 {
+		if n < tenants/v1alpha1.TenantPriorityLevels*3/4 || n > tenants/v1alpha1.TenantPriorityLevels*5/4 {
 			t.Errorf("%s has %d of %d tenants", level, n, tenants)
 		}
 	}

@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"fmt"
+	"hash/fnv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -123,3 +125,37 @@ const (
 	AttackName   = "bulkhead-attack"
 	AttackPrefix = AttackName + "-"
 )
+
+// Names of the objects that keep each tenant to its share of the API server.
+const (
+	// TenantPriorityLevels is how many priority levels there are for what is done within milliseconds. Each tenant is on one.
+	TenantPriorityLevels = 8
+	// ListsLevelName is the PriorityLevelConfiguration of all tenants' lists, watches and deletions of collections, which
+	// take as long as the collection is large.
+	ListsLevelName = "bulkhead-tenants-lists"
+	// FlowSchemaSystem is the FlowSchema of Bulkhead itself.
+	FlowSchemaSystem = "bulkhead-system"
+)
+
+// PriorityLevelName is the PriorityLevelConfiguration of a tenant. It depends on the tenant's name alone, so that nothing
+// remembers it, and no tenant moves when another comes or goes.
+func PriorityLevelName(tenant string) string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(tenant)) // never fails, by its documentation
+	return PriorityLevelNames()[hash.Sum32()%TenantPriorityLevels]
+}
+
+// PriorityLevelNames are the names of the tenant priority levels.
+func PriorityLevelNames() []string {
+	names := make([]string, TenantPriorityLevels)
+	for n := range names {
+		names[n] = fmt.Sprintf("bulkhead-tenants-%d", n)
+	}
+	return names
+}
+
+// FlowSchemaName is the name of a tenant's FlowSchema.
+func FlowSchemaName(tenant string) string { return "bulkhead-tenant-" + tenant }
+
+// ListsFlowSchemaName is the name of the FlowSchema of a tenant's lists. It is asked before the other.
+func ListsFlowSchemaName(tenant string) string { return "bulkhead-lists-" + tenant }

@@ -224,7 +224,7 @@ func looseLimits(r *rand.Rand) mistake {
 
 func looseFlow(r *rand.Rand) mistake {
 	tenant := pick(r, tenants()...)
-	schema := &flowcontrolv1.FlowSchema{ObjectMeta: metav1.ObjectMeta{Name: pick(r, guardrail.FlowSchemaName(tenant), guardrail.ListsFlowSchemaName(tenant))}}
+	schema := &flowcontrolv1.FlowSchema{ObjectMeta: metav1.ObjectMeta{Name: pick(r, v1alpha1.FlowSchemaName(tenant), v1alpha1.ListsFlowSchemaName(tenant))}}
 	done := mistake{what: "FlowSchema " + schema.Name, controls: []string{"api-fairness"}, tenant: tenant}
 	change := func(what string, do func(*flowcontrolv1.FlowSchemaSpec)) {
 		done.what, done.steps = done.what+what, []step{changed(schema, func(f *flowcontrolv1.FlowSchema) { do(&f.Spec) })}

@@ -280,8 +280,8 @@ func (p *replay) bounds(namespace string) corev1.ResourceList {
 
 // flow demands that all who act in a namespace count as the tenant when they call the API server.
 func (p *replay) flow(at int64, tenant, namespace string) {
-	p.flowTo(at, guardrail.FlowSchemaName(tenant), guardrail.PriorityLevelName(tenant), namespace)
-	p.flowTo(at, guardrail.ListsFlowSchemaName(tenant), guardrail.ListsLevelName, namespace)
+	p.flowTo(at, v1alpha1.FlowSchemaName(tenant), v1alpha1.PriorityLevelName(tenant), namespace)
+	p.flowTo(at, v1alpha1.ListsFlowSchemaName(tenant), v1alpha1.ListsLevelName, namespace)
 }
 
 // flowTo demands that a FlowSchema takes them to its level.

@@ -234,8 +234,8 @@ func TestRequestsAreInTheTenantsFlow(t *testing.T) {
 	apply(t, guardrail.Cluster(platform()))
 	apply(t, guardrail.Tenant(tenant("flow", list("pods", "3")), []string{"flow--web"}))
 	schemas := map[string]string{
-		"/version": guardrail.FlowSchemaName("flow"), "/api/v1/namespaces/flow--web/pods/none": guardrail.FlowSchemaName("flow"),
-		"/api/v1/namespaces/flow--web/pods": guardrail.ListsFlowSchemaName("flow"), "/api/v1/nodes?watch=1&timeoutSeconds=1": guardrail.ListsFlowSchemaName("flow"),
+		"/version": v1alpha1.FlowSchemaName("flow"), "/api/v1/namespaces/flow--web/pods/none": v1alpha1.FlowSchemaName("flow"),
+		"/api/v1/namespaces/flow--web/pods": v1alpha1.ListsFlowSchemaName("flow"), "/api/v1/nodes?watch=1&timeoutSeconds=1": v1alpha1.ListsFlowSchemaName("flow"),
 	}
 	for path, name := range schemas {
 		schema := &flowcontrolv1.FlowSchema{}

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -138,7 +138,7 @@ func compareStrings(a, b string) int {
 }
 
 func fairnessMutants() []mutant {
-	return append(flowMutants("bulkhead-tenant-newsroom", guardrail.PriorityLevelName("newsroom")), append(flowMutants("bulkhead-lists-newsroom", "bulkhead-tenants-lists"), []mutant{
+	return append(flowMutants("bulkhead-tenant-newsroom", v1alpha1.PriorityLevelName("newsroom")), append(flowMutants("bulkhead-lists-newsroom", "bulkhead-tenants-lists"), []mutant{
 		{control: "api-fairness", name: "removed", object: named("FlowSchema", "bulkhead-system"), mutate: func(s *snapshot.Snapshot) { s.FlowSchemas = without(s.FlowSchemas, "", "bulkhead-system") }},
 		{control: "api-fairness", name: "no paths", object: named("FlowSchema", "bulkhead-tenant-newsroom"), mutate: func(s *snapshot.Snapshot) {
 			s.FlowSchemas = change(s.FlowSchemas, "", "bulkhead-tenant-newsroom", func(f *flowcontrolv1.FlowSchema) { f.Spec.Rules[0].NonResourceRules = nil })

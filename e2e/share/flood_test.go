@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // BenchmarkFlood measures a get and a create of one tenant while nobody else does anything, while another tenant floods the
@@ -84,9 +84,9 @@ type victim struct {
 // victimOf makes a tenant that is in another's compartment, or is not.
 func victimOf(b *testing.B, other string, beside bool, quota corev1.ResourceList) *victim {
 	b.Helper()
-	level := func(n int) string { return guardrail.PriorityLevelName(fmt.Sprintf("modest-%d", n)) }
+	level := func(n int) string { return v1alpha1.PriorityLevelName(fmt.Sprintf("modest-%d", n)) }
 	n := 0
-	for (level(n) == guardrail.PriorityLevelName(other)) != beside {
+	for (level(n) == v1alpha1.PriorityLevelName(other)) != beside {
 		n++
 	}
 	tenant, spaces := tenantWith(b, fmt.Sprintf("modest-%d", n), 1, quota)

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 const (
@@ -44,10 +45,10 @@ func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
 		for _, label := range m.GetLabel() {
 			switch {
 			case label.GetName() != "priority_level":
-			case label.GetValue() == guardrail.ListsLevelName:
+			case label.GetValue() == v1alpha1.ListsLevelName:
 				lists = m.GetGauge().GetValue()
 				levels++
-			case guardrail.IsTenantPriorityLevel(label.GetValue()):
+			case slices.Contains(v1alpha1.PriorityLevelNames(), label.GetValue()):
 				short = max(short, m.GetGauge().GetValue())
 				levels++
 			}
@@ -58,8 +59,8 @@ func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
 		processors = m.GetGauge().GetValue()
 	}
 	switch {
-	case levels <= guardrail.TenantPriorityLevels:
-		return one(Unknown, "the API server's metrics do not tell the seats of all %d priority levels of tenants: they tell those of %d", guardrail.TenantPriorityLevels+1, levels)
+	case levels <= v1alpha1.TenantPriorityLevels:
+		return one(Unknown, "the API server's metrics do not tell the seats of all %d priority levels of tenants: they tell those of %d", v1alpha1.TenantPriorityLevels+1, levels)
 	case processors < 1:
 		return one(Unknown, "the API server's metrics do not tell how many processors it has (%s)", metricProcessors)
 	case seats > seatsPerProcessor*processors:

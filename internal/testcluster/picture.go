@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
 
@@ -53,7 +52,7 @@ func Picture(ctx context.Context, from client.Reader, tenant string) (string, er
 		lines = append(lines, fmt.Sprintf("%T %s", o, text))
 	}
 	slices.Sort(lines)
-	picture := strings.NewReplacer(tenant, "TENANT", guardrail.PriorityLevelName(tenant), "PRIORITY-LEVEL").Replace(strings.Join(lines, "\n"))
+	picture := strings.NewReplacer(tenant, "TENANT", v1alpha1.PriorityLevelName(tenant), "PRIORITY-LEVEL").Replace(strings.Join(lines, "\n"))
 	return asked.ReplaceAllString(picture, "questions asked"), nil
 }
 

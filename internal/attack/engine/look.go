@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/discovery"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
@@ -43,9 +42,9 @@ func (s *Server) Look(ctx context.Context, tenant *v1alpha1.Tenant, before *host
 		seen.Flows, seen.Lists = map[string]string{}, map[string]string{}
 		for i := range flows.Items {
 			switch f := &flows.Items[i]; f.Spec.PriorityLevelConfiguration.Name {
-			case guardrail.PriorityLevelName(tenant.Name):
+			case v1alpha1.PriorityLevelName(tenant.Name):
 				seen.Flows[string(f.UID)] = f.Name
-			case guardrail.ListsLevelName:
+			case v1alpha1.ListsLevelName:
 				seen.Lists[string(f.UID)] = f.Name
 			}
 		}

@@ -165,7 +165,7 @@ func (r *Reconciler) awaitFairness(ctx context.Context, p *pass) error {
 	if granted, err := r.ownersGranted(ctx, p); granted || err != nil {
 		return err
 	}
-	for _, name := range []string{guardrail.ListsFlowSchemaName(p.owner), guardrail.FlowSchemaName(p.owner)} {
+	for _, name := range []string{v1alpha1.ListsFlowSchemaName(p.owner), v1alpha1.FlowSchemaName(p.owner)} {
 		schema := &flowcontrolv1.FlowSchema{}
 		if err := r.Client.Get(ctx, client.ObjectKey{Name: name}, schema); client.IgnoreNotFound(err) != nil {
 			return err
