@@ -250,7 +250,7 @@ var exceptions = []struct {
 	most    int
 	because string
 }{
-	{"api/v1alpha1", exportedNames, 130, "every kind of the API with its lists and constants, which users import from one package"},
+	{"api/v1alpha1", exportedNames, 150, "every kind of the API with its lists and constants, which users import from one package"},
 }
 
 // splitting are packages that are larger than the measures: each figure only shrinks.
@@ -279,7 +279,7 @@ var named = regexp.MustCompile(`^(bulkhead[-:]|([a-z-]+\.)*bulkhead\.dev)\S*$|/b
 // Names that Bulkhead makes stand in api and guardrail; everything else reads the constants.
 func TestNamesStandInOnePlace(t *testing.T) {
 	for _, file := range sources(t) {
-		if underOneOf(file.path, []string{"api", "guardrail", "isolation", "kube"}) {
+		if underOneOf(file.path, []string{"api", "guardrail", "kube"}) {
 			continue
 		}
 		ast.Inspect(file.tree, func(n ast.Node) bool {

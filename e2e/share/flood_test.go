@@ -21,7 +21,7 @@ import (
 // quiet one. Each phase lasts 30 s, with -short three, and figures are of all rounds (-benchtime) together. There are two
 // floods of 64 clients: in one, every client sends all kinds in turn, and soon most wait for lists; in the other, every
 // kind has senders of its own, who never let up.
-// One tenant in eight is in the flood's compartment: how that one fares is measured too ("beside").
+// One tenant in eight is on the flood's priority level: how that one fares is measured, too ("beside").
 func BenchmarkFlood(b *testing.B) {
 	quota := corev1.ResourceList{"requests.cpu": amount("4"), "requests.memory": amount("8Gi"), "limits.cpu": amount("8"),
 		"limits.memory": amount("8Gi"), "pods": amount("40"), "configmaps": amount("400"), "secrets": amount("40")}
@@ -81,7 +81,7 @@ type victim struct {
 	namespace string
 }
 
-// victimOf makes a tenant that is in another's compartment, or is not.
+// victimOf makes a tenant that is on another's priority level, or is not.
 func victimOf(b *testing.B, other string, beside bool, quota corev1.ResourceList) *victim {
 	b.Helper()
 	level := func(n int) string { return v1alpha1.PriorityLevelName(fmt.Sprintf("modest-%d", n)) }

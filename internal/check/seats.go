@@ -39,7 +39,7 @@ func checkSeats(ctx context.Context, s *session) ([]Finding, error) {
 }
 
 func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
-	var short, lists, processors float64 // seats of the largest compartment, and those of lists
+	var short, lists, processors float64 // seats of the largest tenant priority level, and those of lists
 	levels := 0
 	for _, m := range families[metricSeats].GetMetric() {
 		for _, label := range m.GetLabel() {

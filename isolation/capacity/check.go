@@ -33,7 +33,7 @@ func Check() finding.Check {
 			code("BH5005", "A level does not keep its flows apart", finding.Medium, "Without enough queues, or with none, a flood of one tenant is everybody's.",
 				"Let the level queue, with many more queues than a hand has, and leave more than half of the seats to others."),
 			code("BH5007", "A tenant waits among everybody", finding.Medium, "On a level that is not the tenant's, a flood delays whoever else is there, and theirs the tenant.",
-				"Send the tenant's FlowSchema to the priority level of its compartment, and before those that take everybody's requests."),
+				"Send the tenant's FlowSchema to its tenant priority level, and before those that take everybody's requests."),
 			code("BH5006", "An object that keeps the API server fair is not there", finding.Medium, "What it kept apart falls together with the rest.",
 				"Put it back as the platform renders it."),
 		},

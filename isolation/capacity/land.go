@@ -1,8 +1,6 @@
 package capacity
 
 import (
-	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -10,13 +8,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
-
-// compartments are the priority levels over which Bulkhead spreads tenants, by the FNV-1a hash of their names.
-const compartments = 8
 
 // landing is where a request lands.
 type landing struct {
@@ -30,13 +26,12 @@ type landing struct {
 
 // meant are the FlowSchema and the priority level that Bulkhead has for such a request of a tenant, with what it is called.
 func (l *landing) meant(tenant string) (schema, level snapshot.Ref, called string) {
+	schema, level, called = snapshot.Ref{Kind: "FlowSchema", Name: v1alpha1.FlowSchemaName(tenant)},
+		snapshot.Ref{Kind: "PriorityLevelConfiguration", Name: v1alpha1.PriorityLevelName(tenant)}, "requests"
 	if l.long {
-		return snapshot.Ref{Kind: "FlowSchema", Name: "bulkhead-lists-" + tenant}, snapshot.Ref{Kind: "PriorityLevelConfiguration", Name: "bulkhead-tenants-lists"}, "lists"
+		schema.Name, level.Name, called = v1alpha1.ListsFlowSchemaName(tenant), v1alpha1.ListsLevelName, "lists"
 	}
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(tenant)) // never fails, by its documentation
-	own := fmt.Sprintf("bulkhead-tenants-%d", hash.Sum32()%compartments)
-	return snapshot.Ref{Kind: "FlowSchema", Name: "bulkhead-tenant-" + tenant}, snapshot.Ref{Kind: "PriorityLevelConfiguration", Name: own}, "requests"
+	return schema, level, called
 }
 
 // flowSubject is the key of a subject of a FlowSchema; * stands for all.

@@ -36,29 +36,29 @@ func (g *guardrails) completed(ns *snapshot.Namespace, setting Setting, subjects
 			list = append(list, g.unseen(ns, o, senders[0]))
 		}
 	}
-	must(&answer, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-images-pull"})
-	must(&answer, snapshot.Ref{Kind: kindValidating, Name: "bulkhead-audit"})
+	must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "images-pull"})
+	must(&answer, snapshot.Ref{Kind: kindValidating, Name: v1alpha1.PolicyPrefix + "audit"})
 	demanded, sandboxed := ns.Labels.Get(v1alpha1.LabelRuntimeClass)
 	if sandboxed {
-		must(&answer, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-runtime"})
+		must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "runtime"})
 	}
 	if pattern == "SoftAffinity" {
-		must(&answer, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-node-affinity"})
+		must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "node-affinity"})
 	}
 	if token, _ := ns.Labels.Get(v1alpha1.LabelToken); token != "allowed" {
 		account := g.Admission.Admit(g.account().In(ns.Name, senders[0]))
-		must(&account, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-token"})
+		must(&account, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "token"})
 	}
 	for i := range probes {
 		if probes[i].ID == "token-request" {
 			token := g.Admission.Admit(probes[i].Request.In(ns.Name, senders[0]))
-			must(&token, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-token-audience"})
+			must(&token, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "token-audience"})
 		}
 	}
 	for i := range g.managed {
 		if g.managed[i].ID == "change-managed" {
 			changed := g.Admission.Admit(g.managed[i].Request.In(ns.Name, senders[0]))
-			must(&changed, snapshot.Ref{Kind: kindMutating, Name: "bulkhead-changed-by"})
+			must(&changed, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "changed-by"})
 		}
 	}
 	if answer.Admitted {
@@ -112,10 +112,10 @@ func (g *guardrails) misplaced(ns *snapshot.Namespace, pod *Probe, s finding.Sub
 	}
 	var list []shown
 	if demanded != "" && runtimeClass != demanded {
-		list = append(list, lacks("runtime", "BH4004", "run pods without the sandbox "+demanded, "bulkhead-runtime"))
+		list = append(list, lacks("runtime", "BH4004", "run pods without the sandbox "+demanded, v1alpha1.PolicyPrefix+"runtime"))
 	}
 	if pattern, _ := ns.Labels.Get(v1alpha1.LabelPattern); pattern == "SoftAffinity" && nodes != g.Owner[ns.Name] {
-		list = append(list, lacks("node-affinity", "BH4005", "run pods outside of the tenant's own nodes", "bulkhead-node-affinity"))
+		list = append(list, lacks("node-affinity", "BH4005", "run pods outside of the tenant's own nodes", v1alpha1.PolicyPrefix+"node-affinity"))
 	}
 	return list
 }
@@ -270,7 +270,7 @@ func differences(want map[string]string, have snapshot.Labels) []string {
 	}
 	for _, l := range have {
 		_, wanted := want[l.Key]
-		ours := strings.HasPrefix(l.Key, "bulkhead.dev/") || strings.HasPrefix(l.Key, v1alpha1.WaiverPrefix) || strings.HasPrefix(l.Key, "pod-security.kubernetes.io/")
+		ours := strings.HasPrefix(l.Key, v1alpha1.KeyPrefix) || strings.HasPrefix(l.Key, v1alpha1.WaiverPrefix) || strings.HasPrefix(l.Key, "pod-security.kubernetes.io/")
 		if ours && !wanted {
 			list = append(list, l.Key+" was added")
 		}

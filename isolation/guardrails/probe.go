@@ -109,7 +109,7 @@ func (g *guardrails) beside(ns *snapshot.Namespace, p *Probe) bool {
 
 // asAnybody is somebody who was given every right by mistake, but not the one to change guardrails.
 func (g *guardrails) asAnybody() []finding.Subject {
-	return []finding.Subject{{User: "bulkhead-probe", Groups: []string{rbac.GroupAuthenticated}}}
+	return []finding.Subject{{User: v1alpha1.NamePrefix + "probe", Groups: []string{rbac.GroupAuthenticated}}}
 }
 
 // subjects who act for the tenant in a namespace: its owners, or whoever has rights there.
@@ -300,7 +300,7 @@ func (g *guardrails) images() []string {
 	for _, p := range g.ValidatingPolicies {
 		for _, v := range append(p.Spec.Validations[:len(p.Spec.Validations):len(p.Spec.Validations)], variablesAsChecks(p)...) {
 			for _, match := range quoted.FindAllStringSubmatch(v.Expression, 8) {
-				list = append(list, match[1]+"bulkhead-probe:1")
+				list = append(list, match[1]+v1alpha1.NamePrefix+"probe:1")
 			}
 		}
 	}

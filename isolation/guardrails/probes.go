@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
@@ -58,4 +59,4 @@ func creation(group, version, kind, resource string, o runtime.Object) *finding.
 }
 
 // probeName is the name of every object of a probe.
-const probeName = "bulkhead-probe"
+const probeName = v1alpha1.NamePrefix + "probe"

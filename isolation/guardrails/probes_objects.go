@@ -23,7 +23,7 @@ func probeMeta() metav1.ObjectMeta { return metav1.ObjectMeta{Name: probeName} }
 
 // identityProbes reach for an identity beyond the workload's own.
 func identityProbes(s *Setting) []Probe {
-	pods := Probe{Control: "token", Code: "BH4003", Severity: finding.Medium, Carriers: []string{"bulkhead-token-pods"}}
+	pods := Probe{Control: "token", Code: "BH4003", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "token-pods"}}
 	list := s.podProbes(pods, []podChange{
 		{id: "foreign-audience", does: "mount a token for an audience outside of the cluster", change: func(p *corev1.PodSpec) {
 			p.Volumes = []corev1.Volume{{Name: "id", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{DefaultMode: new(int32(0o644)),
@@ -45,7 +45,7 @@ func identityProbes(s *Setting) []Probe {
 		Spec: authenticationv1.TokenRequestSpec{Audiences: []string{"sts.bulkhead-probe.invalid"}, ExpirationSeconds: new(int64(3600))}})
 	token.Subresource, token.Name = "token", "default"
 	token.Kind = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
-	credentials := []string{"bulkhead-token-credentials"}
+	credentials := []string{v1alpha1.PolicyPrefix + "token-credentials"}
 	return append(list,
 		Probe{ID: "token-secret", Control: "token", Code: "BH4003", Severity: finding.Medium, Carriers: credentials,
 			Does: "make a Secret with a token that never expires", Request: secret(corev1.SecretTypeServiceAccountToken), Twin: secret(corev1.SecretTypeOpaque)},
@@ -70,7 +70,7 @@ func storageProbes(s *Setting) []Probe {
 	if s.StorageClass == "" {
 		twin = nil
 	}
-	common := Probe{Control: "storage", Code: "BH4008", Severity: finding.High, Carriers: []string{"bulkhead-claims"}, Twin: twin}
+	common := Probe{Control: "storage", Code: "BH4008", Severity: finding.High, Carriers: []string{v1alpha1.PolicyPrefix + "claims"}, Twin: twin}
 	volume, selector, class, source := common, common, common, common
 	volume.ID, volume.Does, volume.Everywhere = "claim-volume", "claim a volume by name, which may hold another tenant's data", true
 	volume.Request = claim(func(c *corev1.PersistentVolumeClaimSpec) { c.VolumeName = probeName })
@@ -85,7 +85,7 @@ func storageProbes(s *Setting) []Probe {
 		c.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "data", Namespace: new(otherTenant)}
 	})
 	list := []Probe{volume, selector, class, source}
-	return append(list, s.podProbes(Probe{Control: "storage", Code: "BH4008", Severity: finding.Medium, Carriers: []string{"bulkhead-volumes"}}, []podChange{
+	return append(list, s.podProbes(Probe{Control: "storage", Code: "BH4008", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "volumes"}}, []podChange{
 		{id: "inline-volume", does: "mount a volume past every StorageClass", change: func(p *corev1.PodSpec) {
 			p.Volumes = []corev1.Volume{{Name: "in", VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "probe.bulkhead.invalid"}}}}
 		}},
@@ -116,7 +116,7 @@ func networkProbes() []Probe {
 		return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: cidr}}
 	}
 	inside := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{}}
-	common := Probe{Control: "network-default", Code: "BH4009", Severity: finding.Medium, Everywhere: true, Carriers: []string{"bulkhead-network-policies"}}
+	common := Probe{Control: "network-default", Code: "BH4009", Severity: finding.Medium, Everywhere: true, Carriers: []string{v1alpha1.PolicyPrefix + "network-policies"}}
 	var list []Probe
 	for _, c := range []struct {
 		id, does       string
@@ -149,7 +149,7 @@ func exposeProbes(s *Setting) []Probe {
 		return creation("", "v1", "Service", "services", o)
 	}
 	plain := service(func(*corev1.ServiceSpec) {})
-	common := Probe{Control: "service-expose", Code: "BH4010", Severity: finding.Medium, Carriers: []string{"bulkhead-services"}, Twin: plain}
+	common := Probe{Control: "service-expose", Code: "BH4010", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "services"}, Twin: plain}
 	var list []Probe
 	for _, c := range []struct {
 		id, does   string
@@ -169,7 +169,7 @@ func exposeProbes(s *Setting) []Probe {
 		list = append(list, p)
 	}
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: probeMeta(), AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.2.3"}}}}
-	list = append(list, Probe{ID: "endpoints", Control: "service-expose", Code: "BH4010", Severity: finding.Low, Unfenced: true, Carriers: []string{"bulkhead-endpoints"},
+	list = append(list, Probe{ID: "endpoints", Control: "service-expose", Code: "BH4010", Severity: finding.Low, Unfenced: true, Carriers: []string{v1alpha1.PolicyPrefix + "endpoints"},
 		Does: "send a Service's traffic to any address", Request: creation("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", slice)})
 	return append(list, ingressProbes(s)...)
 }
@@ -182,12 +182,12 @@ func ingressProbes(s *Setting) []Probe {
 				{Path: "/", PathType: new(networkingv1.PathTypePrefix), Backend: backend}}}}}}}}
 		return creation("networking.k8s.io", "v1", "Ingress", "ingresses", o)
 	}
-	common := Probe{Control: "service-expose", Code: "BH4010", Severity: finding.High, Carriers: []string{"bulkhead-ingresses"}}
+	common := Probe{Control: "service-expose", Code: "BH4010", Severity: finding.High, Carriers: []string{v1alpha1.PolicyPrefix + "ingresses"}}
 	if s.Host != "" {
 		common.Twin = ingress(s.Host)
 	}
 	foreign, none := common, common
-	foreign.ID, foreign.Does, foreign.Request = "ingress-host", "serve another tenant's host name", ingress("bulkhead-probe.invalid")
+	foreign.ID, foreign.Does, foreign.Request = "ingress-host", "serve another tenant's host name", ingress(v1alpha1.NamePrefix+"probe.invalid")
 	none.ID, none.Does, none.Request = "ingress-every-host", "serve every host name", ingress("")
 	return []Probe{foreign, none}
 }
@@ -205,7 +205,7 @@ func guardrailProbes() []Probe {
 		o.Labels = labels
 		return creation("", "v1", "ConfigMap", "configmaps", o)
 	}
-	share := Probe{Control: "rbac-escalate", Code: "BH4012", Severity: finding.Medium, Carriers: []string{"bulkhead-role-bindings"}, Twin: binding(own, person)}
+	share := Probe{Control: "rbac-escalate", Code: "BH4012", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "role-bindings"}, Twin: binding(own, person)}
 	everybody, stranger, role := share, share, share
 	everybody.ID, everybody.Does, everybody.Everywhere = "bind-everybody", "give its rights to everybody who can log in", true
 	everybody.Request = binding(own, rbacv1.Subject{Kind: "Group", APIGroup: rbacv1.GroupName, Name: rbac.GroupAuthenticated})
@@ -215,9 +215,9 @@ func guardrailProbes() []Probe {
 	role.Request = binding(rbacv1.RoleRef{Kind: "ClusterRole", Name: "system:basic-user"}, person) // everybody has it, so that RBAC has nothing against it
 	marks := Probe{Control: "guardrail", Code: "BH4011", Severity: finding.Medium, Twin: config(nil)}
 	managed, foreign := marks, marks
-	managed.ID, managed.Does, managed.Carriers = "forge-managed", "forge an object of the platform's", []string{"bulkhead-managed-objects"}
+	managed.ID, managed.Does, managed.Carriers = "forge-managed", "forge an object of the platform's", []string{v1alpha1.PolicyPrefix + "managed-objects"}
 	managed.Request = config(map[string]string{"app.kubernetes.io/managed-by": "bulkhead"})
-	foreign.ID, foreign.Does, foreign.Carriers = "forge-owner", "mark an object as another tenant's", []string{"bulkhead-owned-labels"}
+	foreign.ID, foreign.Does, foreign.Carriers = "forge-owner", "mark an object as another tenant's", []string{v1alpha1.PolicyPrefix + "owned-labels"}
 	foreign.Request = config(map[string]string{v1alpha1.TaintNodeTenant: otherTenant})
 	return []Probe{everybody, stranger, role, managed, foreign}
 }
@@ -238,14 +238,14 @@ func update(q *finding.AdmissionRequest, name string, before, after runtime.Obje
 
 // managedProbes change what the platform made in a namespace.
 func managedProbes() []Probe {
-	meta := metav1.ObjectMeta{Name: "bulkhead-default", Labels: map[string]string{"app.kubernetes.io/managed-by": "bulkhead"}}
+	meta := metav1.ObjectMeta{Name: v1alpha1.NetworkDefaultName, Labels: map[string]string{"app.kubernetes.io/managed-by": "bulkhead"}}
 	policy := &networkingv1.NetworkPolicy{ObjectMeta: meta, Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}}}
 	gone := deletion(creation("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", policy), meta.Name)
-	binding := &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "bulkhead:space-owner"}}
+	binding := &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: v1alpha1.RoleOwner}}
 	more := binding.DeepCopy()
 	more.Subjects = []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: probeName}}
 	shared := update(creation(rbacv1.GroupName, "v1", "RoleBinding", "rolebindings", binding), meta.Name, binding, more)
-	common := Probe{Control: "guardrail", Code: "BH4011", Severity: finding.High, Carriers: []string{"bulkhead-managed-objects"}}
+	common := Probe{Control: "guardrail", Code: "BH4011", Severity: finding.High, Carriers: []string{v1alpha1.PolicyPrefix + "managed-objects"}}
 	network, rights := common, common
 	network.ID, network.Does, network.Request = "delete-managed", "delete the NetworkPolicy that closes its namespace", gone
 	rights.ID, rights.Does, rights.Request = "change-managed", "change the RoleBinding that the platform made", shared
@@ -264,11 +264,11 @@ func spaceProbe(protected bool) Probe {
 		if len(finalizers) > 0 {
 			metadata["finalizers"] = finalizers
 		}
-		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Space", "metadata": metadata,
+		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Space", "metadata": metadata,
 			"spec": map[string]any{"workload": probeName}}}
 	}
-	kept := creation("bulkhead.dev", "v1alpha1", "Space", "spaces", space("bulkhead.dev/offboarding"))
-	p := Probe{Control: "guardrail", Code: "BH4011", Severity: finding.Medium, Carriers: []string{"bulkhead-protected"}}
+	kept := creation(v1alpha1.GroupVersion.Group, "v1alpha1", "Space", "spaces", space(v1alpha1.Finalizer))
+	p := Probe{Control: "guardrail", Code: "BH4011", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "protected"}}
 	if protected {
 		p.ID, p.Does, p.Request = protectedSpace, "delete a Space of a protected tenant", deletion(kept, probeName)
 		return p
@@ -281,19 +281,19 @@ func spaceProbe(protected bool) Probe {
 // definitionProbe deletes every Space of every tenant at once. It is about no namespace.
 func definitionProbe() Probe {
 	definition := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-		"metadata": map[string]any{"name": "spaces.bulkhead.dev"}}}
-	q := deletion(creation("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", definition), "spaces.bulkhead.dev")
+		"metadata": map[string]any{"name": v1alpha1.DefinitionName("spaces")}}}
+	q := deletion(creation("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", definition), v1alpha1.DefinitionName("spaces"))
 	return Probe{ID: "delete-definition", Control: "guardrail", Code: "BH4011", Severity: finding.Low, Unfenced: true,
-		Carriers: []string{"bulkhead-definitions"}, Does: "delete the definition of Spaces, and with it every Space", Request: q}
+		Carriers: []string{v1alpha1.PolicyPrefix + "definitions"}, Does: "delete the definition of Spaces, and with it every Space", Request: q}
 }
 
 // waiverProbe makes a record of an exception that never was. It is about no namespace.
 func waiverProbe() Probe {
-	waiver := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "bulkhead.dev/v1alpha1", "kind": "Waiver",
+	waiver := &unstructured.Unstructured{Object: map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Waiver",
 		"metadata": map[string]any{"name": probeName}, "spec": map[string]any{"control": "images", "tenant": "probe", "workload": "probe",
 			"reason": "an exception that never was", "approver": "nobody", "expires": "2000-01-01T00:00:00Z"}}}
-	return Probe{ID: "waiver-of-the-past", Control: "guardrail", Code: "BH4011", Severity: finding.Low, Unfenced: true, Carriers: []string{"bulkhead-waivers"},
-		Does: "make a Waiver that is over already", Request: creation("bulkhead.dev", "v1alpha1", "Waiver", "waivers", waiver)}
+	return Probe{ID: "waiver-of-the-past", Control: "guardrail", Code: "BH4011", Severity: finding.Low, Unfenced: true, Carriers: []string{v1alpha1.PolicyPrefix + "waivers"},
+		Does: "make a Waiver that is over already", Request: creation(v1alpha1.GroupVersion.Group, "v1alpha1", "Waiver", "waivers", waiver)}
 }
 
 // lapsedWaiver is the probe of what a waiver of Pod Security lets in, one minute after it is over; false where there is none.
@@ -305,7 +305,7 @@ func lapsedWaiver(ns *snapshot.Namespace, s *Setting) (Probe, bool) {
 	}
 	q := s.harmlessPod(func(p *corev1.PodSpec) { p.SecurityContext, p.Containers[0].SecurityContext = nil, nil })
 	q.At = over.Add(time.Minute)
-	return Probe{ID: lapsedProbe, Control: "pod-security", Code: "BH4001", Severity: finding.Medium, Carriers: []string{"bulkhead-pod-security"},
+	return Probe{ID: lapsedProbe, Control: "pod-security", Code: "BH4001", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "pod-security"},
 		Does: "run as root after the waiver of Pod Security is over", Request: q}, true
 }
 
@@ -319,9 +319,9 @@ func namespaceProbes(ns *snapshot.Namespace) []Probe {
 	}
 	looser, chained := before.DeepCopy(), before.DeepCopy()
 	looser.Labels["pod-security.kubernetes.io/enforce"] = "privileged"
-	chained.Finalizers = []string{"bulkhead-probe.invalid/never"}
+	chained.Finalizers = []string{v1alpha1.NamePrefix + "probe.invalid/never"}
 	base := creation("", "v1", "Namespace", "namespaces", before)
-	common := Probe{Control: "guardrail", Code: "BH4011", Severity: finding.Low, Unfenced: true, Carriers: []string{"bulkhead-namespaces"}}
+	common := Probe{Control: "guardrail", Code: "BH4011", Severity: finding.Low, Unfenced: true, Carriers: []string{v1alpha1.PolicyPrefix + "namespaces"}}
 	labels, finalizers, gone := common, common, common
 	labels.ID, labels.Does, labels.Request = "loosen-namespace", "switch Pod Security off by a label of the namespace", update(base, ns.Name, before, looser)
 	finalizers.ID, finalizers.Does, finalizers.Request = "chain-namespace", "keep the namespace from ever going", update(base, ns.Name, before, chained)

@@ -14,8 +14,8 @@ const fallbackImage = "registry.k8s.io/pause:3.10"
 
 // The names of labels and taints that say whose nodes they are, as Bulkhead writes them.
 const (
-	labelNodeTenant = "node-restriction.kubernetes.io/bulkhead-tenant"
-	otherTenant     = "bulkhead-probe-other"
+	labelNodeTenant = v1alpha1.LabelNodeTenant
+	otherTenant     = v1alpha1.NamePrefix + "probe-other"
 )
 
 // harmlessPod is as restricted as pods can be.
@@ -101,7 +101,7 @@ func placeProbes(s *Setting) []Probe {
 	toleration := func(t corev1.Toleration) func(*corev1.PodSpec) {
 		return func(p *corev1.PodSpec) { p.Tolerations = []corev1.Toleration{t} }
 	}
-	nodes := []string{"bulkhead-node-affinity"}
+	nodes := []string{v1alpha1.PolicyPrefix + "node-affinity"}
 	list := s.podProbes(Probe{Control: "node-affinity", Code: "BH4005", Severity: finding.High, Carriers: nodes}, []podChange{
 		{id: "tolerate-everything", does: "tolerate every taint, and so reach every tenant's nodes", change: toleration(corev1.Toleration{Operator: corev1.TolerationOpExists})},
 		{id: "tolerate-another", does: "tolerate the taint of another tenant's nodes", change: toleration(corev1.Toleration{
@@ -118,17 +118,17 @@ func placeProbes(s *Setting) []Probe {
 			p.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{
 				{TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{}, NamespaceSelector: &metav1.LabelSelector{}}}}}
 		}},
-		{id: "node-name", does: "name a node, past the scheduler and its taints", everywhere: true, change: func(p *corev1.PodSpec) { p.NodeName = "bulkhead-probe" }},
+		{id: "node-name", does: "name a node, past the scheduler and its taints", everywhere: true, change: func(p *corev1.PodSpec) { p.NodeName = v1alpha1.NamePrefix + "probe" }},
 	})
-	list = append(list, s.podProbes(Probe{Control: "scheduling", Code: "BH4006", Severity: finding.Medium, Carriers: []string{"bulkhead-scheduling"}}, []podChange{
+	list = append(list, s.podProbes(Probe{Control: "scheduling", Code: "BH4006", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "scheduling"}}, []podChange{
 		{id: "scheduler", does: "be placed by a scheduler of its own", change: func(p *corev1.PodSpec) { p.SchedulerName = probeName }},
 	})...)
-	list = append(list, s.podProbes(Probe{Control: "priority", Code: "BH4007", Severity: finding.Medium, Carriers: []string{"bulkhead-priority"}}, []podChange{
+	list = append(list, s.podProbes(Probe{Control: "priority", Code: "BH4007", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "priority"}}, []podChange{
 		{id: "system-priority", does: "preempt other tenants' pods with a class of the system", everywhere: true,
 			change: func(p *corev1.PodSpec) { p.PriorityClassName = "system-cluster-critical" }},
 	})...)
 	if s.OtherRuntime != "" {
-		list = append(list, s.podProbes(Probe{Control: "runtime", Code: "BH4004", Severity: finding.High, Carriers: []string{"bulkhead-runtime"}}, []podChange{
+		list = append(list, s.podProbes(Probe{Control: "runtime", Code: "BH4004", Severity: finding.High, Carriers: []string{v1alpha1.PolicyPrefix + "runtime"}}, []podChange{
 			{id: "runtime", does: "run in another runtime than the sandbox that is demanded", change: func(p *corev1.PodSpec) { p.RuntimeClassName = &s.OtherRuntime }},
 		})...)
 	}
@@ -137,8 +137,8 @@ func placeProbes(s *Setting) []Probe {
 
 // imageProbes bring in code from anywhere.
 func imageProbes(s *Setting) []Probe {
-	const foreign = "bulkhead-probe.invalid/evil:1"
-	common := Probe{Control: "images", Code: "BH4002", Severity: finding.Medium, Carriers: []string{"bulkhead-images"}}
+	const foreign = v1alpha1.NamePrefix + "probe.invalid/evil:1"
+	common := Probe{Control: "images", Code: "BH4002", Severity: finding.Medium, Carriers: []string{v1alpha1.PolicyPrefix + "images"}}
 	list := s.podProbes(common, []podChange{
 		{id: "image", does: "run an image from any registry", change: func(p *corev1.PodSpec) { p.Containers[0].Image = foreign }},
 		{id: "init-image", does: "run an image from any registry in an init container", change: func(p *corev1.PodSpec) {

@@ -3,6 +3,7 @@ package rbac
 import (
 	"strings"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -28,8 +29,8 @@ func clusterClasses() map[kindClass][]string {
 		kindNames: {"/namespaces", "/nodes", "/persistentvolumes", "certificates.k8s.io/certificatesigningrequests",
 			"rbac.authorization.k8s.io/clusterrolebindings", "storage.k8s.io/volumeattachments", "storage.k8s.io/csinodes",
 			"flowcontrol.apiserver.k8s.io/flowschemas", "networking.k8s.io/ipaddresses", "resource.k8s.io/resourceslices",
-			"metrics.k8s.io/nodes", "bulkhead.dev/tenants", "bulkhead.dev/platforms", "bulkhead.dev/waivers",
-			"bulkhead.dev/isolationreports", "authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"},
+			"metrics.k8s.io/nodes", v1alpha1.GroupVersion.Group + "/tenants", v1alpha1.GroupVersion.Group + "/platforms", v1alpha1.GroupVersion.Group + "/waivers",
+			v1alpha1.GroupVersion.Group + "/isolationreports", "authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"},
 		kindSelf: {"authentication.k8s.io/selfsubjectreviews", "authorization.k8s.io/selfsubjectaccessreviews",
 			"authorization.k8s.io/selfsubjectrulesreviews"},
 	}

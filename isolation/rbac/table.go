@@ -1,6 +1,10 @@
 package rbac
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+)
 
 // Codes of findings about rights.
 const (
@@ -179,8 +183,8 @@ func guardrailRights() []right {
 		policy.on("policy.networking.k8s.io", "adminnetworkpolicies", "baselineadminnetworkpolicies", "clusternetworkpolicies"),
 		policy.on("flowcontrol.apiserver.k8s.io", "flowschemas", "prioritylevelconfigurations"),
 		policy.on("scheduling.k8s.io", "priorityclasses"),
-		policy.on("bulkhead.dev", "tenants", "platforms", "waivers"),
-		pass.on("bulkhead.dev", "guardrails"),
+		policy.on(v1alpha1.GroupVersion.Group, "tenants", "platforms", "waivers"),
+		pass.on(v1alpha1.GroupVersion.Group, "guardrails"),
 	)
 }
 

@@ -38,7 +38,7 @@ func withheldRights(home bool) []right {
 	if home {
 		return append(list, withheld("runs pods where no pods are meant to be", "", []string{"create"}, "pods")...)
 	}
-	return append(list, withheld("makes Spaces outside of its home", "bulkhead.dev", []string{"create"}, "spaces")...)
+	return append(list, withheld("makes Spaces outside of its home", v1alpha1.GroupVersion.Group, []string{"create"}, "spaces")...)
 }
 
 // withheldBy are the rights of a list that rules give.
