@@ -35,6 +35,7 @@ type Reach struct {
 	whole *role
 }
 
+// NewReach follows what everybody may do; Find follows each tenant.
 func NewReach(in *finding.Input) *Reach {
 	s, r := in.Snapshot, New(in.Snapshot)
 	reach := &Reach{Authorizer: r, snapshot: s, admission: in.Admission, owner: in.Owner, compiler: newCompiler(r), members: membersOf(r, s, in.Owner),

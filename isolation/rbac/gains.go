@@ -3,15 +3,12 @@ package rbac
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // manyTenants is how many tenants may have the same finding for the same reason before it is one finding about every
 // tenant: from there on a list hides more than it shows.
