@@ -22,18 +22,17 @@ func nodePods() []PodCase {
 	place := func(id, title, says string, variant bool, change func(*corev1.PodSpec)) PodCase {
 		return PodCase{ID: id, Control: "node-affinity", Title: title, Change: specChange(change), Refusal: byPolicy("node-affinity", says), variant: variant}
 	}
-	tolerate := func(key string, op corev1.TolerationOperator, value string) func(*corev1.PodSpec) {
+	tolerate := func(op corev1.TolerationOperator, value string) func(*corev1.PodSpec) {
 		return func(s *corev1.PodSpec) {
-			s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: key, Operator: op, Value: value, Effect: corev1.TaintEffectNoSchedule})
+			s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: v1alpha1.TaintNodeTenant, Operator: op, Value: value, Effect: corev1.TaintEffectNoSchedule})
 		}
 	}
-	taint := v1alpha1.TaintNodeTenant
 	cases := []PodCase{
 		place("tolerate-all", "tolerates every taint, and so lands on any tenant's nodes", saysToleration, false, tolerateAll),
-		place("tolerate-tenants", "tolerates the taint of every tenant's nodes", saysToleration, false, tolerate(taint, corev1.TolerationOpExists, "")),
-		place("tolerate-other", "tolerates the taint of another tenant's nodes", saysToleration, false, tolerate(taint, corev1.TolerationOpEqual, otherTenant)),
-		place("tolerate-other-by-default", "tolerates the taint of another tenant's nodes, without an operator", saysToleration, true, tolerate(taint, "", otherTenant)),
-		place("tolerate-nameless", "tolerates the taint of nodes of a tenant without a name", saysToleration, true, tolerate(taint, corev1.TolerationOpEqual, "")),
+		place("tolerate-tenants", "tolerates the taint of every tenant's nodes", saysToleration, false, tolerate(corev1.TolerationOpExists, "")),
+		place("tolerate-other", "tolerates the taint of another tenant's nodes", saysToleration, false, tolerate(corev1.TolerationOpEqual, otherTenant)),
+		place("tolerate-other-by-default", "tolerates the taint of another tenant's nodes, without an operator", saysToleration, true, tolerate("", otherTenant)),
+		place("tolerate-nameless", "tolerates the taint of nodes of a tenant without a name", saysToleration, true, tolerate(corev1.TolerationOpEqual, "")),
 		place("node-name", "names its node, which may be any tenant's", "nodeName", false, func(s *corev1.PodSpec) { s.NodeName = v1alpha1.AttackName }),
 		place("foreign-nodes", "selects another tenant's nodes", `names the nodes of "`+otherTenant+`"`, false, func(s *corev1.PodSpec) {
 			s.NodeSelector = map[string]string{v1alpha1.LabelNodeTenant: otherTenant}

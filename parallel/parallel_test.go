@@ -27,7 +27,7 @@ func TestEachCallsEachOnce(t *testing.T) {
 // Promise: a panic in a goroutine reaches the caller, with its value and the stack of the place where it arose.
 func TestAPanicReachesTheCaller(t *testing.T) {
 	defer func() {
-		p, is := recover().(*parallel.Panic)
+		p, is := recover().(*parallel.PanicError)
 		if !is || p.Value != "burst" || p.Error() != "burst" || !bytes.Contains(p.Stack, []byte("parallel_test.burst")) {
 			t.Errorf("the caller got %v", p)
 		}

@@ -76,7 +76,7 @@ func TestASilentAPIServerIsWaitedFor(t *testing.T) {
 		if i >= before {
 			want = v1alpha1.Unknown
 		}
-		if got.Verdict != want || i > before && !strings.HasPrefix(got.Detail, "not tried: the API server has not answered") {
+		if got.Verdict != want || i > before && !strings.HasPrefix(got.Detail, "not tried: the API server did not answer") {
 			t.Errorf("attempt %d: %s: %s", i, got.Verdict, got.Detail)
 		}
 	}

@@ -16,7 +16,7 @@ const (
 // writeDefect reports a panic: the command, what it was reading, the value, and where it arose; with -v the whole stack.
 func (s IOStreams) writeDefect(value any, stack []byte, args []string) {
 	if err, is := value.(error); is {
-		var inGoroutine *parallel.Panic
+		var inGoroutine *parallel.PanicError
 		if errors.As(err, &inGoroutine) {
 			stack = inGoroutine.Stack
 		}

@@ -234,7 +234,7 @@ type Trail interface {
 	Ask(question observe.Question, answer func(deed *observe.Deed))
 }
 
-// Changes writes an Event for every change that undid somebody's tampering: who, and what. The object that was put
+// RecordRepairs writes an Event for every change that undid somebody's tampering: who, and what. The object that was put
 // right is the Event's related one, with the version that was found: Events that agree in everything but their note are
 // counted as one, and two people's tampering must not be. With an audit log the Event waits until that tells who it was;
 // the repair and the reconciler do not, so it is about a copy of the object, which the reconciler goes on to change.

@@ -110,17 +110,7 @@ func (s *space[O]) wellFormed(t *testing.T) {
 				t.Errorf("%s has no condition and is not the first of the lowest rank", r.ID)
 			}
 		}
-		for _, c := range r.When {
-			if f := s.table.Facts[c.Fact]; !slices.Contains(f.Values, c.Value) || c.Value == "" {
-				t.Errorf("%s: %s is never %q", r.ID, f.Name, c.Value)
-			}
-		}
-		for j := range s.table.Rules {
-			other := s.table.Rules[j].AtLeast
-			if s.rank(s.table.Join(r.AtLeast, other)) != max(s.rank(r.AtLeast), s.rank(other)) {
-				t.Errorf("the join of %s and %s does not have the higher rank of the two", r.ID, s.table.Rules[j].ID)
-			}
-		}
+		s.conditionsAndJoins(t, r)
 	}
 	if otherwise != 1 {
 		t.Errorf("%d rules have no condition, want 1", otherwise)
@@ -135,6 +125,22 @@ func (s *space[O]) wellFormed(t *testing.T) {
 	slices.Sort(ids)
 	if len(slices.Compact(slices.Clone(ids))) != len(ids) {
 		t.Errorf("an id stands twice: %v", ids)
+	}
+}
+
+// conditionsAndJoins checks that a rule names values that exist, and that its outcome joins with every other one.
+func (s *space[O]) conditionsAndJoins(t *testing.T, r *decision.Rule[O]) {
+	t.Helper()
+	for _, c := range r.When {
+		if f := s.table.Facts[c.Fact]; !slices.Contains(f.Values, c.Value) || c.Value == "" {
+			t.Errorf("%s: %s is never %q", r.ID, f.Name, c.Value)
+		}
+	}
+	for j := range s.table.Rules {
+		other := s.table.Rules[j].AtLeast
+		if s.rank(s.table.Join(r.AtLeast, other)) != max(s.rank(r.AtLeast), s.rank(other)) {
+			t.Errorf("the join of %s and %s does not have the higher rank of the two", r.ID, s.table.Rules[j].ID)
+		}
 	}
 }
 

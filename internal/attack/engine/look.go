@@ -60,12 +60,7 @@ func (s *Server) Look(ctx context.Context, tenant *v1alpha1.Tenant, before *host
 	}
 	var priorities schedulingv1.PriorityClassList
 	if err := s.Read(ctx, "/apis/scheduling.k8s.io/v1/priorityclasses", &priorities); err == nil {
-		seen.Preempts = map[string]bool{}
-		for i := range priorities.Items {
-			c := &priorities.Items[i]
-			never := c.PreemptionPolicy != nil && *c.PreemptionPolicy == corev1.PreemptNever
-			seen.Preempts[c.Name] = c.Value > 0 && !never
-		}
+		seen.Preempts = preempting(&priorities)
 	}
 	var quotas corev1.ResourceQuotaList
 	if err := s.Read(ctx, "/api/v1/namespaces/"+v1alpha1.HomeNamespace(tenant.Name)+"/resourcequotas", &quotas); err == nil {
@@ -76,6 +71,17 @@ func (s *Server) Look(ctx context.Context, tenant *v1alpha1.Tenant, before *host
 		}
 	}
 	return seen, nil
+}
+
+// preempting returns for each class by name whether its pods may evict others.
+func preempting(classes *schedulingv1.PriorityClassList) map[string]bool {
+	preempts := make(map[string]bool, len(classes.Items))
+	for i := range classes.Items {
+		c := &classes.Items[i]
+		never := c.PreemptionPolicy != nil && *c.PreemptionPolicy == corev1.PreemptNever
+		preempts[c.Name] = c.Value > 0 && !never
+	}
+	return preempts
 }
 
 // nodeFor is a node that a DaemonSet of the tenant's would have a pod on: of its own group where it has one, and not one that a taint

@@ -99,28 +99,33 @@ type withOrigins struct {
 	root string
 }
 
-// ReadFile reads a file, and adds that request to the kustomization in root. What cannot be parsed is left for kustomize to
-// refuse.
+// ReadFile reads a file, and adds that request to the kustomization in root.
 func (f withOrigins) ReadFile(path string) ([]byte, error) {
 	data, err := f.FileSystem.ReadFile(path)
 	if err != nil || !Is(path) || !f.isRoot(filepath.Dir(path)) {
 		return data, err
 	}
+	return withOriginRequest(data), nil
+}
+
+// withOriginRequest adds the request to a kustomization; one that cannot be parsed is returned as it is, for kustomize to refuse.
+func withOriginRequest(data []byte) []byte {
 	node, err := yaml.Parse(string(data))
 	if err != nil {
-		return data, nil
+		return data
 	}
 	options, err := node.Pipe(yaml.LookupCreate(yaml.SequenceNode, "buildMetadata"))
 	if err != nil {
-		return data, nil
+		return data
 	}
 	if err := options.PipeE(yaml.Append(yaml.NewStringRNode(types.OriginAnnotations).YNode())); err != nil {
-		return data, nil
+		return data
 	}
-	if text, err := node.String(); err == nil {
-		data = []byte(text)
+	text, err := node.String()
+	if err != nil {
+		return data
 	}
-	return data, nil
+	return []byte(text)
 }
 
 func (f withOrigins) isRoot(dir string) bool {
