@@ -28,7 +28,7 @@ func coverageCheck() check {
 				Mappings: []string{"K10"}},
 			{ID: "BH7003", Title: "There are no tenants to prove anything about", Severity: finding.Low,
 				Why: "Without tenants, nothing is kept apart from anything.",
-				Fix: "Name the namespace label that holds the tenant's name (--tenant-key), or declare Tenants."},
+				Fix: "Name the namespace label that holds the tenant's name (--tenant-label), or declare Tenants."},
 			{ID: "BH7004", Title: "A namespace was not listed", Severity: finding.Medium,
 				Why: "Objects lie in it, but its labels and so its tenant and its guardrails are not known.",
 				Fix: "Let the reader list namespaces, or give the file that holds it."},

@@ -21,39 +21,48 @@ import (
 
 // newDecideCommand decides what files declare. It needs no cluster.
 func newDecideCommand(streams IOStreams) *cobra.Command {
-	var files []string
+	var from *files
 	var output *format
 	cmd := &cobra.Command{
-		Use:   "decide -f FILE...",
+		Use:   "decide (-f FILE... | -k FOLDER)",
 		Short: "Decide the tenancy pattern of every workload in files, with reasons; needs no cluster",
-		Long: "Decide reads Platform, Tenant, Space and Waiver objects (YAML or JSON) and says for every workload of every\n" +
-			"tenant which pattern it needs, by which rule and why, what the pattern leaves open, and which smallest change\n" +
-			"of declared facts would give a cheaper one.\n\n" +
+		Long: "Reads Platform, Tenant, Space and Waiver objects (YAML or JSON) and prints for every workload of every tenant which\n" +
+			"pattern it needs, by which rule and why, what the pattern leaves open, and which smallest change of declared\n" +
+			"facts would give a cheaper one.\n\n" +
 			"A folder means all *.yaml, *.yml and *.json files in it and below, except those whose name starts with a dot;\n" +
 			"- means standard input. Objects of other API groups are passed over. Files are held to all that the API server\n" +
-			"would refuse; if anything in them is wrong, every fault is told with its place and nothing is decided.",
+			"would refuse; if anything in them is wrong, every fault is printed with its place and nothing is decided.",
 		Example: "  bulkhead decide -f examples/magazine\n" +
 			"  bulkhead decide -f platform.yaml -f tenants/ -o json\n" +
+			"  bulkhead decide -k overlays/production\n" +
 			"  kubectl get platforms,tenants -o yaml | bulkhead decide -f -",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return decide(streams, append(files, args...), output.value, time.Now())
+			from.paths = append(from.paths, args...)
+			return decide(streams, from, output.value, time.Now())
 		},
 	}
-	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "file or folder to read, - for standard input; may be repeated")
+	from = addFileFlags(cmd, "file or folder to read, - for standard input; may be repeated")
 	output = addFormatFlag(cmd, formatTable, formatJSON, formatYAML, formatMarkdown)
 	return cmd
 }
 
-func decide(streams IOStreams, paths []string, output string, now time.Time) error {
-	if len(paths) == 0 {
+func decide(streams IOStreams, from *files, output string, now time.Time) error {
+	switch {
+	case from.none():
 		return errors.New("no files: name those that declare the tenants, as in `bulkhead decide -f FILE`")
+	case from.kustomization != "" && len(from.paths) > 0:
+		return fmt.Errorf("-k %s and files (%s) exclude one another: name one of them", from.kustomization, strings.Join(from.paths, ", "))
 	}
 	// Reading thousands of tenants leaves much garbage and ends soon: collecting it less often takes a fifth of the
 	// time off. What the files' sizes are bounded by bounds the memory too.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	streams.Reading(strings.Join(paths, ", "))
-	files, err := observe.ReadFiles(paths, streams.In)
+	streams.Reading(from.String())
+	rendered, _, err := from.rendered()
+	if err != nil {
+		return err
+	}
+	files, err := observe.ReadFiles(from.paths, streams.In, rendered...)
 	if err != nil {
 		return badFiles(streams.ErrOut, err)
 	}

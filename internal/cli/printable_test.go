@@ -76,9 +76,9 @@ func TestNoControlCharacterOfAManifestIsPrinted(t *testing.T) {
 		}
 	}
 	all := filepath.Join(dir, "all")
-	runs := [][]string{{"prove", "-f", broken}, {"decide", "-f", broken}, {"decide", "-f", all}, {"prove", "-f", all, "--connections", "--tenant-key", "team"}}
+	runs := [][]string{{"prove", "-f", broken}, {"decide", "-f", broken}, {"decide", "-f", all}, {"prove", "-f", all, "--connections", "--tenant-label", "team"}}
 	for _, format := range []string{"table", "json", "sarif", "junit", "markdown"} {
-		runs = append(runs, []string{"prove", "-f", all, "--tenant-key", "team", "-v", "-o", format})
+		runs = append(runs, []string{"prove", "-f", all, "--tenant-label", "team", "-v", "-o", format})
 	}
 	for _, args := range runs {
 		var out, errOut bytes.Buffer
@@ -110,7 +110,7 @@ func TestEndlessNamesAreCut(t *testing.T) {
 		if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, args := range [][]string{{"prove", "-f", file, "--tenant-key", "team"}, {"prove", "-f", file, "--tenant-key", "team", "-o", "markdown"}, {"prove", "-f", file}, {"decide", "-f", file}} {
+		for _, args := range [][]string{{"prove", "-f", file, "--tenant-label", "team"}, {"prove", "-f", file, "--tenant-label", "team", "-o", "markdown"}, {"prove", "-f", file}, {"decide", "-f", file}} {
 			var out, errOut bytes.Buffer
 			Main(args, strings.NewReader(""), &out, &errOut)
 			for _, printed := range []string{out.String(), errOut.String()} {

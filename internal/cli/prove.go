@@ -30,9 +30,12 @@ type proveOptions struct {
 	cluster *connection
 	format  *format
 
-	files                    []string
-	tenantKey, tenantsFile   string
+	from                     *files
+	tenantLabel, tenantsFile string
 	connections, compareDirs bool
+
+	// declaredIn is the file of each object that a kustomization rendered, by the name that it has in the snapshot.
+	declaredIn map[string]string
 }
 
 func newProveCommand(streams IOStreams) *cobra.Command {
@@ -51,8 +54,9 @@ func newProveCommand(streams IOStreams) *cobra.Command {
 			"exposed, 2 if something is newly unknown.",
 		Example: "  bulkhead prove                                       # the cluster of your kubeconfig\n" +
 			"  bulkhead prove newsroom\n" +
-			"  bulkhead prove -f manifests/ --tenant-key team       # no cluster, and never touched by Bulkhead\n" +
-			"  helm template ./chart | bulkhead prove -f - --tenant-key team -o sarif\n" +
+			"  bulkhead prove -f manifests/ --tenant-label team       # no cluster, and never touched by Bulkhead\n" +
+			"  helm template ./chart | bulkhead prove -f - --tenant-label team -o sarif\n" +
+			"  bulkhead prove -k overlays/production --tenant-label team\n" +
 			"  bulkhead prove --diff before/ after/ -o markdown     # for a pull request\n" +
 			"  bulkhead prove -f manifests/ --connections           # who may connect to whom, a line each",
 		Args:              o.args,
@@ -62,15 +66,16 @@ func newProveCommand(streams IOStreams) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&o.files, "file", "f", nil, "file or folder of manifests, or - for standard input, instead of a cluster; may be repeated")
-	flags.StringVar(&o.tenantKey, "tenant-key", "", "label of namespaces that holds the tenant's name, where tenants are not Bulkhead's")
+	o.from = addFileFlags(cmd, "file or folder of manifests, or - for standard input, instead of a cluster; may be repeated")
+	flags.StringVar(&o.tenantLabel, "tenant-label", "", "label of namespaces that holds the tenant's name, where tenants are not Bulkhead's")
 	flags.StringVar(&o.tenantsFile, "tenants", "", "YAML file that names the tenants: NAME: {namespaces: [...], owners: [{kind, name}]}")
 	flags.BoolVar(&o.connections, "connections", false, "print which workloads may connect, a sorted line for each ordered pair, and judge nothing")
 	flags.BoolVar(&o.compareDirs, "diff", false, "compare two folders of manifests, before and after: what is newly exposed or unknown, and what is over")
 	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatSARIF, formatJUnit, formatMarkdown)
-	cmd.MarkFlagsMutuallyExclusive("tenant-key", "tenants")
-	cmd.MarkFlagsMutuallyExclusive("diff", "file")
+	cmd.MarkFlagsMutuallyExclusive("tenant-label", "tenants")
+	cmd.MarkFlagsMutuallyExclusive("diff", "filename")
+	cmd.MarkFlagsMutuallyExclusive("diff", "kustomize")
 	cmd.MarkFlagsMutuallyExclusive("diff", "connections")
 	return cmd
 }
@@ -91,7 +96,7 @@ func (o *proveOptions) complete(cmd *cobra.Command, args []string, _ string) ([]
 	if o.compareDirs {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
-	if len(args) > 0 || len(o.files) > 0 {
+	if len(args) > 0 || !o.from.none() {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return (&describeOptions{IOStreams: o.IOStreams, cluster: o.cluster}).tenantNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
@@ -104,7 +109,7 @@ func (o *proveOptions) Run(ctx context.Context, args []string) error {
 	if o.compareDirs {
 		return o.compare(ctx, args[0], args[1])
 	}
-	world, err := o.read(ctx, o.files)
+	world, err := o.read(ctx, o.from)
 	if err != nil {
 		return err
 	}
@@ -144,17 +149,24 @@ type proven struct {
 	report *isolation.Report
 	// tenant that it is about alone; empty for all.
 	tenant string
+	// declaredIn is as in proveOptions.
+	declaredIn map[string]string
 }
 
 // read reads the files, or the cluster where there are none.
-func (o *proveOptions) read(ctx context.Context, files []string) (*observe.World, error) {
+func (o *proveOptions) read(ctx context.Context, from *files) (*observe.World, error) {
 	source, err := o.source()
 	if err != nil {
 		return nil, err
 	}
-	if len(files) > 0 {
-		o.Progressf("reading %s", o.Reading(strings.Join(files, ", ")))
-		world, err := observe.Manifests(files, o.In, observe.ManifestOptions{Now: time.Now(), Tenants: source}) //nolint:contextcheck // schema validation of what lies in memory takes a context and waits for nothing
+	if !from.none() {
+		o.Progressf("reading %s", o.Reading(from.String()))
+		rendered, declaredIn, err := from.rendered()
+		if err != nil {
+			return nil, err
+		}
+		o.declaredIn = declaredIn
+		world, err := observe.Manifests(from.paths, o.In, observe.ManifestOptions{Now: time.Now(), Tenants: source}, rendered...) //nolint:contextcheck // schema validation of what lies in memory takes a context and waits for nothing
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +193,7 @@ func (o *proveOptions) read(ctx context.Context, files []string) (*observe.World
 }
 
 func (o *proveOptions) source() (observe.TenantSource, error) {
-	source := observe.TenantSource{Key: o.tenantKey}
+	source := observe.TenantSource{Key: o.tenantLabel}
 	var err error
 	if o.tenantsFile != "" {
 		source.Declared, err = observe.ReadTenants(o.tenantsFile)
@@ -197,7 +209,7 @@ func (o *proveOptions) prove(world *observe.World) (*proven, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &proven{world: world, report: report}, nil
+	return &proven{world: world, report: report, declaredIn: o.declaredIn}, nil
 }
 
 // only keeps what concerns one tenant.
@@ -209,7 +221,7 @@ func (p *proven) only(name string) error {
 			names = append(names, t.Tenant)
 		}
 		if len(names) == 0 {
-			return fmt.Errorf("there is no tenant %s, nor any other: name the label of namespaces that holds the tenant's name with --tenant-key", name)
+			return fmt.Errorf("there is no tenant %s, nor any other: name the label of namespaces that holds the tenant's name with --tenant-label", name)
 		}
 		const most = 10
 		return fmt.Errorf("there is no tenant %s among the %d: %s", name, len(names), strings.Join(names[:min(most, len(names))], ", "))

@@ -49,7 +49,7 @@ func BenchmarkProve(b *testing.B) {
 	var used time.Duration
 	var memory int64
 	for b.Loop() {
-		command := exec.Command(bulkhead, "prove", "-f", folder, "--tenant-key", "team", "-q", "-o", "json")
+		command := exec.Command(bulkhead, "prove", "-f", folder, "--tenant-label", "team", "-q", "-o", "json")
 		var answer, problems bytes.Buffer
 		command.Stdout, command.Stderr = &answer, &problems
 		var exit *exec.ExitError

@@ -25,7 +25,7 @@ type proofDiff struct {
 func (o *proveOptions) compare(ctx context.Context, before, after string) error {
 	var proofs [2]*proven
 	for i, dir := range []string{before, after} {
-		world, err := o.read(ctx, []string{dir})
+		world, err := o.read(ctx, filesIn(dir))
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}

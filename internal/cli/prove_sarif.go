@@ -47,7 +47,7 @@ func sarifOf(p *proven) *sarif.Report {
 			WithMessage(sarif.NewTextMessage(fmt.Sprintf("%s: %s: %s", f.Verdict, between(f), f.What))).
 			WithPartialFingerprints(map[string]string{"bulkhead/v1": f.ID()})
 		for _, blamed := range f.Blame {
-			result.AddLocation(sarifLocation(p.world, blamed))
+			result.AddLocation(p.sarifLocation(blamed))
 		}
 		if f.Waiver != "" {
 			result.AddSuppression(sarif.NewSuppression().WithKind("external").WithStatus("accepted").WithJustification("Waiver " + f.Waiver))
@@ -56,11 +56,15 @@ func sarifOf(p *proven) *sarif.Report {
 	return sarif.NewReport().AddRun(run)
 }
 
-// sarifLocation is where an object is declared, or its name where that is a cluster.
-func sarifLocation(world *observe.World, blamed snapshot.Ref) *sarif.Location {
+// sarifLocation is where an object is declared, or its name where that is a cluster. Of what a kustomization rendered only the
+// file is known.
+func (p *proven) sarifLocation(blamed snapshot.Ref) *sarif.Location {
 	location := sarif.NewLocation().AddLogicalLocation(
 		sarif.NewLogicalLocation().WithFullyQualifiedName(blamed.String()).WithName(blamed.Name).WithKind("resource"))
-	if at, declared := world.Sources[observe.Ref(blamed)]; declared && at.Line > 0 {
+	if at, declared := p.world.Sources[observe.Ref(blamed)]; declared && at.Line > 0 {
+		if file, rendered := p.declaredIn[at.File]; rendered {
+			at = observe.Source{File: file, Line: 1, Column: 1}
+		}
 		location.WithPhysicalLocation(sarif.NewPhysicalLocation().
 			WithArtifactLocation(sarif.NewSimpleArtifactLocation(filepath.ToSlash(at.File))).
 			WithRegion(sarif.NewRegion().WithStartLine(at.Line).WithStartColumn(max(1, at.Column))))

@@ -95,7 +95,7 @@ func TestTheWorstIsToldFirstAndWhatIsAlikeOnce(t *testing.T) {
 	manifest.WriteString("{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: x}, " +
 		"roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}, subjects: [{kind: ServiceAccount, name: default, namespace: n3}]}\n")
 	var out, errOut bytes.Buffer
-	if code := Main([]string{"prove", "-f", "-", "--tenant-key", "team", "-q"}, strings.NewReader(manifest.String()), &out, &errOut); code != exitNo {
+	if code := Main([]string{"prove", "-f", "-", "--tenant-label", "team", "-q"}, strings.NewReader(manifest.String()), &out, &errOut); code != exitNo {
 		t.Fatalf("exit %d: %s", code, errOut.String())
 	}
 	lines := strings.Split(out.String(), "\n")

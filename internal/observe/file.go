@@ -91,8 +91,8 @@ func (e *FaultsError) Error() string {
 // and below, but nothing whose name starts with a dot), or "-" for stdin. Decoding is strict: unknown fields,
 // duplicate keys and objects that are declared twice are faults, as is all that the API server would refuse. The error
 // is a *FaultsError unless a file could not be read.
-func ReadFiles(paths []string, stdin io.Reader) (Files, error) {
-	inputs, err := readInputs(paths, stdin)
+func ReadFiles(paths []string, stdin io.Reader, rendered ...Rendered) (Files, error) {
+	inputs, err := readInputs(paths, stdin, rendered)
 	if err != nil {
 		return Files{}, err
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/internal/observe/kustomization"
 )
 
 // stdinPath is the path that means standard input, and stdinName how places in it are told.
@@ -24,8 +26,14 @@ type input struct {
 	data []byte
 }
 
-// readInputs reads every file once, however often it is named.
-func readInputs(paths []string, stdin io.Reader) ([]input, error) {
+// Rendered is a document that a tool made. Places in it are reported under its name.
+type Rendered struct {
+	Name string
+	Data []byte
+}
+
+// readInputs reads every file once, however often it is named, and adds what was rendered.
+func readInputs(paths []string, stdin io.Reader, rendered []Rendered) ([]input, error) {
 	var unread []string
 	seen := map[string]bool{}
 	var faults []error
@@ -54,7 +62,21 @@ func readInputs(paths []string, stdin io.Reader) ([]input, error) {
 	}) {
 		inputs, faults = append(inputs, read.input), append(faults, read.err)
 	}
+	for _, r := range rendered {
+		inputs = append(inputs, input{r.Name, r.Data})
+	}
 	return inputs, errors.Join(faults...)
+}
+
+// UnrenderedError is returned for a folder that holds a kustomization: what kustomize changes in the files of the folder, and
+// in those that it takes from elsewhere, is not in them.
+type UnrenderedError struct{ File string }
+
+// Error names the command that renders.
+func (e *UnrenderedError) Error() string {
+	dir := filepath.Dir(e.File)
+	return fmt.Sprintf("%s: the files of this folder are not what kustomize renders from them: give -k %s, or -f - with what `kubectl kustomize` prints",
+		e.File, dir)
 }
 
 // filesUnder lists a folder's files in the order of their names; a file is itself.
@@ -79,12 +101,17 @@ func filesUnder(path string) ([]string, error) {
 				return fs.SkipDir
 			}
 			return nil
+		case kustomization.Is(name):
+			return &UnrenderedError{name}
 		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(name))):
 			names = append(names, name)
 		}
 		return nil
 	})
 	if err != nil {
+		if unrendered := (*UnrenderedError)(nil); errors.As(err, &unrendered) {
+			return nil, err
+		}
 		return nil, fmt.Errorf("read folder %s: %w", path, err)
 	}
 	if len(names) == 0 {

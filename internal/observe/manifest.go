@@ -61,8 +61,8 @@ func (r Ref) String() string {
 //   - What the API server would default is defaulted.
 //
 // The error is a *FaultsError where a file is malformed or declares an object twice in different ways.
-func Manifests(paths []string, stdin io.Reader, o ManifestOptions) (*World, error) {
-	inputs, err := readInputs(paths, stdin)
+func Manifests(paths []string, stdin io.Reader, o ManifestOptions, rendered ...Rendered) (*World, error) {
+	inputs, err := readInputs(paths, stdin, rendered)
 	if err != nil {
 		return nil, err
 	}

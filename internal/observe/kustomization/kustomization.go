@@ -30,6 +30,14 @@ func Is(file string) bool {
 	return slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(file))
 }
 
+// In reports whether a folder holds a kustomization.
+func In(dir string) bool {
+	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(name string) bool {
+		info, err := os.Stat(filepath.Join(dir, name))
+		return err == nil && !info.IsDir()
+	})
+}
+
 // Render renders the kustomization in a folder. Files outside of the folder and of its bases are not read, nothing is
 // fetched, and no plugin runs. It changes this process for as long as it takes, so nothing else may use the network or start
 // programs meanwhile.
@@ -87,7 +95,7 @@ func (offline) RoundTrip(*http.Request) (*http.Response, error) { return nil, er
 func withHint(err error) error {
 	text := err.Error() // kustomize joins some errors as text
 	if strings.Contains(text, "no 'git' program on path") || strings.Contains(text, errRemote.Error()) {
-		return fmt.Errorf("it names remote files, which are not read: render it elsewhere (`kubectl kustomize FOLDER | bulkhead ... -f -`): %w", err)
+		return fmt.Errorf("it names remote files, which are not read: render it with `kubectl kustomize` and give the result with -f -: %w", err)
 	}
 	return err
 }
