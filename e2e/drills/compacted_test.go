@@ -20,6 +20,7 @@ import (
 // tells them so (410 Gone, in its own words), and they begin with what there is: what changed meanwhile is enforced, and
 // what was deleted is gone.
 func TestCompacted(t *testing.T) {
+	t.Parallel()
 	g := newGround(t)
 	cut := &cutOff{}
 	controllers := g.start(t, func(o *run.Options) { between(o, cut.roundTrip) })

@@ -42,7 +42,9 @@ type site struct {
 	as func(user string) (*rest.Config, error)
 }
 
-// shared is the site of the drills that leave the cluster itself alone. They keep apart by tenants of their own.
+// shared is the site of the drills that leave the cluster itself alone. They keep apart by tenants of their own, and run one
+// after the other, as each has its own controllers. The drills with a cluster of their own mostly wait for clients that try
+// again ever more seldom; they run next to one another.
 var shared *site
 
 func TestMain(m *testing.M) {
@@ -145,7 +147,7 @@ func logFor(t *testing.T) logr.Logger {
 }
 
 // patience is for a busy machine with the race detector on; what is waited for takes seconds.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // eventually asks again and again until there is no complaint, and fails with the last one.
 func eventually(t *testing.T, what string, check func() string) {

@@ -79,6 +79,7 @@ func (s *site) takeLease(t *testing.T) {
 // life goes as if it had not been, and no control is absent at any time.
 func TestAPIServerKilled(t *testing.T) {
 	calm := undisturbed(t)
+	t.Parallel()
 	g := newGround(t)
 	controllers := g.start(t, nil)
 	g.ready(t, platform())

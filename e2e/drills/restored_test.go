@@ -18,6 +18,7 @@ import (
 // again. The controllers notice, and end instead of working on with caches of what is no more. Nothing is deleted that is
 // not marked as deleted in the store as it is, even though these controllers were deleting it, or had deleted it, before.
 func TestStoreRestored(t *testing.T) {
+	t.Parallel()
 	g := newGround(t)
 	controllers := g.start(t, nil)
 	g.ready(t, platform())

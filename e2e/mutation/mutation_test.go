@@ -29,6 +29,9 @@ type mutant struct {
 	equivalent string
 }
 
+// sample is how many mutants stand for one that is looked at by default.
+const sample = 12
+
 // mutants are all that there are, of one platform.
 func mutants(p *provertest.Platform) []mutant {
 	return slices.Concat(policyMutants(p.Snapshot), mutationPolicyMutants(p.Snapshot), namespaceMutants(), shareMutants(p.Snapshot),

@@ -123,7 +123,9 @@ func drill(tb testing.TB, n int) *figures {
 	s := &stage{tb: tb, ctx: ctx, cluster: cluster, admin: admin, n: n, f: &figures{}}
 	s.prepare()
 	s.raw()
+	testcluster.Progress(tb, "the raw run took %s, and %s until it was settled", s.f.raw, s.f.rawSettled)
 	s.bulkhead()
+	testcluster.Progress(tb, "Bulkhead took %s until all were enforced, and %s until all were ready", s.f.enforced, s.f.ready)
 	return s.f
 }
 

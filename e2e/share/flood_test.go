@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
 // BenchmarkFlood measures a get and a create of one tenant while nobody else does anything, while another tenant floods the
@@ -46,6 +47,7 @@ func BenchmarkFlood(b *testing.B) {
 				giveFairnessBack := takeFairnessAway(b)
 				add(floods["flooded-unfair"], flooded(b, apart, greedy[0].Status.Namespace, kind.inTurn, phase))
 				giveFairnessBack()
+				testcluster.Progress(b, "one round of four phases of %s is over", phase)
 			}
 			for i, what := range []string{"get", "create"} {
 				for flood, times := range floods {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
 const (
@@ -83,6 +85,7 @@ func start(t *testing.T, args ...string) *process {
 	p := &process{t: t, cmd: exec.Command(bulkhead, args...), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "KUBE="+kube)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	testcluster.Tie(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

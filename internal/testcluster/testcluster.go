@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,10 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/crds"
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
+
+// parentVariable names to bin/kube the process that it must not outlive (kube/parent_linux.go): envtest starts its programs
+// with this process's environment, and has no option that ties them to it.
+const parentVariable = "KUBE_PARENT"
 
 // Cluster is a running control plane. Stop it when done.
 type Cluster struct {
@@ -49,6 +54,9 @@ func Start(flags ...string) (*Cluster, error) {
 	}
 	if _, err := os.Stat(filepath.Join(assets, "kube-apiserver")); err != nil {
 		return nil, fmt.Errorf("tests need Kubernetes binaries: run `make kube` first: %w", err)
+	}
+	if err := os.Setenv(parentVariable, strconv.Itoa(os.Getpid())); err != nil {
+		return nil, fmt.Errorf("tie Kubernetes to this process: %w", err)
 	}
 	env := &envtest.Environment{
 		BinaryAssetsDirectory:    assets,
