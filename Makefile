@@ -48,9 +48,9 @@ generate: bin/tools/controller-gen ## Regenerate deep copies, CRDs and generated
 lint: bin/tools/golangci-lint bin/tools/controller-gen ## Lint; check the modules and what controller-gen generates.
 	$(GO) mod tidy -diff
 	cd kube/authorizer && $(GO) mod tidy -diff # it follows the module above
-	rm -rf bin/generated && bin/tools/controller-gen object crd paths=./api/... output:dir=bin/generated
-	diff bin/generated/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go
-	diff -x '*.go' bin/generated api/crds
+	rm -rf bin/.generated && bin/tools/controller-gen object crd paths=./api/... output:dir=bin/.generated
+	diff bin/.generated/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go
+	diff -x '*.go' bin/.generated api/crds
 	bin/tools/golangci-lint run ./...
 
 vuln: bin/tools/govulncheck ## Look for known vulnerabilities in what is called.

@@ -28,11 +28,15 @@ const module = "github.com/bulkhead-dev/bulkhead"
 var layers = [][]string{
 	{"parallel"},
 	{"decision"},
+	{"decision/*"},
 	{"api"},
 	{"snapshot"},
 	{"hostile"},
 	{"guardrail"},
 	{"placement"},
+	{"isolation/finding"},
+	{"isolation/clustergen", "isolation/rbac"},
+	{"isolation/capacity", "isolation/guardrails", "isolation/network", "isolation/pods"},
 	{"isolation"},
 	{"examples", "internal/docgen", "internal/localcluster"},
 	{"internal/apply", "internal/kubeadmission"},
@@ -258,11 +262,9 @@ var splitting = []struct {
 	path                    string
 	files, exported, family int
 }{
-	{"decision", 0, 36, 5},
-	{"guardrail", 0, 50, 8},
-	{"internal/cli", 34, 0, 4},
-	{"internal/observe", 28, 31, 10},
-	{"isolation", 74, 46, 21},
+	{"guardrail", 0, 40, 8},
+	{"internal/cli", 29, 0, 3},
+	{"internal/observe", 0, 0, 5},
 }
 
 type measure string
