@@ -236,7 +236,7 @@ func TestTamperingWithoutAuditLogSaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 		repaired(t, was, time.Now())
-		withEvent(t, tenant, "Restored", was.GetName(), "deleted by somebody (unknown: no audit log)")
+		withEvent(t, tenant, "Restored", was.GetName(), "deleted by an unknown user (no audit log)")
 		return
 	}
 	t.Fatal("the tenant has no binding")

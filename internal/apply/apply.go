@@ -1,5 +1,5 @@
 // Package apply is the only writer of what package guardrail renders. It writes nothing that is already right, so a
-// reconciler may call it as often as it likes; it repairs what others changed and says who and what; it adopts no
+// reconciler may call it as often as it likes; it repairs what others changed and reports who and what; it adopts no
 // namespace that is not Bulkhead's; and it deletes only the very object that it looked at.
 package apply
 
@@ -137,8 +137,8 @@ func isApplied(have client.Object) bool {
 	})
 }
 
-// read gets the live object, nil when there is none. The cache answers, unless what it says would lead to a write and
-// it may be wrong: this process wrote the object a moment ago, so that the cache may not have seen it yet; or the
+// read gets the live object, nil when there is none. The cache answers, unless its answer would lead to a write and
+// may be wrong: this process wrote the object a moment ago, so that the cache may not have seen it yet; or the
 // object was in place and is not in the cache, which is also so when only the label is gone by which the cache selects.
 func (a *Applier) read(ctx context.Context, want client.Object) (client.Object, error) {
 	have, err := Get(ctx, a.client, want)
@@ -174,7 +174,7 @@ func empty(of client.Object) client.Object {
 }
 
 // create writes an object that is not there. A namespace is created and not applied, because apply would take over
-// one that somebody else made in between.
+// one that another user made in between.
 func (a *Applier) create(ctx context.Context, want client.Object) (Change, error) {
 	change := a.change(want, Created)
 	if a.memory.same(want) {
@@ -315,7 +315,7 @@ func kindOf(obj client.Object) string {
 	return name[strings.LastIndex(name, ".")+1:]
 }
 
-// LastOtherWriter is who changed the object last, when that was not Bulkhead; empty when it was, or nobody knows.
+// LastOtherWriter is who changed the object last, when that was not Bulkhead; empty when it was, or is not known.
 func LastOtherWriter(have client.Object) string {
 	if by := have.GetAnnotations()[v1alpha1.AnnotationChangedBy]; by != "" {
 		return by

@@ -18,15 +18,15 @@ const (
 	Created Action = "Created"
 	// Updated: the rendering changed, and the object with it.
 	Updated Action = "Updated"
-	// Repaired: somebody else changed the object, and it is as rendered again.
+	// Repaired: another user changed the object, and it is as rendered again.
 	Repaired Action = "Repaired"
-	// Restored: somebody else deleted the object, and it is back.
+	// Restored: another user deleted the object, and it is back.
 	Restored Action = "Restored"
 	// Deleted: the object is no longer wanted.
 	Deleted Action = "Deleted"
 )
 
-// Change says what was done to one object, and why.
+// Change is what was done to one object, and why.
 type Change struct {
 	Action Action
 	// APIVersion, Kind, Namespace and Name of the object; Namespace is empty for a cluster-scoped one.
@@ -35,15 +35,15 @@ type Change struct {
 	Version string
 	// Fields that differed from the rendering, as paths, for Updated and Repaired.
 	Fields []string
-	// By is who made the difference, as well as the object tells: the user's name that the API server noted, or else
-	// the last field manager that is not Bulkhead. It is empty for Restored: a deleted object tells nothing, only the
-	// API server's audit log does.
+	// By is who made the difference, as far as the object shows it: the user's name that the API server recorded, or else
+	// the last field manager that is not Bulkhead. It is empty for Restored: of a deletion only the API server's audit
+	// log has the user.
 	By string
-	// Noted says that By is a user's name, and not a field manager's.
+	// Noted is true when By is a user's name, and not a field manager's.
 	Noted bool
 }
 
-// Tampered tells whether the change undid what somebody else did.
+// Tampered reports whether the change undid what another user did.
 func (c *Change) Tampered() bool { return c.Action == Repaired || c.Action == Restored }
 
 // Object is kind and full name, for messages.
@@ -54,19 +54,19 @@ func (c *Change) Object() string {
 	return c.Kind + " " + c.Namespace + "/" + c.Name
 }
 
-// String says who did what and what was done about it, for an Event.
+// String is for an Event: who did what, and what Bulkhead did about it.
 func (c *Change) String() string {
 	switch c.Action {
 	case Repaired:
 		by := c.By
 		if by == "" {
-			by = "somebody"
+			by = "an unknown user"
 		}
 		return fmt.Sprintf("%s changed %s of %s: repaired", by, strings.Join(c.Fields, ", "), c.Object())
 	case Restored:
 		by := c.By
 		if by == "" {
-			by = "somebody"
+			by = "an unknown user"
 		}
 		return fmt.Sprintf("%s was deleted by %s: restored", c.Object(), by)
 	case Updated:
@@ -76,14 +76,14 @@ func (c *Change) String() string {
 	}
 }
 
-// NotManagedError says that an object of the wanted name exists and is not Bulkhead's. It is never taken over.
+// NotManagedError reports that an object of the wanted name exists and is not Bulkhead's. It is never taken over.
 type NotManagedError struct {
 	Kind, Namespace, Name string
 	// Missing is the label that would show it to be Bulkhead's, as key=value.
 	Missing string
 }
 
-// Error says what is there, why it is left alone and what to do.
+// Error is what exists, why it is not adopted and what to do.
 func (e *NotManagedError) Error() string {
 	name := e.Name
 	if e.Namespace != "" {
@@ -93,14 +93,14 @@ func (e *NotManagedError) Error() string {
 		"remove or rename it, or choose another name", e.Kind, name, e.Missing)
 }
 
-// TerminatingError says that an object is being deleted, so nothing can be written until it is gone.
+// TerminatingError reports that an object is being deleted, so nothing can be written until it is gone.
 type TerminatingError struct {
 	Kind, Namespace, Name string
 	// Finalizers that hold it.
 	Finalizers []string
 }
 
-// Error says what is being waited for.
+// Error is what is being waited for.
 func (e *TerminatingError) Error() string {
 	name := e.Name
 	if e.Namespace != "" {
@@ -113,7 +113,7 @@ func (e *TerminatingError) Error() string {
 	return text + ": it is written again when it is gone"
 }
 
-// NotAsRenderedError says that the API server took an object and answered with a different one: something on the
+// NotAsRenderedError reports that the API server accepted an object and answered with a different one: something on the
 // cluster (an admission webhook or policy) rewrites it, so the control that it stands for is not in force as rendered.
 type NotAsRenderedError struct {
 	Kind, Namespace, Name string

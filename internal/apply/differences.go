@@ -14,7 +14,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
-// reserved are the prefixes of labels and annotations that nobody else may set on what Bulkhead manages: they are
+// reserved are the prefixes of labels and annotations that only Bulkhead may set on what it manages: they are
 // facts that admission reads.
 var reserved = []string{v1alpha1.KeyPrefix, v1alpha1.WaiverPrefix}
 

@@ -14,7 +14,7 @@ import (
 // API server that lags longer only costs a write that changes nothing.
 const settle = 5 * time.Second
 
-// memory is what this process last made of each object. It tells a change of the rendering from somebody's tampering,
+// memory is what this process last made of each object. It separates a change of the rendering from tampering,
 // and guards against writing twice because the cache lags. Losing it, by a restart, costs nothing but that knowledge.
 type memory struct {
 	clock clock.PassiveClock
@@ -53,7 +53,7 @@ func (m *memory) remember(want client.Object, wrote bool) {
 	objects[idOf(want)] = r
 }
 
-// same tells whether the very same rendering was in place before, so that a difference is somebody else's doing.
+// same reports whether the very same rendering was in place before, so that a difference is tampering.
 func (m *memory) same(want client.Object) bool {
 	hash := hashOf(want)
 	m.mu.Lock()
@@ -62,7 +62,7 @@ func (m *memory) same(want client.Object) bool {
 	return ok && r.rendered == hash
 }
 
-// fresh tells whether this process wrote the object so recently that the cache may lag.
+// fresh reports whether this process wrote the object so recently that the cache may lag.
 func (m *memory) fresh(obj client.Object) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,7 +19,7 @@ func NewMetrics() *Metrics {
 		}, []string{"kind", "result"}),
 		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bulkhead_repairs_total",
-			Help: "Managed objects that somebody else changed or deleted and that Bulkhead put right, by kind.",
+			Help: "Managed objects that another user changed or deleted and that Bulkhead repaired, by kind.",
 		}, []string{"kind"}),
 	}
 }

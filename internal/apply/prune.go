@@ -19,7 +19,7 @@ type Scope struct {
 	Kinds []Kind
 	// Namespace to look in; empty for cluster-scoped kinds.
 	Namespace string
-	// Labels that the objects must carry, beside the one that marks them as Bulkhead's.
+	// Labels that the objects must carry, in addition to the one that marks them as Bulkhead's.
 	Labels map[string]string
 	// Without names labels that the objects must not carry, because others are responsible for those that do.
 	Without []string

@@ -46,7 +46,7 @@ func bulkheadChecks() []Check {
 		},
 		{
 			Code: "BHC205", Group: GroupBulkhead, Title: "Controller's lease", run: checkLease,
-			Why: "The leading controller renews a lease every few seconds. An old one means that nobody reconciles: what is enforced stays, but nothing new is, and proofs go stale.",
+			Why: "The leading controller renews a lease every few seconds. An old one means that no controller reconciles: what is enforced stays, but nothing new is enforced, and proofs go stale.",
 			Fix: "See `kubectl -n bulkhead-system logs deployment/bulkhead`, or start `bulkhead run`.",
 		},
 		{
@@ -58,17 +58,17 @@ func bulkheadChecks() []Check {
 			Code: "BHC207", Group: GroupBulkhead, Title: "Seats and processors", run: checkSeats,
 			Controls: []string{"api-fairness"},
 			Why: "Fairness divides the API server's seats among tenants, and not its processors. Where it has many more seats than its processors have work for, as by default, one tenant's flood " +
-				"makes everybody slow before seats run out.",
-			Fix: "Start the API server with --max-requests-inflight and --max-mutating-requests-inflight of together five for each of its processors, of which tenants get a third, and one of them a tenth: " +
-				"with many more a flood has all processors, with three everything waits for seats. " +
+				"slows every tenant before seats run out.",
+			Fix: "Start the API server with --max-requests-inflight and --max-mutating-requests-inflight that together are five times its processors. Tenants get a third of these seats, and one of them a tenth: " +
+				"with many more seats a flood takes all processors, with three times everything waits for seats. " +
 				"Or measure how one tenant fares while another floods, and run check with --accept BHC207.",
 		},
 		{
 			Code: "BHC208", Group: GroupBulkhead, Title: "Compressed answers", run: checkCompression,
 			Controls: []string{"api-fairness"},
 			Why: "An API server compresses lists of more than 128 KiB for every client that asks for it, as Go's do by default. That takes processor time, " +
-				"and a tenant that asks for long lists without end has it compress without end.",
-			Fix: "Where clients are near, start the API server with --feature-gates=APIResponseCompression=false; where they are far and lists are long, leave it: bandwidth then is worth more.",
+				"and a tenant that asks for long lists without end makes it compress without end.",
+			Fix: "Where clients are near, start the API server with --feature-gates=APIResponseCompression=false; where they are far and lists are long, leave it on: bandwidth is worth more there.",
 		},
 	}
 }
@@ -145,12 +145,12 @@ func checkDeployment(ctx context.Context, s *session) ([]Finding, error) {
 	}
 	findings := []Finding{found(OK, "%d of %d ready", deployment.Status.ReadyReplicas, deployment.Status.Replicas)}
 	if !followsAudit(deployment) {
-		findings = append(findings, found(Note, "no audit log is followed (run --audit-log): of a deletion, or a change to an admission policy, Events cannot name the user"))
+		findings = append(findings, found(Note, "no audit log is followed (run --audit-log): Events cannot name the user of a deletion or of a change to an admission policy"))
 	}
 	return findings, nil
 }
 
-// followsAudit tells whether the controller was given the API server's audit log.
+// followsAudit reports whether the controller was given the API server's audit log.
 func followsAudit(deployment *appsv1.Deployment) bool {
 	for i := range deployment.Spec.Template.Spec.Containers {
 		if slices.ContainsFunc(deployment.Spec.Template.Spec.Containers[i].Args, func(arg string) bool { return strings.HasPrefix(arg, "--audit-log") }) {
@@ -185,7 +185,7 @@ func checkLease(ctx context.Context, s *session) ([]Finding, error) {
 	}
 	spec := lease.Spec
 	if spec.HolderIdentity == nil || *spec.HolderIdentity == "" {
-		return one(Problem, "nobody holds it: the controller has ended")
+		return one(Problem, "no process holds it: the controller has ended")
 	}
 	if spec.RenewTime == nil || spec.LeaseDurationSeconds == nil {
 		return one(Unknown, "held by %s, without the time of its renewal", *spec.HolderIdentity)
@@ -208,7 +208,7 @@ func checkPlatform(ctx context.Context, s *session) ([]Finding, error) {
 	ready := meta.FindStatusCondition(platform.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case ready == nil || ready.ObservedGeneration != platform.Generation:
-		return one(Unknown, "its latest change has not been looked at by a controller")
+		return one(Unknown, "no controller has reconciled its latest change")
 	case ready.Status != "True":
 		return one(Problem, "%s: %s", ready.Reason, ready.Message)
 	}
@@ -233,7 +233,7 @@ func (s *session) phase(ctx context.Context, name string) ([]guardrail.Object, e
 	return nil, errors.New("this installation has no phase " + name)
 }
 
-// maxDifferences are named of one object: more help nobody.
+// maxDifferences of one object are named.
 const maxDifferences = 3
 
 // compareAll returns a finding for every object that is missing or differs from its rendering.

@@ -1,6 +1,6 @@
-// Package check looks at a cluster and says what it finds there: whether the cluster can enforce what Bulkhead
-// renders, whether Bulkhead is healthy, how its tenants are, and what stands around that should not. It reads, and
-// asks the API server to review access and to dry-run; it changes nothing.
+// Package check checks a cluster: whether it can enforce what Bulkhead renders, whether Bulkhead is healthy, whether its
+// tenants are isolated, and whether there are leftovers. It reads, and has the API server review access and dry-run; it
+// changes nothing.
 package check
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
-// State of a finding. What could not be found out is Unknown, and Unknown is never reported as OK.
+// State of a finding. What could not be determined is Unknown, and Unknown is never reported as OK.
 type State string
 
 // The states. Note is for what is worth knowing and neither good nor bad.
@@ -42,9 +42,9 @@ type Finding struct {
 	// Subject is what was looked at: a part of the cluster, a tenant, a namespace.
 	Subject string `json:"subject"`
 	State   State  `json:"state"`
-	// Detail says what was found.
+	// Detail is what was found.
 	Detail string `json:"detail"`
-	// Fix says what to do next; empty when nothing is to be done.
+	// Fix is what to do next; empty when nothing is to be done.
 	Fix string `json:"fix,omitempty"`
 	// Controls that are not enforced, or not known to be, because of this finding.
 	Controls []string `json:"controls,omitempty"`
@@ -60,7 +60,7 @@ const (
 	GroupInstall  = "Can Bulkhead be installed?"
 	GroupBulkhead = "Is Bulkhead healthy?"
 	GroupTenants  = "Are the tenants isolated?"
-	GroupHygiene  = "Does anything stand around that should not?"
+	GroupHygiene  = "Are there leftovers?"
 )
 
 // Check is one thing that is looked at.
@@ -96,7 +96,7 @@ func one(state State, detail string, args ...any) ([]Finding, error) {
 
 // Cluster holds what checks need of one cluster.
 type Cluster struct {
-	// Config reaches it, with the rights of whoever checks.
+	// Config reaches it, with the rights of the user who checks.
 	Config *rest.Config
 	// Options of the installation that is checked, or that is about to be made.
 	Options install.Options
@@ -108,7 +108,7 @@ type Cluster struct {
 // DefaultSkew allows for clocks that are kept by NTP and for a request's time.
 const DefaultSkew = 15 * time.Second
 
-// defaultFreshness is that of a Platform that does not say.
+// defaultFreshness is that of a Platform that sets none.
 const defaultFreshness = 10 * time.Minute
 
 // session is one run of checks.
@@ -138,7 +138,7 @@ func (c Cluster) All(ctx context.Context) ([]Finding, error) {
 }
 
 // run returns the findings in the order of Checks. An error means that the cluster could not be reached at all; what
-// keeps a single check from its answer becomes a finding that says Unknown.
+// keeps a single check from its answer becomes an Unknown finding.
 func (c Cluster) run(ctx context.Context, groups ...string) ([]Finding, error) {
 	s, err := c.open(ctx)
 	if err != nil {
@@ -157,7 +157,7 @@ func (c Cluster) run(ctx context.Context, groups ...string) ([]Finding, error) {
 			if unreachable(err) {
 				return nil, fmt.Errorf("%s %s: %w", check.Code, check.Title, err)
 			}
-			part = append(part, found(Unknown, "cannot tell: %v", err))
+			part = append(part, found(Unknown, "could not be determined: %v", err))
 		}
 		for i := range part {
 			check.complete(&part[i])
@@ -226,7 +226,7 @@ func (s *session) connect() (err error) {
 	return nil
 }
 
-// unreachable tells a lost cluster from a refused question.
+// unreachable reports whether the cluster is lost, and not only the question refused.
 func unreachable(err error) bool {
 	var network net.Error
 	return !isStatus(err) && errors.As(err, &network)

@@ -23,7 +23,7 @@ func clusterChecks() []Check {
 	return []Check{
 		{
 			Code: "BHC101", Group: GroupCluster, Title: "Kubernetes version", Required: true, run: checkVersion,
-			Why: "Bulkhead enforces with Validating- and MutatingAdmissionPolicy v1, which Kubernetes " + minimumVersion + " is the first to have both of.",
+			Why: "Bulkhead enforces with ValidatingAdmissionPolicy v1 and MutatingAdmissionPolicy v1. Kubernetes " + minimumVersion + " is the first version with both.",
 			Fix: "Upgrade the cluster to Kubernetes " + minimumVersion + " or later.",
 		},
 		{
@@ -53,7 +53,7 @@ func clusterChecks() []Check {
 		{
 			Code: "BHC106", Group: GroupCluster, Title: "Pod Security admission", run: checkPodSecurity,
 			Controls: []string{"pod-security"},
-			Why:      "The labels that keep pods from the node are honoured by the admission plugin PodSecurity. Without it they are words.",
+			Why:      "The labels that keep pods from the node are honoured by the admission plugin PodSecurity. Without it they have no effect.",
 			Fix:      "Start the API server with the admission plugin PodSecurity on (it is by default).",
 		},
 		{
@@ -65,13 +65,13 @@ func clusterChecks() []Check {
 		{
 			Code: "BHC108", Group: GroupCluster, Title: "NetworkPolicy enforcement", run: checkNetwork,
 			Controls: []string{"network-default", "network-metadata"},
-			Why:      "The API server stores a NetworkPolicy whether or not anything enforces it. No API says whether the network plugin does: only a canary on real nodes can prove it.",
-			Fix:      "Use a network plugin that enforces NetworkPolicy both ways (Cilium, Calico, Antrea, OVN-Kubernetes, ...), and try it with two pods. When you have, run check with --accept BHC108.",
+			Why:      "The API server stores a NetworkPolicy whether or not anything enforces it. No API reports whether the network plugin does: only a canary on real nodes can prove it.",
+			Fix:      "Use a network plugin that enforces NetworkPolicy both ways (Cilium, Calico, Antrea, OVN-Kubernetes, ...), and try it with two pods. Then run check with --accept BHC108.",
 		},
 	}
 }
 
-// controlsBy lists the controls that policies of a kind enforce, by the label that says so on each.
+// controlsBy lists the controls that policies of a kind enforce, by the label on each.
 func controlsBy(kind string) []string {
 	var controls []string
 	for _, object := range guardrail.Policies(nil) {
@@ -111,7 +111,7 @@ func checkMutating(_ context.Context, s *session) ([]Finding, error) {
 	return s.served("admissionregistration.k8s.io/v1", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
 }
 
-// served says whether the API server serves every one of the resources.
+// served reports whether the API server serves every one of the resources.
 func (s *session) served(groupVersion string, resources ...string) ([]Finding, error) {
 	list, err := s.discovery.ServerResourcesForGroupVersion(groupVersion)
 	if apierrors.IsNotFound(err) {
@@ -186,7 +186,7 @@ var networkPlugins = map[string]string{
 	"kube-router": "kube-router", "ovnkube-node": "OVN-Kubernetes",
 }
 
-// checkNetwork never says OK: it names what it sees, and what it cannot see.
+// checkNetwork never finds OK: it names what it sees, and what it cannot see.
 func checkNetwork(ctx context.Context, s *session) ([]Finding, error) {
 	sets := &appsv1.DaemonSetList{}
 	if err := s.client.List(ctx, sets); err != nil {

@@ -34,7 +34,7 @@ func TestInstalledObjectsAreComparedWithTheirRendering(t *testing.T) {
 	expect(t, findings, "BHC201", "Definitions", check.OK, "5 objects served")
 	expect(t, findings, "BHC202", "Guardrails", check.OK, "in place and equal")
 	expect(t, findings, "BHC203", "Bulkhead's own objects", check.OK, "11 objects in place")
-	expect(t, findings, "BHC204", "Controller's pods", check.Problem, "its latest change has not been looked at")
+	expect(t, findings, "BHC204", "Controller's pods", check.Problem, "its latest change is not reconciled yet")
 	expect(t, findings, "BHC208", "Compressed answers", check.Note, "compresses long lists")
 
 	ctx := context.Background()
@@ -105,7 +105,7 @@ func TestLease(t *testing.T) {
 	if err := admin.Update(context.Background(), lease); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, all(t), "BHC205", "Controller's lease", check.Problem, "nobody holds it")
+	expect(t, all(t), "BHC205", "Controller's lease", check.Problem, "no process holds it")
 }
 
 // Promise: only what a controller has looked at since the last change counts as Ready, and a tenant that waits for
@@ -123,7 +123,7 @@ func TestTenantsReadiness(t *testing.T) {
 		words      string
 	}{
 		{"rd-ready", []metav1.Condition{ready}, "", ""},
-		{"rd-new", nil, check.Unknown, "not looked at by a controller yet"},
+		{"rd-new", nil, check.Unknown, "no controller has reconciled it yet"},
 		{"rd-failed", []metav1.Condition{not(v1alpha1.ReasonApplyFailed)}, check.Problem, "ApplyFailed: words"},
 		{"rd-hard", []metav1.Condition{not(v1alpha1.ReasonNeedsDedicatedCluster), placed}, check.Note, "NeedsDedicatedCluster: waits"},
 	} {
@@ -140,10 +140,10 @@ func TestTenantsReadiness(t *testing.T) {
 	}
 	findings := all(t)
 	absent(t, findings, "BHC301", "Tenant rd-ready")
-	expect(t, findings, "BHC301", "Tenant rd-new", check.Unknown, "not looked at by a controller yet")
+	expect(t, findings, "BHC301", "Tenant rd-new", check.Unknown, "no controller has reconciled it yet")
 	expect(t, findings, "BHC301", "Tenant rd-failed", check.Problem, "ApplyFailed: words")
 	absent(t, findings, "BHC301", "Tenant rd-hard")
-	expect(t, findings, "BHC301", "Tenant rd-changed", check.Unknown, "latest change has not been looked at")
+	expect(t, findings, "BHC301", "Tenant rd-changed", check.Unknown, "no controller has reconciled its latest change")
 	about := of(findings, "BHC301")
 	if about[0].State != check.OK || about[0].Detail != "1 of 5 Ready" {
 		t.Errorf("the first line is %s %s", about[0].State, about[0].Detail)

@@ -18,18 +18,18 @@ func hygieneChecks() []Check {
 	return []Check{
 		{
 			Code: "BHC401", Group: GroupHygiene, Title: "Orphans", run: checkOrphans,
-			Why: "A namespace with Bulkhead's labels whose Tenant or Space is gone keeps its guardrails, but nobody looks after it. Bulkhead never deletes one that it was not asked to delete.",
-			Fix: "Declare the Tenant or Space again and it is taken back with what runs in it; delete that, and the namespace goes with it.",
+			Why: "A namespace with Bulkhead's labels whose Tenant or Space is gone keeps its guardrails, but no controller reconciles it. Bulkhead deletes no namespace whose deletion was not asked for.",
+			Fix: "Declare the Tenant or Space again: Bulkhead takes the namespace back with what runs in it. Deleting the Tenant or Space then removes the namespace.",
 		},
 		{
 			Code: "BHC402", Group: GroupHygiene, Title: "Waivers", run: checkWaivers,
-			Why: "A Waiver suspends a control until it expires. Those in force are always shown; one that is over and still in force is a hole.",
-			Fix: "Delete Waivers that are over. If one that is over is still in force, the controller does not run (BHC205): remove the label from the namespace as a platform admin.",
+			Why: "A Waiver suspends a control until it expires. Those in force are always shown; one that has expired and is still in force is a hole.",
+			Fix: "Delete expired Waivers. If an expired one is still in force, the controller does not run (BHC205): remove the label from the namespace as a platform admin.",
 		},
 		{
 			Code: "BHC403", Group: GroupHygiene, Title: "Cluster-wide grants", run: checkGrants,
 			Controls: []string{"rbac-own", "rbac-enumerate", "rbac-escalate"},
-			Why:      "A ClusterRoleBinding gives rights in every namespace. One that names a tenant's owner, or a group that every user or every service account is in, passes by all that Bulkhead withholds.",
+			Why:      "A ClusterRoleBinding gives rights in every namespace. One that names a tenant's owner, or a group that every user or every service account is in, bypasses all that Bulkhead withholds.",
 			Fix:      "Delete the binding, or name the people meant by a group that holds no tenant's owner.",
 		},
 	}

@@ -27,8 +27,8 @@ func installChecks() []Check {
 		},
 		{
 			Code: "BHC122", Group: GroupInstall, Title: "Names are free", Required: true, run: checkNames,
-			Why: "What somebody else made under a name that Bulkhead uses is never taken over silently.",
-			Fix: "Delete or rename the object. If it is to become Bulkhead's, give it the label that is named beside it.",
+			Why: "Bulkhead never takes over an object that another user made under a name that it uses.",
+			Fix: "Delete or rename the object. If it is to become Bulkhead's, give it the label that the finding names.",
 		},
 	}
 }
@@ -67,7 +67,7 @@ func checkRights(ctx context.Context, s *session) ([]Finding, error) {
 	return one(OK, "all %d that an installation needs", len(asked))
 }
 
-// verbsFor an object's resource. Whoever gives rights must be allowed to give them: escalate and bind stand for
+// verbsFor an object's resource. A user who gives rights must be allowed to give them: escalate and bind stand for
 // holding all of them.
 func verbsFor(resource string) []string {
 	verbs := []string{"get", "create", "patch", "update"}

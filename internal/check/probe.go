@@ -42,7 +42,7 @@ func checkAuthorizer(ctx context.Context, s *session) ([]Finding, error) {
 		return nil, err
 	}
 	if !status.Allowed || !strings.HasPrefix(status.Reason, "RBAC:") {
-		return one(Unknown, "strangers are refused, but not seen to be judged by RBAC (asked for /version: allowed=%t %s)",
+		return one(Unknown, "strangers are refused, but not visibly by RBAC (asked for /version: allowed=%t %s)",
 			status.Allowed, orElse(status.Reason, "without a reason"))
 	}
 	return one(OK, "strangers are refused Secrets and allowed /version, by RBAC")
@@ -86,7 +86,7 @@ func checkNodeRestriction(ctx context.Context, s *session) ([]Finding, error) {
 	}
 	config := rest.CopyConfig(s.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: "system:node:" + name, Groups: []string{"system:nodes", "system:authenticated"}}
-	// The mapper is the caller's: a kubelet's discovery would be refused first, in words that say nothing.
+	// The mapper is the caller's: a kubelet's discovery would be refused first, in words that do not help.
 	kubelet, err := client.New(config, client.Options{Scheme: s.client.Scheme(), Mapper: s.client.RESTMapper()})
 	if err != nil {
 		return nil, err

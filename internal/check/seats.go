@@ -24,7 +24,7 @@ const (
 	metricSeats      = "apiserver_flowcontrol_nominal_limit_seats"
 	metricProcessors = "go_sched_gomaxprocs_threads"
 	metricFeatures   = "kubernetes_feature_enabled"
-	// metricsLimit is far beyond what an API server says about itself, and keeps a broken one from filling the memory.
+	// metricsLimit is far beyond the metrics of an API server, and keeps a broken one from filling the memory.
 	metricsLimit = 256 << 20
 )
 
@@ -60,16 +60,16 @@ func judgeSeats(families map[string]*dto.MetricFamily) ([]Finding, error) {
 	}
 	switch {
 	case levels <= v1alpha1.TenantPriorityLevels:
-		return one(Unknown, "the API server's metrics do not tell the seats of all %d priority levels of tenants: they tell those of %d", v1alpha1.TenantPriorityLevels+1, levels)
+		return one(Unknown, "the API server's metrics have the seats of %[2]d of the %[1]d priority levels of tenants", v1alpha1.TenantPriorityLevels+1, levels)
 	case processors < 1:
-		return one(Unknown, "the API server's metrics do not tell how many processors it has (%s)", metricProcessors)
+		return one(Unknown, "the API server's metrics lack the number of its processors (%s)", metricProcessors)
 	case seats > seatsPerProcessor*processors:
 		return one(Unknown, "%.0f seats that one tenant may fill and %.0f processors: its flood may keep every processor busy", seats, processors)
 	}
 	return one(OK, "%.0f seats that one tenant may fill, %.0f processors", seats, processors)
 }
 
-// checkCompression tells whether the API server compresses what it answers. No tenant gets at anything by that, so it is no
+// checkCompression reports whether the API server compresses what it answers. No tenant gets at anything by that, so it is no
 // more than worth knowing.
 func checkCompression(ctx context.Context, s *session) ([]Finding, error) {
 	families, err := s.metrics(ctx)
@@ -87,15 +87,15 @@ func judgeCompression(families map[string]*dto.MetricFamily) ([]Finding, error) 
 			case m.GetGauge().GetValue() == 0:
 				return one(OK, "the API server compresses nothing")
 			default:
-				return one(Note, "the API server compresses long lists for whoever asks for it, which costs more than to answer: "+
-					"where clients are near, do without (--feature-gates=APIResponseCompression=false)")
+				return one(Note, "the API server compresses long lists for every client that asks for it, which costs more than to answer: "+
+					"where clients are near, turn it off (--feature-gates=APIResponseCompression=false)")
 			}
 		}
 	}
-	return one(Unknown, "the API server's metrics do not tell whether it compresses long lists (%s)", metricFeatures)
+	return one(Unknown, "the API server's metrics lack whether it compresses long lists (%s)", metricFeatures)
 }
 
-// metrics are what the API server says about itself, read once.
+// metrics are the API server's, read once.
 func (s *session) metrics(ctx context.Context) (map[string]*dto.MetricFamily, error) {
 	if s.families != nil {
 		return s.families, nil

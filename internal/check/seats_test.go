@@ -24,11 +24,11 @@ func TestSeatsAreJudgedByTheProcessors(t *testing.T) {
 		{map[string]int{last: 3, lists: 1, other: 200}, 2, OK, "4 seats that one tenant may fill"},
 		{map[string]int{last: 4, lists: 1}, 2, Unknown, "5 seats that one tenant may fill and 2 processors"},
 		{map[string]int{last: 21, lists: 41}, 16, Unknown, "62 seats that one tenant may fill and 16 processors"},
-		{map[string]int{other: 3}, 2, Unknown, "do not tell the seats"},
-		{map[string]int{last: 3}, 2, Unknown, "do not tell the seats"},
-		{map[string]int{lists: 1}, 2, Unknown, "do not tell the seats"},
-		{map[string]int{last: 3, lists: 1}, 0, Unknown, "do not tell how many processors"},
-		{nil, 0, Unknown, "do not tell the seats"},
+		{map[string]int{other: 3}, 2, Unknown, "have the seats of"},
+		{map[string]int{last: 3}, 2, Unknown, "have the seats of"},
+		{map[string]int{lists: 1}, 2, Unknown, "have the seats of"},
+		{map[string]int{last: 3, lists: 1}, 0, Unknown, "lack the number of its processors"},
+		{nil, 0, Unknown, "have the seats of"},
 	} {
 		var metrics strings.Builder
 		fmt.Fprintf(&metrics, "# TYPE %s gauge\n", metricSeats)
@@ -48,7 +48,7 @@ func TestSeatsAreJudgedByTheProcessors(t *testing.T) {
 	}
 }
 
-// Promise: an API server that compresses is noted, one that does not is fine, and one that does not tell is unknown.
+// Promise: an API server that compresses is noted, one that does not is fine, and one whose metrics lack it is unknown.
 func TestCompressionIsNoted(t *testing.T) {
 	const says = "# TYPE kubernetes_feature_enabled gauge\nkubernetes_feature_enabled{name=\"Other\",stage=\"\"} 1\n"
 	for metrics, state := range map[string]State{

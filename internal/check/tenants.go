@@ -19,24 +19,24 @@ func tenantChecks() []Check {
 	return []Check{
 		{
 			Code: "BHC301", Group: GroupTenants, Title: "Tenants", run: checkTenants,
-			Why: "Ready means decided, placed, enforced and proven. A workload that waits for a dedicated cluster is told as a note: waiting is what keeps it from others.",
+			Why: "Ready means decided, placed, enforced and proven. A workload that waits for a dedicated cluster is a note: while it waits, it shares nothing with others.",
 			Fix: "See `bulkhead describe TENANT`.",
 		},
 		{
 			Code: "BHC302", Group: GroupTenants, Title: "Spaces", run: checkSpaces,
-			Why: "Every Space has its namespace with every guardrail in it, or says what it waits for.",
+			Why: "Every Space has its namespace with every guardrail in it, or reports what it waits for.",
 			Fix: "See `bulkhead describe TENANT`.",
 		},
 		{
 			Code: "BHC303", Group: GroupTenants, Title: "Proofs", run: checkProofs,
-			Why: "A proof says what the API server answered to the tenant's own identities; the exact proof in the tenant's IsolationReport says what is possible at all. One that is older than the Platform's proofFreshness says nothing about now, so it counts as Unknown.",
+			Why: "A proof is what the API server answered to the tenant's own identities; the exact proof in the tenant's IsolationReport judges all that is possible. A proof older than the Platform's proofFreshness is no evidence for the present, so it counts as Unknown.",
 			Fix: "If every proof is stale, the controller does not run (BHC205). An Exposed finding names the control; see `bulkhead explain CONTROL`.",
 		},
 		{
 			Code: "BHC304", Group: GroupTenants, Title: "Quota ledgers", run: checkLedgers,
 			Controls: []string{"quota"},
 			Why:      "What a tenant's Spaces hold together never exceeds what the tenant was given, unless its quota was lowered below what is in use.",
-			Fix:      "See status.ledger of the Tenant. Raise its quota, or have it use less.",
+			Fix:      "See status.ledger of the Tenant. Raise its quota, or lower its use.",
 		},
 	}
 }
@@ -124,7 +124,7 @@ func (g *group) findings() []Finding {
 	return append(findings, g.rest...)
 }
 
-// readiness judges the condition Ready; fine means that there is nothing to tell.
+// readiness judges the condition Ready; fine means that there is nothing to report.
 func readiness(object *metav1.ObjectMeta, conditions []metav1.Condition) (f Finding, fine bool) {
 	if object.DeletionTimestamp != nil {
 		return found(Note, "being removed since %s", object.DeletionTimestamp.UTC().Format("2006-01-02 15:04:05Z")), false
@@ -132,9 +132,9 @@ func readiness(object *metav1.ObjectMeta, conditions []metav1.Condition) (f Find
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	switch {
 	case ready == nil || ready.Reason == v1alpha1.ReasonPending:
-		return found(Unknown, "not looked at by a controller yet"), false
+		return found(Unknown, "no controller has reconciled it yet"), false
 	case ready.ObservedGeneration != object.Generation:
-		return found(Unknown, "its latest change has not been looked at by a controller"), false
+		return found(Unknown, "no controller has reconciled its latest change"), false
 	case ready.Status == metav1.ConditionTrue:
 		return f, true
 	}

@@ -27,12 +27,12 @@ func newCheckCommand(streams IOStreams) *cobra.Command {
 	o := &checkOptions{IOStreams: streams}
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Say whether a cluster enforces, Bulkhead is healthy and every proof is fresh",
-		Long: "Looks at a cluster and answers: can it enforce, is Bulkhead healthy, are the tenants isolated, does anything\n" +
-			"stand around that should not. Every line has a stable code that `bulkhead explain` explains. It reads, asks\n" +
+		Short: "Check whether a cluster enforces, Bulkhead is healthy and every proof is fresh",
+		Long: "Checks a cluster: can it enforce, is Bulkhead healthy, are the tenants isolated, are there leftovers.\n" +
+			"Every line has a stable code that `bulkhead explain` explains. It reads, asks\n" +
 			"the API server to review access and to dry-run, and changes nothing.\n\n" +
-			"What the API cannot tell is unknown, and unknown is not fine: when you have found out by other means, say so\n" +
-			"with --accept, and it no longer counts.\n\n" +
+			"What the API does not show is unknown, and unknown is not fine: verify it by other means and accept it with\n" +
+			"--accept, and it no longer counts.\n\n" +
 			"Exit status: 0 fine, 1 a problem, 2 something unknown, 3 the cluster could not be asked.",
 		Example: "  bulkhead check\n" +
 			"  bulkhead check --accept BHC108 -o json   # in CI, NetworkPolicy having been tried with two pods\n" +

@@ -34,9 +34,9 @@ func TestDocs(t *testing.T) {
 func renderDocs() string {
 	var b strings.Builder
 	b.WriteString("# Checks\n\n<!-- Generated from internal/check by `make generate`. Do not edit. -->\n\n" +
-		"`bulkhead check` and `bulkhead install --preflight` look at these, in this order. Codes are stable.\n" +
-		"A finding is fine (✔), a problem (✘), unknown (?) or a note (–). Unknown is never reported as fine: find out by\n" +
-		"other means and say so with `--accept CODE`.\n")
+		"`bulkhead check` and `bulkhead install --preflight` check these, in this order. Codes are stable.\n" +
+		"A finding is fine (✔), a problem (✘), unknown (?) or a note (–). Unknown is never reported as fine: verify it\n" +
+		"by other means and accept it with `--accept CODE`.\n")
 	group := ""
 	for _, c := range check.Checks() {
 		if c.Group != group {

@@ -33,7 +33,7 @@ func renderController(options Options) []guardrail.Object {
 			TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
 			ObjectMeta: inSystem(),
 			// No ingress: the controller serves the kubelet's probes only, and its metrics hold tenants' names. A
-			// policy beside this one opens them to a collector.
+			// policy next to this one opens them to a collector.
 			Spec: networkingv1.NetworkPolicySpec{
 				PodSelector: metav1.LabelSelector{MatchLabels: podLabels()},
 				PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
@@ -126,7 +126,7 @@ func container(options Options) corev1.Container {
 			SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		// A memory limit, as a leak must end in a restart and not in a full node; no CPU limit, as throttling a
-		// controller delays repair for nobody's gain.
+		// controller only delays repair.
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("256Mi")},
 			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},

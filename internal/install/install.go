@@ -1,5 +1,5 @@
 // Package install puts Bulkhead itself onto a cluster and takes it off again: definitions, namespace, rights,
-// cluster-wide guardrails, and the Deployment that runs the controller. It looks at the cluster first (preflight) and
+// cluster-wide guardrails, and the Deployment that runs the controller. It checks the cluster first (preflight) and
 // never touches what a tenant runs.
 package install
 
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -43,7 +44,7 @@ const (
 	Waiting   Action = "waiting"
 )
 
-// Event tells of one step, as it happens.
+// Event is one step, as it happens.
 type Event struct {
 	// Phase is one of the phases of Render, or of Uninstall.
 	Phase string `json:"phase"`
@@ -70,7 +71,7 @@ func (p Progress) tell(phase string, action Action, object, detail string) {
 //
 // The cluster-wide guardrails are rendered for the Platform that the cluster has, so that a second install never
 // loosens what the controller wrote. Where there is none yet, they are rendered for none, which allows nothing: a
-// Space that somebody could make in the first second is already guarded.
+// Space that is made in the first second is already guarded.
 func Apply(ctx context.Context, config *rest.Config, options Options, progress Progress) error {
 	c, err := NewClient(config)
 	if err != nil {
@@ -110,7 +111,7 @@ func applyPhase(ctx context.Context, c client.Client, phase *Phase, progress Pro
 	applier := apply.NewVisiting(c)
 	ensure := applier.EnsurePartly
 	if phase.Name == PhaseGuardrails {
-		ensure = applier.Ensure // complete, and nobody's to extend: what was added to them is removed
+		ensure = applier.Ensure // complete: what others added to them is removed
 	}
 	for _, object := range phase.Objects {
 		change, err := ensure(ctx, object)
@@ -143,16 +144,16 @@ func FindPlatform(ctx context.Context, c client.Client) (*v1alpha1.Platform, err
 // before.
 func waitEstablished(ctx context.Context, c client.Client, definitions []guardrail.Object, progress Progress) error {
 	for _, object := range definitions {
-		pending, told := "", false
+		pending, reported := "", false
 		err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 			crd := &apiextensionsv1.CustomResourceDefinition{}
 			if err := c.Get(ctx, client.ObjectKeyFromObject(object), crd); err != nil {
 				return false, err
 			}
 			pending = NotEstablished(crd)
-			if pending != "" && !told {
+			if pending != "" && !reported {
 				progress.tell(PhaseDefinitions, Waiting, apply.Describe(object), "until the API server serves it")
-				told = true
+				reported = true
 			}
 			return pending == "", nil
 		})
@@ -163,7 +164,7 @@ func waitEstablished(ctx context.Context, c client.Client, definitions []guardra
 	return nil
 }
 
-// NotEstablished says what keeps a definition from being served; empty when nothing does.
+// NotEstablished is what keeps a definition from being served; empty when nothing does.
 func NotEstablished(crd *apiextensionsv1.CustomResourceDefinition) string {
 	for _, condition := range crd.Status.Conditions {
 		switch {
@@ -193,4 +194,51 @@ func NewClient(config *rest.Config) (client.Client, error) {
 		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
 	}
 	return c, nil
+}
+
+// WaitReady returns when the controller's Deployment runs what was installed, in every replica. It ends with ctx, and
+// the error has what was still missing.
+func WaitReady(ctx context.Context, config *rest.Config, progress Progress) error {
+	c, err := NewClient(config)
+	if err != nil {
+		return err
+	}
+	name := "Deployment " + v1alpha1.SystemNamespace + "/" + DeploymentName
+	waits, reported := "", ""
+	err = wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		deployment := &appsv1.Deployment{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: DeploymentName}, deployment); err != nil {
+			return false, err
+		}
+		waits = Unready(deployment)
+		if waits != "" && waits != reported {
+			progress.tell(PhaseController, Waiting, name, waits)
+			reported = waits
+		}
+		return waits == "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %s (%s): %w: see `kubectl -n %s describe deployment,pods`", name, waits, err, v1alpha1.SystemNamespace)
+	}
+	return nil
+}
+
+// Unready is what a Deployment still waits for; empty when every replica runs its latest template and is ready.
+func Unready(d *appsv1.Deployment) string {
+	count := int32(1)
+	if d.Spec.Replicas != nil {
+		count = *d.Spec.Replicas
+	}
+	status := &d.Status
+	switch {
+	case status.ObservedGeneration < d.Generation:
+		return "its latest change is not reconciled yet"
+	case status.UpdatedReplicas < count:
+		return fmt.Sprintf("%d of %d pods are of the new version", status.UpdatedReplicas, count)
+	case status.Replicas > count:
+		return fmt.Sprintf("%d pods of the old version are ending", status.Replicas-count)
+	case status.ReadyReplicas < count:
+		return fmt.Sprintf("%d of %d pods are ready", status.ReadyReplicas, count)
+	}
+	return ""
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,12 +21,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
 
-// The phases of an uninstallation beside PhaseController and PhaseDefinitions.
+// The phases of an uninstallation in addition to PhaseController and PhaseDefinitions.
 const (
-	// PhaseAccess removes what gives tenants' owners rights. It comes before the guardrails: nobody ever has rights
+	// PhaseAccess removes what gives tenants' owners rights. It comes before the guardrails: no owner ever has rights
 	// where a guardrail is missing.
 	PhaseAccess = "access"
 	// PhaseEnforcement removes the guardrails.
@@ -39,10 +43,10 @@ type UninstallOptions struct {
 	// Definitions removes the CustomResourceDefinitions, and with them every Platform, Tenant, Space and Waiver. It is
 	// refused while there is a Tenant or a Space, unless Orphan is set.
 	Definitions bool
-	// Orphan releases Tenants and Spaces from Bulkhead's finalizer, so that their definitions can go although nobody
+	// Orphan releases Tenants and Spaces from Bulkhead's finalizer, so that their definitions can go although nothing
 	// off-boards them. Their namespaces, and what runs in them, stay.
 	Orphan bool
-	// DryRun changes nothing: each deletion is tried as a dry run and told.
+	// DryRun changes nothing: each deletion is tried as a dry run and reported.
 	DryRun bool
 }
 
@@ -111,14 +115,14 @@ func (u *uninstaller) removeController(ctx context.Context) error {
 	return nil
 }
 
-// waitForController makes sure that nobody puts back what is about to be removed.
+// waitForController waits until no controller can put back what is about to be removed.
 func (u *uninstaller) waitForController(ctx context.Context) error {
 	if u.options.DryRun {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, gracePeriod)
 	defer cancel()
-	left, told := "", false
+	left, reported := "", false
 	err := wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		pods := &corev1.PodList{}
 		if err := u.client.List(ctx, pods, client.InNamespace(v1alpha1.SystemNamespace), client.MatchingLabels(podLabels())); err != nil {
@@ -135,9 +139,9 @@ func (u *uninstaller) waitForController(ctx context.Context) error {
 		case holder != "":
 			left = holder + " still holds the controller's lease"
 		}
-		if left != "" && !told {
+		if left != "" && !reported {
 			u.progress.tell(PhaseController, Waiting, "controller", left)
-			told = true
+			reported = true
 		}
 		return left == "", nil
 	})
@@ -147,7 +151,7 @@ func (u *uninstaller) waitForController(ctx context.Context) error {
 	return nil
 }
 
-// leader is who holds a lease that has not run out, empty when nobody does.
+// leader is the holder of a lease that has not expired, empty when there is none.
 func (u *uninstaller) leader(ctx context.Context) (string, error) {
 	lease := &coordinationv1.Lease{}
 	err := u.client.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: LeaseName}, lease)
@@ -249,5 +253,158 @@ func (u *uninstaller) remove(ctx context.Context, phase string, object client.Ob
 	return nil
 }
 
-// ErrDeclared says that definitions cannot go because of what is declared by them.
+// ErrDeclared reports that definitions cannot be removed while objects of them are declared.
 var ErrDeclared = errors.New("tenants are declared")
+
+// refuseWhileDeclared returns an error that wraps ErrDeclared when there is a Tenant or a Space: they are deleted with
+// their definition, and nothing would off-board what they stand for.
+func (u *uninstaller) refuseWhileDeclared(ctx context.Context) error {
+	declared, err := u.declared(ctx)
+	if err != nil || len(declared) == 0 {
+		return err
+	}
+	names := make([]string, 0, len(declared))
+	for _, object := range declared {
+		names = append(names, apply.Describe(object))
+	}
+	const shown = 5
+	more := ""
+	if len(names) > shown {
+		more = fmt.Sprintf(" and %d more", len(names)-shown)
+		names = names[:shown]
+	}
+	return fmt.Errorf("the definitions cannot be removed: %w: %s%s: delete them first, while the controller runs, which "+
+		"removes their namespaces; or use --orphan to forget them and leave their namespaces, and what runs there, as they are",
+		ErrDeclared, strings.Join(names, ", "), more)
+}
+
+// declared lists Tenants and Spaces; none where their definitions are gone.
+func (u *uninstaller) declared(ctx context.Context) ([]client.Object, error) {
+	tenants, spaces := &v1alpha1.TenantList{}, &v1alpha1.SpaceList{}
+	var objects []client.Object
+	for _, list := range []client.ObjectList{tenants, spaces} {
+		if err := u.client.List(ctx, list); err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("list what is declared: %w", err)
+		}
+	}
+	for i := range spaces.Items {
+		objects = append(objects, &spaces.Items[i])
+	}
+	for i := range tenants.Items {
+		objects = append(objects, &tenants.Items[i])
+	}
+	for _, object := range objects {
+		if err := u.withKind(object); err != nil {
+			return nil, err
+		}
+	}
+	return objects, nil
+}
+
+// removeDefinitions deletes them one by one and waits until each is gone. What they define goes with them, without
+// anything being off-boarded: Bulkhead's rule is that what was not seen marked for deletion is not deleted.
+func (u *uninstaller) removeDefinitions(ctx context.Context) error {
+	if u.options.Orphan {
+		if err := u.release(ctx); err != nil {
+			return err
+		}
+	}
+	definitions, err := renderDefinitions()
+	if err != nil {
+		return err
+	}
+	for _, definition := range definitions {
+		if u.options.DryRun {
+			// Not tried: without the annotation, the guardrail refuses, as it should.
+			u.progress.tell(PhaseDefinitions, Removed, apply.Describe(definition), "with every object of its kind")
+			continue
+		}
+		if err := u.allowDeletion(ctx, definition); err != nil {
+			return err
+		}
+		if err := u.remove(ctx, PhaseDefinitions, definition, ManagedBy); err != nil {
+			return err
+		}
+		if err := u.waitGone(ctx, definition); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release takes Bulkhead's finalizer off Tenants and Spaces, which would keep their definitions from ever going when
+// no controller runs.
+func (u *uninstaller) release(ctx context.Context) error {
+	declared, err := u.declared(ctx)
+	if err != nil {
+		return err
+	}
+	for _, object := range declared {
+		finalizers := object.GetFinalizers()
+		if !slices.Contains(finalizers, v1alpha1.Finalizer) {
+			continue
+		}
+		before, ok := object.DeepCopyObject().(client.Object)
+		if !ok {
+			return fmt.Errorf("%T is no object", object)
+		}
+		object.SetFinalizers(slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool { return f == v1alpha1.Finalizer }))
+		options := []client.PatchOption{client.FieldOwner(v1alpha1.ManagedBy)}
+		if u.options.DryRun {
+			options = append(options, client.DryRunAll)
+		}
+		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+		if err := u.client.Patch(ctx, object, patch, options...); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("release %s from its finalizer: %w", apply.Describe(before), err)
+		}
+		u.progress.tell(PhaseDefinitions, Orphaned, apply.Describe(before), "its namespace and what runs there stay")
+	}
+	return nil
+}
+
+// allowDeletion sets the annotation that the guardrail policy asks for.
+func (u *uninstaller) allowDeletion(ctx context.Context, definition guardrail.Object) error {
+	live := &apiextensionsv1.CustomResourceDefinition{}
+	err := u.client.Get(ctx, client.ObjectKeyFromObject(definition), live)
+	if apierrors.IsNotFound(err) || err == nil && live.Labels[v1alpha1.LabelManagedBy] != ManagedBy {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", apply.Describe(definition), err)
+	}
+	before := live.DeepCopy()
+	if live.Annotations == nil {
+		live.Annotations = map[string]string{}
+	}
+	live.Annotations[guardrail.AnnotationAllowDeletion] = "true"
+	// A field owner of its own, so that no installation takes the annotation over.
+	if err := u.client.Patch(ctx, live, client.MergeFrom(before), client.FieldOwner(v1alpha1.NamePrefix+"uninstall")); err != nil {
+		return fmt.Errorf("annotate %s for its deletion: %w", apply.Describe(definition), err)
+	}
+	return nil
+}
+
+// waitGone outlasts two of the API server's own attempts, which it gives a minute each to remove all objects of a kind.
+func (u *uninstaller) waitGone(ctx context.Context, definition guardrail.Object) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	why := ""
+	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		live := &apiextensionsv1.CustomResourceDefinition{}
+		err := u.client.Get(ctx, client.ObjectKeyFromObject(definition), live)
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		if err == nil && live.Labels[v1alpha1.LabelManagedBy] != ManagedBy {
+			return true, nil // kept, and reported
+		}
+		if err == nil {
+			why = NotEstablished(live)
+		}
+		return false, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait until %s is gone (%s): %w", apply.Describe(definition), why, err)
+	}
+	return nil
+}

@@ -28,12 +28,12 @@ func Caches() cache.Options {
 	return cache.Options{
 		ByObject:         objects,
 		DefaultTransform: cache.TransformStripManagedFields(),
-		// A read of a kind that nobody watches would quietly start to cache all of it.
+		// A read of a kind that is not watched would quietly start to cache all of it.
 		ReaderFailOnMissingInformer: true,
 	}
 }
 
-// abridge keeps of the managed fields who wrote when, which is what an Event about tampering says, and drops which
+// abridge keeps of the managed fields who wrote when, which is what an Event about tampering has, and drops which
 // fields: they are half of a small object's size.
 func abridge(in any) (any, error) {
 	object, err := meta.Accessor(in)

@@ -23,7 +23,7 @@ type history struct {
 // NeedLeaderElection is false: a process that stands by has caches too.
 func (h *history) NeedLeaderElection() bool { return false }
 
-// Start looks until ctx ends, or with an error when the store went back. An API server that does not answer says nothing.
+// Start looks until ctx ends, or with an error when the store went back. An API server that does not answer is no error.
 func (h *history) Start(ctx context.Context) error {
 	ticker := time.NewTicker(h.every)
 	defer ticker.Stop()

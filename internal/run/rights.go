@@ -28,7 +28,7 @@ func renderedRoles() []string {
 }
 
 // Rights are what the controllers hold, and nothing beyond: Bulkhead runs with exactly these in its tests. What they
-// are worth to whoever steals them: the tenants' namespaces, since Bulkhead makes and removes those and grants rights
+// are worth to a thief: the tenants' namespaces, since Bulkhead makes and removes those and grants rights
 // in them; not the secrets in them, nor the platform's own namespaces, unless through a RoleBinding to the owners' role
 // that the thief writes there.
 func Rights() []Right {
@@ -45,9 +45,9 @@ func Rights() []Right {
 			Rule: rule("openreports.io", []string{"list", "create", "update"}, "clusterreports")},
 		{Why: "set and drop the finalizer that holds a Tenant or a Space until nothing is left of it", Rule: rule(group, []string{"patch"}, "tenants", "spaces")},
 		{Why: "off-board a tenant: its Spaces go first", Rule: rule(group, []string{"delete"}, "spaces")},
-		{Why: "pass the guardrail policy, which lets nobody without this right change what Bulkhead manages",
+		{Why: "pass the guardrail policy, which refuses changes to what Bulkhead manages to users without this right",
 			Rule: rule(group, []string{v1alpha1.VerbChange}, v1alpha1.ResourceGuardrails)},
-		{Why: "tell whether a Tenant or a Space is deleted or only its definition removed, in which case nothing of it is",
+		{Why: "find out whether a Tenant or a Space is deleted, or only its definition: then nothing of it is removed",
 			Rule: named(rule("apiextensions.k8s.io", []string{"get"}, "customresourcedefinitions"), v1alpha1.DefinitionName("spaces"), v1alpha1.DefinitionName("tenants"))},
 		{Why: "make, mark and remove tenants' namespaces", Rule: rule("", kept, "namespaces")},
 		{Why: "bound what is in them", Rule: rule("", kept, "limitranges", "resourcequotas")},
@@ -64,9 +64,9 @@ func Rights() []Right {
 		{Why: "dedicate nodes to tenants by label and taint", Rule: rule("", []string{"get", "list", "watch", "patch"}, "nodes")},
 		{Why: "check that the classes which the Platform names exist and reclaim by Delete", Rule: rule("storage.k8s.io", watched, "storageclasses")},
 		{Why: "check that the runtimes which the Platform names exist", Rule: rule("node.k8s.io", watched, "runtimeclasses")},
-		{Why: "tell of changes by Events", Rule: rule("events.k8s.io", []string{"create", "patch", "update"}, "events")},
+		{Why: "report changes by Events", Rule: rule("events.k8s.io", []string{"create", "patch", "update"}, "events")},
 		{Why: "keep the records of off-boardings", Namespace: v1alpha1.SystemNamespace, Rule: rule("", []string{"get", "create", "update"}, "configmaps")},
-		{Why: "tell of the leader's election, which does so by Events of the old kind", Namespace: v1alpha1.SystemNamespace,
+		{Why: "report the leader's election, which uses Events of the old kind", Namespace: v1alpha1.SystemNamespace,
 			Rule: rule("", []string{"create", "patch"}, "events")},
 		{Why: "elect a leader among Bulkhead's processes", Namespace: v1alpha1.SystemNamespace,
 			Rule: rule("coordination.k8s.io", []string{"get", "create", "update"}, "leases")},

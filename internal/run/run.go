@@ -4,12 +4,15 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
 	openreports "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -17,12 +20,14 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/prover"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/isolationreport"
@@ -42,7 +47,7 @@ const (
 	leaseName = "bulkhead"
 	// workers reconcile at the same time, per kind. The API server's own fairness bounds what they ask of it.
 	workers = 16
-	// provers have tenants proven at the same time: proofs are many requests each, and nobody's guardrails may wait for them.
+	// provers have tenants proven at the same time: proofs are many requests each, and no tenant's guardrails may wait for them.
 	provers = 4
 	// firstRetry and lastRetry are how soon what failed is tried again, at first and at the most.
 	firstRetry, lastRetry = 5 * time.Millisecond, 10 * time.Second
@@ -60,7 +65,7 @@ type Options struct {
 	MetricsAddress, HealthAddress, PprofAddress string
 	// LeaderElect lets several processes stand by while one works.
 	LeaderElect bool
-	// AuditLog is the file that the API server writes its audit log to, so that it can be told who tampers; empty for none.
+	// AuditLog is the file that the API server writes its audit log to, from which Events take who tampers; empty for none.
 	AuditLog string
 	// Log takes what happens.
 	Log logr.Logger
@@ -191,7 +196,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		if err := r.index(ctx, mgr.GetFieldIndexer()); err != nil {
 			return fmt.Errorf("index for controller %s: %w", r.name, err)
 		}
-		// Nobody waits longer for a fault that is over: the usual limiter lets one wait for a quarter of an hour.
+		// The usual limiter makes an object wait for a quarter of an hour for a fault that is over.
 		retries := workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](firstRetry, lastRetry)
 		if err := r.setup(mgr, controller.Options{MaxConcurrentReconciles: r.many, RateLimiter: retries}); err != nil {
 			return fmt.Errorf("set up controller %s: %w", r.name, err)
@@ -201,4 +206,22 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		return fmt.Errorf("watch for a store that goes back: %w", err)
 	}
 	return mgr.Add(&metricsRegistration{collectors: append(counters.Collectors(), &census{reader: mgr.GetClient(), clock: o.Clock})})
+}
+
+// followAudit gives the writer the trail of the API server's audit log: of who wrote what Bulkhead manages, but Bulkhead.
+func followAudit(mgr ctrl.Manager, o *Options, writer *status.Writer) error {
+	resources := []schema.GroupResource{{Resource: "nodes"}}
+	for _, kind := range apply.Kinds() {
+		gvk, err := apiutil.GVKForObject(kind.Object, mgr.GetScheme())
+		if err != nil {
+			return fmt.Errorf("follow the audit log: %w", err)
+		}
+		resource, _ := meta.UnsafeGuessKindToResource(gvk)
+		resources = append(resources, resource.GroupResource())
+	}
+	trail := observe.NewTrail(o.Clock, resources, func(user string, groups []string) bool {
+		return user == "system:serviceaccount:"+v1alpha1.SystemNamespace+":"+v1alpha1.ManagedBy || slices.Contains(groups, guardrail.ControllerGroup)
+	})
+	writer.Trail = trail
+	return mgr.Add(&observe.AuditLog{Path: o.AuditLog, Trail: trail, Log: o.Log})
 }

@@ -163,7 +163,7 @@ func (p *Pass) Result(err error) (reconcile.Result, error) {
 	}
 	err = unexpected(err)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		// Somebody wrote in between, or the object is gone: not worth a line in the log.
+		// Another client wrote in between, or the object is gone: not worth a line in the log.
 		return RequeueSoon(), nil
 	}
 	if err != nil {
@@ -172,7 +172,7 @@ func (p *Pass) Result(err error) (reconcile.Result, error) {
 	return reconcile.Result{RequeueAfter: p.requeue}, nil
 }
 
-// RequeueSoon requeues within milliseconds: the cache does not show the object yet, or somebody wrote it in between.
+// RequeueSoon requeues within milliseconds: the cache does not show the object yet, or another client wrote it in between.
 func RequeueSoon() reconcile.Result { return reconcile.Result{RequeueAfter: soon} }
 
 // unexpected is err unless it is a wait.

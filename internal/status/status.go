@@ -185,7 +185,7 @@ type Writer struct {
 }
 
 // Write writes the status of after, if it differs from before's, and then an Event for every condition whose change matters
-// to people. The API server refuses it when somebody wrote the object since it was read: the status may be outdated then,
+// to people. The API server refuses it when another client wrote the object since it was read: the status may be outdated then,
 // and the reconciler runs again.
 func (r *Writer) Write(ctx context.Context, tenant string, before, after client.Object, old, now []metav1.Condition) error {
 	if equality.Semantic.DeepEqual(before, after) {
@@ -229,15 +229,15 @@ func passing(reason string) bool {
 	}
 }
 
-// Trail answers, some time later, who wrote something; with nil when it cannot tell.
+// Trail answers, some time later, who wrote something; with nil when it is not known.
 type Trail interface {
 	Ask(question observe.Question, answer func(deed *observe.Deed))
 }
 
-// RecordRepairs writes an Event for every change that undid somebody's tampering: who, and what. The object that was put
-// right is the Event's related one, with the version that was found: Events that agree in everything but their note are
-// counted as one, and two people's tampering must not be. With an audit log the Event waits until that tells who it was;
-// the repair and the reconciler do not, so it is about a copy of the object, which the reconciler goes on to change.
+// RecordRepairs writes an Event for every change that undid tampering: who, and what. The repaired object is the Event's
+// related one, with the version that was found: Events that agree in everything but their note are counted as one, and the
+// tampering of two users must not be. With an audit log the Event waits for the user's name from there. The repair and the
+// reconciler do not wait, so the Event is about a copy of the object, which the reconciler goes on to change.
 func (r *Writer) RecordRepairs(tenant string, obj client.Object, changes []apply.Change) {
 	var about runtime.Object
 	for i := range changes {
@@ -248,7 +248,7 @@ func (r *Writer) RecordRepairs(tenant string, obj client.Object, changes []apply
 			about = obj.DeepCopyObject()
 		}
 		c := changes[i]
-		tell := func(by string) {
+		write := func(by string) {
 			c.By = by
 			related := &corev1.ObjectReference{
 				APIVersion: c.APIVersion, Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, ResourceVersion: c.Version,
@@ -256,15 +256,15 @@ func (r *Writer) RecordRepairs(tenant string, obj client.Object, changes []apply
 			r.Events.Eventf(about, related, corev1.EventTypeWarning, string(c.Action), "Repair", "%s", note(tenant, c.String()))
 		}
 		if r.Trail == nil {
-			tell(suspect(&c, "no audit log"))
+			write(suspect(&c, "no audit log"))
 			continue
 		}
 		r.Trail.Ask(question(&c), func(deed *observe.Deed) {
 			if deed == nil {
-				tell(suspect(&c, "not in the audit log"))
+				write(suspect(&c, "not in the audit log"))
 				return
 			}
-			tell(deed.String())
+			write(deed.String())
 		})
 	}
 }
@@ -279,15 +279,15 @@ func question(c *apply.Change) observe.Question {
 	return q
 }
 
-// suspect is who it was as far as the object itself tells, and why no more is known.
+// suspect is who it was as far as the object shows it, and why no more is known.
 func suspect(c *apply.Change, why string) string {
 	switch {
 	case c.Noted:
 		return c.By
 	case c.By == "":
-		return "somebody (unknown: " + why + ")"
+		return "an unknown user (" + why + ")"
 	default:
-		return fmt.Sprintf("somebody with %s (user unknown: %s)", c.By, why)
+		return fmt.Sprintf("an unknown user with %s (%s)", c.By, why)
 	}
 }
 

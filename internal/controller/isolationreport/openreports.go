@@ -10,13 +10,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
-// publish writes the reports as ClusterReports of openreports.io too, which other people's dashboards show. Where the
-// cluster has no such kind there is nobody to show them.
+// publish also writes the reports as ClusterReports of openreports.io, for dashboards that show those. It does nothing where
+// the cluster lacks that kind, and leaves a ClusterReport of another source as it is.
 func (r *Reconciler) publish(ctx context.Context, reports []*v1alpha1.IsolationReport) error {
 	if len(reports) == 0 {
 		return nil
@@ -41,7 +42,9 @@ func (r *Reconciler) publish(ctx context.Context, reports []*v1alpha1.IsolationR
 		case !found:
 			err = r.Client.Create(ctx, made)
 		case before.Source != v1alpha1.ManagedBy:
-			err = fmt.Errorf("its source is %q: somebody else's report is left as it is", before.Source) //nolint:err113 // nobody tells it apart
+			err = nil
+			ctrl.LoggerFrom(ctx).Info("left a ClusterReport as it is: its source is not bulkhead; rename it to see Bulkhead's",
+				"clusterreport", made.Name, "source", before.Source)
 		default:
 			made.ResourceVersion = before.ResourceVersion
 			err = r.Client.Update(ctx, made)
@@ -53,7 +56,7 @@ func (r *Reconciler) publish(ctx context.Context, reports []*v1alpha1.IsolationR
 	return errors.Join(failed...)
 }
 
-// clusterReportOf says the same in the words of openreports.io: a check that holds passes, a finding that is exposed
+// clusterReportOf is the report in the words of openreports.io: a check that holds passes, a finding that is exposed
 // fails, one that is waived warns, and what is unknown is an error.
 func clusterReportOf(r *v1alpha1.IsolationReport) *openreports.ClusterReport {
 	made := &openreports.ClusterReport{

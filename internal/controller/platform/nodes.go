@@ -63,7 +63,7 @@ func (r *Reconciler) assignNodeGroups(ctx context.Context, p *pass) error {
 }
 
 // assign serves tenants that need a group and have none: with the group that is kept for them, or else a free one that
-// is kept for nobody.
+// is kept for no tenant.
 func assign(specs []v1alpha1.NodeGroup, groups []v1alpha1.NodeGroupStatus, needing []string, served map[string]bool) {
 	for _, keptFor := range []bool{true, false} {
 		for _, tenant := range needing {
@@ -111,7 +111,7 @@ func environmentsNeeding(t *v1alpha1.Tenant) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// hasDedicatedNamespaces tells whether pods of the tenant may still run on its nodes.
+// hasDedicatedNamespaces reports whether pods of the tenant may still run on its nodes.
 func (r *Reconciler) hasDedicatedNamespaces(ctx context.Context, tenant string) (bool, error) {
 	namespaces := &corev1.NamespaceList{}
 	err := r.Client.List(ctx, namespaces, client.Limit(1), client.MatchingLabels{

@@ -12,7 +12,10 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	nodev1 "k8s.io/api/node/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,9 +36,9 @@ type Reconciler struct {
 	Clock  clock.PassiveClock
 
 	mu sync.Mutex
-	// policyMade is when an admission policy was last made that was not there before.
+	// policyMade is when the newest admission policy was created; zero before the first pass of this process.
 	policyMade time.Time
-	// marked are the nodes that this process has seen marked as they should be, to tell tampering from a new node.
+	// marked are the nodes that this process has seen marked as they should be, to separate tampering from a new node.
 	marked map[string]string
 }
 
@@ -125,7 +128,7 @@ func isPolicy(object client.Object) bool {
 }
 
 // removeObsolete deletes policies and shares of the API server that an earlier version of Bulkhead rendered. Roles are
-// left alone: some are the installation's, and an unbound one gives nobody anything.
+// left alone: some are the installation's, and an unbound one gives no right.
 func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 	var keep []client.Object
 	for _, object := range guardrail.Cluster(p.platform) {
@@ -145,9 +148,12 @@ func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 }
 
 // awaitPropagation gives the API servers time to see new policies.
-func (r *Reconciler) awaitPropagation(_ context.Context, p *pass) error {
+func (r *Reconciler) awaitPropagation(ctx context.Context, p *pass) error {
 	if len(p.faults) > 0 {
 		p.blockers = append(p.blockers, status.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonInvalid, "%s", strings.Join(p.faults, "; ")))
+	}
+	if err := r.recallPolicies(ctx, p); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	left := propagation - r.Clock.Since(r.policyMade)
@@ -159,6 +165,90 @@ func (r *Reconciler) awaitPropagation(_ context.Context, p *pass) error {
 	return nil
 }
 
+// recallPolicies finds out when the newest admission policy was created, where this process has created none: the process
+// before it may have ended within the wait.
+func (r *Reconciler) recallPolicies(ctx context.Context, p *pass) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.policyMade.IsZero() {
+		return nil
+	}
+	var newest time.Time
+	for _, object := range guardrail.Cluster(p.platform) {
+		if !isPolicy(object) {
+			continue
+		}
+		have, err := apply.Get(ctx, r.Client, object)
+		if err != nil {
+			return err
+		}
+		made := r.Clock.Now() // the cache does not show it yet, or the API server's clock is ahead
+		if have != nil && have.GetCreationTimestamp().Add(time.Second).Before(made) {
+			made = have.GetCreationTimestamp().Add(time.Second) // the API server cuts off fractions of a second
+		}
+		if made.After(newest) {
+			newest = made
+		}
+	}
+	r.policyMade = newest
+	return nil
+}
+
 func (p *pass) fault(format string, args ...any) {
 	p.faults = append(p.faults, fmt.Sprintf(format, args...))
+}
+
+// check finds out whether what the Platform names is on the cluster and as it must be.
+func (r *Reconciler) check(ctx context.Context, p *pass) error {
+	for _, name := range p.platform.Spec.StorageClasses {
+		class := &storagev1.StorageClass{}
+		switch err := r.Client.Get(ctx, client.ObjectKey{Name: name}, class); {
+		case apierrors.IsNotFound(err):
+			p.fault("spec.storageClasses: there is no StorageClass %s: create it, or take it off the list", name)
+		case err != nil:
+			return fmt.Errorf("get StorageClass %s: %w", name, err)
+		case class.ReclaimPolicy == nil || *class.ReclaimPolicy != corev1.PersistentVolumeReclaimDelete:
+			p.fault("spec.storageClasses: StorageClass %s does not have reclaimPolicy Delete, so one tenant's data would outlive it: "+
+				"name a class that has", name)
+		}
+	}
+	for _, name := range p.platform.Spec.SandboxRuntimes {
+		switch err := r.Client.Get(ctx, client.ObjectKey{Name: name}, &nodev1.RuntimeClass{}); {
+		case apierrors.IsNotFound(err):
+			p.fault("spec.sandboxRuntimes: there is no RuntimeClass %s: pods of sandboxed workloads cannot start; create it, or take it off the list", name)
+		case err != nil:
+			return fmt.Errorf("get RuntimeClass %s: %w", name, err)
+		}
+	}
+	p.faults = append(p.faults, guardrail.RefusedTenantResources(p.platform)...)
+	return nil
+}
+
+// recount is when a quota that the quota controller did not understand is made again: it looks at such a one next only in
+// its full round, every five minutes by default (--resource-quota-sync-period).
+const recount = 5 * time.Second
+
+// awaitCounting waits until Kubernetes counts Spaces. Its quota controller learns of new kinds every half minute; a
+// tenant's quota that is made before bounds Spaces of which no number is known, and admission refuses every one.
+func (r *Reconciler) awaitCounting(ctx context.Context, p *pass) error {
+	want := guardrail.SystemQuota()
+	change, err := r.Apply.Ensure(ctx, want)
+	if err != nil {
+		return err
+	}
+	p.changes = append(p.changes, change)
+	quota := &corev1.ResourceQuota{}
+	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(want), quota); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get %s: %w", client.ObjectKeyFromObject(want), err)
+	}
+	if _, counted := quota.Status.Used[guardrail.CountSpaces]; counted {
+		return nil
+	}
+	if quota.UID != "" && r.Clock.Since(quota.CreationTimestamp.Time) > recount {
+		if err := r.Apply.Delete(ctx, quota); err != nil {
+			return err
+		}
+	}
+	return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
+		"waits for Kubernetes to count Spaces: its quota controller looks for new kinds every half minute").RequeueAfter(recount)
 }

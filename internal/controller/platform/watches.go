@@ -95,7 +95,7 @@ func dedicatedNamespaceGone() predicate.Funcs {
 	}
 }
 
-// marksChanged: labels and taints. Heartbeats say nothing of them.
+// marksChanged reports whether labels or taints changed, which heartbeats do not.
 func marksChanged(e event.UpdateEvent) bool {
 	before, ok1 := e.ObjectOld.(*corev1.Node)
 	after, ok2 := e.ObjectNew.(*corev1.Node)

@@ -35,8 +35,7 @@ func (r *Reconciler) awaitFoundations(_ context.Context, p *pass) error {
 	return nil
 }
 
-// render asks for the objects with the quota that was granted, and parts what fences the owners in from what lets
-// them in.
+// render renders the objects with the quota that was granted, and parts the guardrails from what gives the owners rights.
 func (r *Reconciler) render(p *pass) error {
 	objects, closed := guardrail.Space(guardrail.SpaceInput{
 		Platform: p.platform, Tenant: p.tenant, Space: p.space, Decision: p.where.Decision.Outcome,
@@ -92,7 +91,7 @@ func waiverNames(waivers []guardrail.ActiveWaiver) []string {
 	return names
 }
 
-// writeGuardrails writes everything that bounds the owners but the quota, which has its own order.
+// writeGuardrails writes every guardrail but the quota, which has its own order.
 func (r *Reconciler) writeGuardrails(ctx context.Context, p *pass) error {
 	for _, object := range p.guardrails {
 		switch object.(type) {
@@ -150,7 +149,7 @@ func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
 		"waits for the API server to enforce the quota of namespace %s", p.namespaceName()).RequeueAfter(status.Recheck)
 }
 
-// ownersGranted tells whether the owners have their rights in this very namespace already.
+// ownersGranted reports whether the owners have their rights in this very namespace already.
 func (r *Reconciler) ownersGranted(ctx context.Context, p *pass) (bool, error) {
 	binding := &rbacv1.RoleBinding{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: guardrail.OwnersName}, binding)
@@ -219,7 +218,7 @@ func revision(objects []guardrail.Object) string {
 	return fmt.Sprintf("%016x", hash.Sum64())
 }
 
-// checkShortages tells of a quota that leaves the Space nothing of something.
+// checkShortages reports a quota that leaves the Space nothing of a resource.
 func (r *Reconciler) checkShortages(_ context.Context, p *pass) error {
 	var nothing, less []string
 	for _, s := range p.grant.Shortages {
@@ -232,7 +231,7 @@ func (r *Reconciler) checkShortages(_ context.Context, p *pass) error {
 	}
 	if len(nothing) > 0 {
 		p.Blockers = append(p.Blockers, status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonQuotaExhausted,
-			"the namespace is fenced, but the tenant's quota leaves nothing of %v", nothing))
+			"every guardrail is in place, but the tenant's quota leaves nothing of %v: lower the quota of its other Spaces, or raise spec.quota of Tenant %s", nothing, p.owner))
 	}
 	if len(less) > 0 {
 		p.Messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("every guardrail is in place; the tenant's quota leaves less than asked of %v", less)
@@ -250,7 +249,7 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	}
 	left := p.platform.Spec.ProofFreshness.Duration - r.Clock.Since(proof.Time.Time)
 	if left <= 0 {
-		stale := status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofStale, "the last proof is of %s, older than %s: unknown is never safe",
+		stale := status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofStale, "the last proof is of %s, older than the proofFreshness of %s: the controller makes the next one; see `bulkhead check`",
 			proof.Time.UTC().Format(time.RFC3339), p.platform.Spec.ProofFreshness.Duration)
 		stale.Unknown = true
 		return stale

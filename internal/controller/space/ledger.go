@@ -21,7 +21,7 @@ import (
 )
 
 // locks are one lock for each tenant. guardrail.Split asks for one pass for a tenant at a time: a pass that lowers what
-// the ledger holds must not run beside one that raises a quota up to what the ledger held before. Only the leader
+// the ledger holds must not run at the same time as one that raises a quota up to what the ledger held before. Only the leader
 // runs reconcilers, so a lock within the process is enough.
 type locks struct {
 	mu    sync.Mutex
@@ -40,9 +40,8 @@ func (l *locks) of(tenant string) *sync.Mutex {
 	return l.named[tenant]
 }
 
-// ensureGuardrails takes the Space's share of the tenant's quota and writes everything that bounds the owners. When the cache
-// shows that ledger and quota are as they should be, those are left alone; otherwise it looks again at the API server
-// itself, one Space of the tenant at a time, and keeps the order that the ledger's safety rests on: ledger first, then
+// ensureGuardrails takes the Space's share of the tenant's quota and writes every guardrail. When the cache shows that ledger
+// and quota are as they should be, those are left alone; otherwise it reads from the API server itself, one Space of the tenant at a time, and keeps the order that the ledger's safety rests on: ledger first, then
 // the quota. The quota comes last of all: once it binds, every further object in the namespace costs a write of its
 // status.
 func (r *Reconciler) ensureGuardrails(ctx context.Context, p *pass) error {
@@ -77,7 +76,7 @@ func (r *Reconciler) ensureGuardrails(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// settled tells whether, as far as the cache shows, neither the ledger nor this Space's quota has to be written.
+// settled reports whether, as far as the cache shows, neither the ledger nor this Space's quota has to be written.
 func (r *Reconciler) settled(ctx context.Context, p *pass) (bool, error) {
 	shares, err := r.shares(ctx, p, r.Client)
 	if err != nil {
@@ -236,7 +235,7 @@ func (p *pass) inLedger(space string) bool {
 	return slices.ContainsFunc(p.tenant.Status.Ledger, func(e v1alpha1.LedgerEntry) bool { return e.Space == space })
 }
 
-// gone asks the API server itself whether a namespace of that name exists at all, whoever's it is.
+// gone asks the API server itself whether a namespace of that name exists at all, also one that is not Bulkhead's.
 func (r *Reconciler) gone(ctx context.Context, namespace string) (bool, error) {
 	err := r.Live.Get(ctx, client.ObjectKey{Name: namespace}, &corev1.Namespace{})
 	if apierrors.IsNotFound(err) {

@@ -37,7 +37,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	}
 	if removed != "" {
 		r.Status.Eventf(p.owner, p.space, corev1.EventTypeWarning, v1alpha1.ReasonDefinitionRemoved, "Offboard",
-			"Space %s goes because %s: nothing of it is removed, and namespace %s stays", p.space.Name, removed, p.namespaceName())
+			"Space %s is released because %s: nothing is removed, and namespace %s stays", p.space.Name, removed, p.namespaceName())
 		return true, r.removeFinalizer(ctx, p)
 	}
 	tenant := &v1alpha1.Tenant{}
@@ -61,7 +61,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	return true, r.removeFinalizer(ctx, p)
 }
 
-// removedWith says what else is being removed and takes the Space along; empty when its own deletion was asked for. It
+// removedWith is what else is being removed and takes the Space along; empty when its own deletion was asked for. It
 // asks the API server itself, and an error is not taken for an answer.
 func (r *Reconciler) removedWith(ctx context.Context, p *pass) (string, error) {
 	for _, container := range []struct {
@@ -85,8 +85,8 @@ func (r *Reconciler) removedWith(ctx context.Context, p *pass) (string, error) {
 	return "", nil
 }
 
-// removeNamespace deletes the Space's namespace and says what is left of it. A namespace that is not this Space's is
-// none of its business.
+// removeNamespace deletes the Space's namespace and returns what is left of it. A namespace that is not this Space's is
+// left alone.
 func (r *Reconciler) removeNamespace(ctx context.Context, p *pass) ([]string, error) {
 	namespace, err := r.ownNamespace(ctx, r.Live, p)
 	if err != nil || namespace == nil {
@@ -101,7 +101,7 @@ func (r *Reconciler) removeNamespace(ctx context.Context, p *pass) ([]string, er
 	return whatRemains(namespace), nil
 }
 
-// whatRemains is what the namespace's own conditions say is still in it, or holds it.
+// whatRemains is what is still in the namespace, or holds it, by its own conditions.
 func whatRemains(namespace *corev1.Namespace) []string {
 	left := []string{"Namespace " + namespace.Name}
 	for _, c := range namespace.Status.Conditions {
@@ -125,7 +125,7 @@ func (r *Reconciler) releaseQuota(ctx context.Context, p *pass, tenant *v1alpha1
 		return err
 	}
 	if err != nil || tenant.Name == "" || !p.inLedger(p.space.Name) {
-		return nil // nobody splits a quota now; a ledger entry without a namespace is dropped by the next who does
+		return nil // no quota is split now; the next division drops a ledger entry without a namespace
 	}
 	lock := r.ledgers.of(p.owner)
 	lock.Lock()

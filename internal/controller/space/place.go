@@ -96,7 +96,7 @@ func (r *Reconciler) decide(_ context.Context, p *pass) error {
 }
 
 // place finds out whether this cluster may hold the Space. A Space that it may not is never put into a namespace here;
-// one that has a namespace already keeps it, as it is and with its guardrails, and says so.
+// one that has a namespace already keeps it, as it is and with its guardrails, and has a condition for it.
 func (r *Reconciler) place(_ context.Context, p *pass) error {
 	if !p.tenant.DeletionTimestamp.IsZero() && p.space.DeletionTimestamp.IsZero() && !p.tenant.Spec.Protected {
 		return status.Waiting(v1alpha1.ConditionPlaced, v1alpha1.ReasonDeleting, "tenant %s is being removed, and this Space with it", p.owner)
@@ -127,7 +127,7 @@ func (p *pass) keepPattern() {
 	}
 }
 
-// activeWaivers are those of the Space's workload that have not expired; the Space looks again when the next one does.
+// activeWaivers are those of the Space's workload that have not expired; the Space is requeued when the next one does.
 func (r *Reconciler) activeWaivers(ctx context.Context, p *pass) error {
 	waivers := &v1alpha1.WaiverList{}
 	key := waiverKey(p.owner, p.space.Spec.Workload)
@@ -170,5 +170,5 @@ func (r *Reconciler) peerSpaces(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// errNoObjects says that the renderer found no place for a decision that the step before let through.
+// errNoObjects reports that the renderer has no place for a decision that the step before accepted.
 var errNoObjects = errors.New("nothing is rendered for this pattern")

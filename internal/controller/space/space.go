@@ -34,7 +34,7 @@ type Reconciler struct {
 	ledgers locks
 }
 
-// pass is one look at one Space: what was gathered, decided and written.
+// pass is one pass over one Space: what was gathered, decided and written.
 type pass struct {
 	status.Pass
 
@@ -49,7 +49,7 @@ type pass struct {
 	peers     []*v1alpha1.Space
 	grant     guardrail.Grant
 
-	// rendered objects: the fence first, then what gives owners their rights.
+	// rendered objects: the guardrails first, then what gives owners their rights.
 	guardrails, rights []guardrail.Object
 	closed             []guardrail.ClosedFlow
 }

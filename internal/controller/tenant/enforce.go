@@ -190,7 +190,7 @@ func kinds(namespaced bool) []apply.Kind {
 	})
 }
 
-// countSpaces notes how many are ready, and tells of namespaces whose Space is gone.
+// countSpaces counts the ready Spaces, and reports namespaces whose Space is gone.
 func (r *Reconciler) countSpaces(_ context.Context, p *pass) error {
 	ready, known := 0, map[string]bool{}
 	for i := range p.spaces {
@@ -208,7 +208,7 @@ func (r *Reconciler) countSpaces(_ context.Context, p *pass) error {
 	}
 	if len(orphans) > 0 {
 		slices.Sort(orphans)
-		p.Messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("namespaces %v have no Space any more and were left as they are: "+
+		p.Messages[v1alpha1.ConditionEnforced] = fmt.Sprintf("namespaces %v have no Space any more and are left as they are: "+
 			"create the Space again to take one back; deleting it then removes it", orphans)
 	}
 	return nil

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -31,13 +34,13 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	if err != nil || !marked {
 		return true, err
 	}
-	removed, err := r.removedWith(ctx)
+	removed, err := r.removedWithDefinition(ctx)
 	if err != nil {
 		return true, err
 	}
 	if removed {
 		r.Status.Eventf(p.tenant.Name, p.tenant, corev1.EventTypeWarning, v1alpha1.ReasonDefinitionRemoved, "Offboard",
-			"it goes because the definition of Tenants is being removed: nothing of it is removed")
+			"Tenant %s is released because the definition of Tenants is being removed: nothing is removed", p.tenant.Name)
 		return true, r.removeFinalizer(ctx, p)
 	}
 	if p.tenant.Spec.Protected {
@@ -60,8 +63,8 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	return true, r.removeFinalizer(ctx, p)
 }
 
-// removedWith asks the API server itself whether the definition of Tenants is being removed, and every Tenant with it.
-func (r *Reconciler) removedWith(ctx context.Context) (bool, error) {
+// removedWithDefinition asks the API server itself whether the definition of Tenants is being removed, and every Tenant with it.
+func (r *Reconciler) removedWithDefinition(ctx context.Context) (bool, error) {
 	definition := observe.Definition()
 	err := r.Live.Get(ctx, client.ObjectKey{Name: definitionName}, definition)
 	if apierrors.IsNotFound(err) {
@@ -147,7 +150,7 @@ func (r *Reconciler) removeHome(ctx context.Context, p *pass) ([]string, error) 
 		return nil, fmt.Errorf("get the home namespace of tenant %s: %w", p.tenant.Name, err)
 	}
 	if home.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || home.Labels[v1alpha1.LabelTenant] != p.tenant.Name {
-		return nil, nil // somebody else's, never adopted
+		return nil, nil // not Bulkhead's, never adopted
 	}
 	var left []string
 	err = r.removeNamespace(ctx, home, &left)
@@ -192,4 +195,82 @@ func (r *Reconciler) inventory(ctx context.Context, p *pass) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// Keys of an off-boarding record, a ConfigMap in Bulkhead's own namespace.
+const (
+	// recordLabel marks records, so that they can be listed: kubectl -n bulkhead-system get configmap -l bulkhead.dev/record
+	recordLabel, recordOffboarding = v1alpha1.LabelRecord, "offboarding"
+
+	recordTenant    = "tenant"
+	recordUID       = "uid"
+	recordRequested = "requested"
+	recordFinished  = "finished"
+	recordRemoved   = "removed"
+	recordResidue   = "residue"
+)
+
+// recordName is offboarded-TENANT- and the start of the Tenant's UID: a tenant of the same name may come again.
+func recordName(t *v1alpha1.Tenant) string {
+	const enough = 8
+	uid := string(t.UID)
+	return "offboarded-" + t.Name + "-" + uid[:min(enough, len(uid))]
+}
+
+// openRecord writes down what there is to remove before anything is removed. A record that exists is kept: it was
+// written when there was more.
+func (r *Reconciler) openRecord(ctx context.Context, p *pass) ([]string, error) {
+	record := &corev1.ConfigMap{}
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: recordName(p.tenant)}, record)
+	if err == nil {
+		return nil, nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("get the off-boarding record of tenant %s: %w", p.tenant.Name, err)
+	}
+	inventory, err := r.inventory(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.tenant.Status.Ledger {
+		inventory = append(inventory, "Space "+v1alpha1.HomeNamespace(p.tenant.Name)+"/"+p.tenant.Status.Ledger[i].Space)
+	}
+	record = &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: v1alpha1.SystemNamespace, Name: recordName(p.tenant),
+			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, recordLabel: recordOffboarding},
+		},
+		Data: map[string]string{
+			recordTenant:    p.tenant.Name,
+			recordUID:       string(p.tenant.UID),
+			recordRequested: p.tenant.DeletionTimestamp.UTC().Format(time.RFC3339),
+			recordRemoved:   strings.Join(inventory, "\n"),
+		},
+	}
+	if err := r.Client.Create(ctx, record, client.FieldOwner(v1alpha1.ManagedBy)); err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("write the off-boarding record of tenant %s into namespace %s: %w", p.tenant.Name, v1alpha1.SystemNamespace, err)
+	}
+	return nil, nil
+}
+
+// closeRecord adds when all was gone, and that a search found nothing.
+func (r *Reconciler) closeRecord(ctx context.Context, p *pass) error {
+	record := &corev1.ConfigMap{}
+	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: recordName(p.tenant)}, record); err != nil {
+		return fmt.Errorf("get the off-boarding record of tenant %s: %w", p.tenant.Name, err)
+	}
+	if record.Data[recordFinished] != "" {
+		return nil
+	}
+	if record.Data == nil {
+		record.Data = map[string]string{}
+	}
+	record.Data[recordFinished] = r.Clock.Now().UTC().Format(time.RFC3339)
+	record.Data[recordResidue] = "none: every kind that Bulkhead renders was searched in every namespace, and the nodes"
+	if err := r.Client.Update(ctx, record, client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
+		return fmt.Errorf("close the off-boarding record of tenant %s: %w", p.tenant.Name, err)
+	}
+	r.Status.Eventf(p.tenant.Name, p.tenant, corev1.EventTypeNormal, "Offboarded", "Offboard",
+		"everything is removed and no residue was found: see ConfigMap %s/%s", record.Namespace, record.Name)
+	return nil
 }

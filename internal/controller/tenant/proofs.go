@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -29,21 +30,21 @@ type Prover interface {
 const (
 	// proofTimeout bounds one proof; what could not be asked by then is Unknown.
 	proofTimeout = time.Minute
-	// settling is how long a new tenant's first proof waits for its first Space to be declared, and fencing how long for
-	// those that were declared to be fenced: one proof then serves them all, and a proof is dozens of requests.
-	settling, fencing = time.Second, 30 * time.Second
+	// settling is how long a new tenant's first proof waits for its first Space to be declared, and guarding how long for
+	// declared ones to get their guardrails: one proof then serves them all, and a proof is dozens of requests.
+	settling, guarding = time.Second, 30 * time.Second
 )
 
-// Proofs has tenants proven in the background, so that nobody's guardrails wait for somebody else's proof. It writes
-// nothing: the Reconciler takes the latest proof over into the Tenant's status, with all else that there is to tell.
+// Proofs has tenants proven in the background, so that no tenant's guardrails wait for another's proof. It writes
+// nothing: the Reconciler writes the latest proof into the Tenant's status, with the rest of it.
 type Proofs struct {
 	// Client reads from the cache.
 	Client client.Client
 	Prover Prover
 	Clock  clock.PassiveClock
 
-	// tell wakes the Reconciler; nil when nobody is to be woken.
-	tell func(ctx context.Context, tenant string)
+	// requeue the tenant for the Reconciler; nil when no Reconciler runs.
+	requeue func(ctx context.Context, tenant string)
 
 	mu sync.Mutex
 	// made since this process started, by the Tenant's name.
@@ -99,7 +100,7 @@ func (r *Proofs) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 	}
 	leaving := !t.DeletionTimestamp.IsZero() && !t.Spec.Protected
 	if leaving || !status.IsTrue(t.Status.Conditions, v1alpha1.ConditionEnforced, t.Generation) {
-		return ctrl.Result{}, nil // its status will tell
+		return ctrl.Result{}, nil // its status requeues it
 	}
 	if err := r.Client.List(ctx, spaces, client.InNamespace(v1alpha1.HomeNamespace(t.Name))); err != nil {
 		return ctrl.Result{}, fmt.Errorf("list the spaces of tenant %s: %w", t.Name, err)
@@ -118,8 +119,8 @@ func (r *Proofs) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 		ctrl.LoggerFrom(ctx).Info("the proof could not be made", "tenant", t.Name, "reason", err.Error())
 	}
 	r.keep(t, &proof)
-	if r.tell != nil {
-		r.tell(ctx, t.Name)
+	if r.requeue != nil {
+		r.requeue(ctx, t.Name)
 	}
 	return ctrl.Result{RequeueAfter: max(r.due(t, platform, spaces.Items), time.Second)}, nil
 }
@@ -141,7 +142,7 @@ func (r *Proofs) due(t *v1alpha1.Tenant, platform *v1alpha1.Platform, spaces []v
 	}
 }
 
-// repeats tells whether the latest proof had the verdict of the one before it.
+// repeats reports whether the latest proof had the verdict of the one before it.
 func (r *Proofs) repeats(t *v1alpha1.Tenant) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,9 +161,9 @@ func (r *Proofs) early(t *v1alpha1.Tenant, spaces []v1alpha1.Space) time.Duratio
 	if r.latest(t) != nil {
 		return 0
 	}
-	told := find(t.Status.Conditions, v1alpha1.ConditionEnforced)
-	if len(spaces) == 0 && told != nil {
-		return settling - r.Clock.Since(told.LastTransitionTime.Time)
+	enforced := find(t.Status.Conditions, v1alpha1.ConditionEnforced)
+	if len(spaces) == 0 && enforced != nil {
+		return settling - r.Clock.Since(enforced.LastTransitionTime.Time)
 	}
 	wait := time.Duration(0)
 	for i := range spaces {
@@ -171,7 +172,7 @@ func (r *Proofs) early(t *v1alpha1.Tenant, spaces []v1alpha1.Space) time.Duratio
 		young := ready == nil || ready.Reason == v1alpha1.ReasonPending || ready.Reason == v1alpha1.ReasonEnforcing
 		coming := young && s.Status.Revision == "" && s.DeletionTimestamp.IsZero()
 		if coming {
-			wait = max(wait, fencing-r.Clock.Since(s.CreationTimestamp.Time))
+			wait = max(wait, guarding-r.Clock.Since(s.CreationTimestamp.Time))
 		}
 	}
 	return wait
@@ -218,4 +219,111 @@ func sharesOwner(a, b *v1alpha1.Tenant) bool {
 
 func find(conditions []metav1.Condition, name string) *metav1.Condition {
 	return meta.FindStatusCondition(conditions, name)
+}
+
+const (
+	// askAgainSoon is when to ask again after an answer that was not good and is new: on a cluster where policies were
+	// just written, an API server may not have seen them yet. askAgain is for one that stays.
+	askAgainSoon, askAgain = 5 * time.Second, 30 * time.Second
+)
+
+// skew is how far ahead a clock may be of which a proof bears the time. One that is further ahead was made before the clock
+// was set back, and its age is not known.
+const skew = time.Minute
+
+// readReport reads the exact proof, unless it is about a Tenant of the same name that was there before.
+func (r *Reconciler) readReport(ctx context.Context, p *pass) error {
+	exact := &v1alpha1.IsolationReport{}
+	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p.tenant), exact)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get the isolation report of tenant %s: %w", p.tenant.Name, err)
+	}
+	ofThis := func(o metav1.OwnerReference) bool { return o.UID == p.tenant.UID }
+	if err == nil && slices.ContainsFunc(exact.OwnerReferences, ofThis) {
+		p.exact = exact
+	}
+	return nil
+}
+
+// checkProof turns the latest proof into the condition. Proofs are made in the background, one for all that changed.
+func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
+	p.tenant.Status.Proof = r.Proofs.latest(p.tenant)
+	proof, freshness := p.tenant.Status.Proof, p.platform.Spec.ProofFreshness.Duration
+	if proof == nil {
+		return unknown(v1alpha1.ReasonProofPending, "the API server has not been asked yet")
+	}
+	p.Messages[v1alpha1.ConditionProven] = fmt.Sprintf("%d questions asked as the tenant", proof.Asked)
+	left := freshness - r.Clock.Since(proof.Time.Time)
+	p.RequeueAfter(left)
+	switch {
+	case left <= 0:
+		return unknown(v1alpha1.ReasonProofStale, "the last proof is of %s, older than the proofFreshness of %s: the controller makes the next one; see `bulkhead check`",
+			proof.Time.UTC().Format(time.RFC3339), freshness)
+	case !covers(proof, p.tenant, p.platform, p.spaces):
+		return unknown(v1alpha1.ReasonProofPending, "the API server has not been asked since the last change")
+	case proof.Verdict == v1alpha1.Isolated:
+		return r.checkReport(p)
+	case proof.Verdict == v1alpha1.Exposed:
+		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
+	default:
+		return unknown(v1alpha1.ReasonProofFailed, "%v", proof.Findings)
+	}
+}
+
+// checkReport lets the exact proof take away what the direct answers gave. One that was never made takes nothing away:
+// it follows within seconds. It judges all that the cluster holds, also what no question is about.
+func (r *Reconciler) checkReport(p *pass) error {
+	if p.exact == nil {
+		p.Messages[v1alpha1.ConditionProven] += "; the exact proof is still to come"
+		return nil
+	}
+	freshness, age := p.platform.Spec.ProofFreshness.Duration, r.Clock.Since(p.exact.Time.Time)
+	p.RequeueAfter(freshness - age)
+	switch {
+	case age >= freshness || age < -skew:
+		return unknown(v1alpha1.ReasonProofStale, "the last exact proof is of %s, and counts for %s: the controller makes the next one; see `bulkhead check`",
+			p.exact.Time.UTC().Format(time.RFC3339), freshness).RequeueAfter(status.Recheck)
+	case p.exact.Verdict == v1alpha1.Isolated:
+		p.Messages[v1alpha1.ConditionProven] += "; nothing exposed in the exact proof of all that the cluster holds"
+		return nil
+	case p.exact.Verdict == v1alpha1.Exposed:
+		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "exact proof: %s", p.exact.Summary())
+	default:
+		return unknown(v1alpha1.ReasonProofFailed, "exact proof: %s", p.exact.Summary())
+	}
+}
+
+func unknown(reason, format string, args ...any) *status.Wait {
+	wait := status.Waiting(v1alpha1.ConditionProven, reason, format, args...)
+	wait.Unknown = true
+	return wait
+}
+
+// covers reports whether the proof is about what is enforced now: this generation of the Tenant and of the Platform, and
+// every Space as it is.
+func covers(proof *v1alpha1.Proof, t *v1alpha1.Tenant, platform *v1alpha1.Platform, spaces []v1alpha1.Space) bool {
+	if proof == nil || !slices.Contains(proof.Covers, fmt.Sprintf("tenant/%d/%d", t.Generation, platform.Generation)) {
+		return false
+	}
+	for _, space := range enforced(spaces) {
+		if !slices.Contains(proof.Covers, space.Name+"/"+space.Status.Revision) {
+			return false
+		}
+	}
+	return true
+}
+
+// enforced Spaces are those whose namespace has its guardrails.
+func enforced(spaces []v1alpha1.Space) []v1alpha1.Space {
+	return slices.DeleteFunc(slices.Clone(spaces), func(s v1alpha1.Space) bool {
+		return s.Status.Namespace == "" || s.Status.Revision == "" || !s.DeletionTimestamp.IsZero()
+	})
+}
+
+// renewal is when a good proof is renewed: after half to three quarters of its freshness, at a point of the tenant's
+// own, so that a thousand tenants that were proven together spread out.
+func renewal(tenant string, freshness time.Duration) time.Duration {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(tenant)) // a hash takes every byte
+	return freshness/2 + freshness/4*time.Duration(hash.Sum32()%1024)/1024
 }

@@ -32,7 +32,7 @@ type Reconciler struct {
 	Clock  clock.PassiveClock
 }
 
-// pass is one look at one Tenant.
+// pass is one pass over one Tenant.
 type pass struct {
 	status.Pass
 

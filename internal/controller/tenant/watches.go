@@ -49,7 +49,7 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 // SetupWithManager registers the Reconciler and what it watches.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	proven := make(chan event.GenericEvent)
-	r.Proofs.tell = func(ctx context.Context, tenant string) {
+	r.Proofs.requeue = func(ctx context.Context, tenant string) {
 		select {
 		case proven <- event.GenericEvent{Object: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: tenant}}}:
 		case <-ctx.Done():
@@ -152,8 +152,8 @@ func spaceChanged(e event.UpdateEvent) bool {
 		(a == nil) != (b == nil) || a != nil && a.Status != b.Status
 }
 
-// verdictChanged: what the exact proof says, and not only when. A proof that was renewed in time changes nothing else; the
-// Reconciler looks again before the one that it knows grows stale.
+// verdictChanged reports whether the exact proof has another result, and not only another time. The Reconciler requeues
+// before the one that it knows grows stale.
 func verdictChanged(e event.UpdateEvent) bool {
 	before, ok1 := e.ObjectOld.(*v1alpha1.IsolationReport)
 	after, ok2 := e.ObjectNew.(*v1alpha1.IsolationReport)

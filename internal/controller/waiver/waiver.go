@@ -1,4 +1,4 @@
-// Package waiver reconciles Waivers: it says whether each is in force, and where. What a waiver suspends is written
+// Package waiver reconciles Waivers: it reports whether each is in force, and where. What a waiver suspends is written
 // by the Spaces concerned, which watch waivers and their expiry themselves.
 package waiver
 
@@ -29,7 +29,7 @@ type Reconciler struct {
 	Clock  clock.PassiveClock
 }
 
-// Reconcile says whether one Waiver is in force, and comes back when it expires.
+// Reconcile reports whether one Waiver is in force, and requeues for when it expires.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	waiver := &v1alpha1.Waiver{}
 	if err := r.Client.Get(ctx, req.NamespacedName, waiver); err != nil {
@@ -68,11 +68,11 @@ func (r *Reconciler) condition(ctx context.Context, w *v1alpha1.Waiver, left tim
 	err := r.Client.Get(ctx, client.ObjectKey{Name: w.Spec.Tenant}, tenant)
 	switch {
 	case apierrors.IsNotFound(err):
-		c.Reason, c.Message = v1alpha1.ReasonTenantMissing, "there is no Tenant "+w.Spec.Tenant
+		c.Reason, c.Message = v1alpha1.ReasonTenantMissing, "there is no Tenant "+w.Spec.Tenant+": correct spec.tenant, or delete this Waiver"
 	case err != nil:
 		return c, fmt.Errorf("get tenant %s: %w", w.Spec.Tenant, err)
 	case tenant.Workload(w.Spec.Workload) == nil:
-		c.Reason, c.Message = v1alpha1.ReasonWorkloadUnknown, "tenant "+w.Spec.Tenant+" declares no workload "+w.Spec.Workload
+		c.Reason, c.Message = v1alpha1.ReasonWorkloadUnknown, "tenant "+w.Spec.Tenant+" declares no workload "+w.Spec.Workload+": correct spec.workload, or delete this Waiver"
 	default:
 		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonActive
 		c.Message = fmt.Sprintf("control %s is suspended for workload %s until %s, approved by %s: %s",
@@ -102,7 +102,7 @@ func (r *Reconciler) namespaces(ctx context.Context, w *v1alpha1.Waiver) ([]stri
 	return names, nil
 }
 
-// marked tells whether a namespace carries the waiver's mark: its name as the label, shortened to a start and a hash
+// marked reports whether a namespace carries the waiver's mark: its name as the label, shortened to a start and a hash
 // where it is too long for one, and the time at which it ends as the annotation.
 func marked(namespace *corev1.Namespace, w *v1alpha1.Waiver) bool {
 	const kept = 46 // of 63, the rest is hyphen and hash
