@@ -23,7 +23,7 @@ const (
 
 // tenantLevels give all tenants together a share of the API server's seats, fairly queued. A seat that is taken is not
 // taken back, and a request that needs several holds up all that come after it until they are free: so what takes long
-// and is wide has seats of its own, and nobody's get waits for somebody's list of a hundred megabytes.
+// and is wide has seats of its own, and no get waits for a list of a hundred megabytes.
 //
 //   - Tenant priority levels: a request waits until a seat of its level is free, however fair the queue before it is. One tenant's
 //     flood keeps all seats of its level taken, so there are eight of them, and seven of eight tenants have no part in it.

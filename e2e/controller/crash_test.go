@@ -230,7 +230,7 @@ func (l *life) drive(ctx context.Context, t *testing.T) {
 			req := ctrl.Request{NamespacedName: client.ObjectKey{Namespace: r.namespace, Name: r.name}}
 			_, _ = process[r.kind].Reconcile(ctx, req) // what went wrong is tried again, as the workqueue would
 			if l.dead.Load() {
-				l.fenced(t)
+				l.guarded(t)
 				process = l.process(t)
 				l.dead.Store(false)
 			}
@@ -242,8 +242,8 @@ func (l *life) drive(ctx context.Context, t *testing.T) {
 	}
 }
 
-// fenced checks, at the moment of death, that owners have no rights where a guardrail is missing.
-func (l *life) fenced(t *testing.T) {
+// guarded checks, at the moment of death, that owners have no rights where a guardrail is missing.
+func (l *life) guarded(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		namespace := v1alpha1.SpaceNamespace(l.name, name)
 		key := client.ObjectKey{Namespace: namespace, Name: guardrail.OwnersName}

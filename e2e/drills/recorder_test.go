@@ -22,7 +22,7 @@ import (
 // registry is the prefix under which the API server keeps its objects in etcd.
 const registry = "/registry/"
 
-// recorder writes down every revision of every object of the kinds that fence tenants in, and of what is declared: not
+// recorder writes down every revision of every object of the kinds of guardrails, and of what is declared: not
 // only of what carries Bulkhead's label, since a label can be taken off. It watches etcd itself, which leaves nothing out,
 // also while the API server is down or begins anew. Revisions of all kinds are numbered by one counter, that of etcd, so
 // that together they are all states in which the cluster ever was.

@@ -22,13 +22,13 @@ import (
 // quiet one. Each phase lasts 30 s, with -short three, and figures are of all rounds (-benchtime) together. There are two
 // floods of 64 clients: in one, every client sends all kinds in turn, and soon most wait for lists; in the other, every
 // kind has senders of its own, who never let up.
-// One tenant in eight is on the flood's priority level: how that one fares is measured, too ("beside").
+// One tenant in eight is on the flood's priority level: how that one fares is measured too ("same-level").
 func BenchmarkFlood(b *testing.B) {
 	quota := corev1.ResourceList{"requests.cpu": amount("4"), "requests.memory": amount("8Gi"), "limits.cpu": amount("8"),
 		"limits.memory": amount("8Gi"), "pods": amount("40"), "configmaps": amount("400"), "secrets": amount("40")}
 	_, greedy := tenantWith(b, "greedy", 1, quota)
 	fill(b, as(b, "greedy-owner"), greedy[0].Status.Namespace)
-	apart, beside := victimOf(b, "greedy", false, quota), victimOf(b, "greedy", true, quota)
+	apart, sameLevel := victimOf(b, "greedy", false, quota), victimOf(b, "greedy", true, quota)
 	phase := 30 * time.Second
 	if testing.Short() {
 		phase = 3 * time.Second
@@ -39,11 +39,11 @@ func BenchmarkFlood(b *testing.B) {
 	}{{"all-kinds-in-turn", true}, {"senders-for-each-kind", false}} {
 		b.Run(kind.name, func(b *testing.B) {
 			var quiet [2][]time.Duration
-			floods := map[string]*[2][]time.Duration{"flooded": {}, "flooded-beside": {}, "flooded-unfair": {}}
+			floods := map[string]*[2][]time.Duration{"flooded": {}, "flooded-same-level": {}, "flooded-unfair": {}}
 			for range b.N {
 				add(&quiet, apart.measure(b, phase))
 				add(floods["flooded"], flooded(b, apart, greedy[0].Status.Namespace, kind.inTurn, phase))
-				add(floods["flooded-beside"], flooded(b, beside, greedy[0].Status.Namespace, kind.inTurn, phase))
+				add(floods["flooded-same-level"], flooded(b, sameLevel, greedy[0].Status.Namespace, kind.inTurn, phase))
 				giveFairnessBack := takeFairnessAway(b)
 				add(floods["flooded-unfair"], flooded(b, apart, greedy[0].Status.Namespace, kind.inTurn, phase))
 				giveFairnessBack()
@@ -84,11 +84,11 @@ type victim struct {
 }
 
 // victimOf makes a tenant that is on another's priority level, or is not.
-func victimOf(b *testing.B, other string, beside bool, quota corev1.ResourceList) *victim {
+func victimOf(b *testing.B, other string, sameLevel bool, quota corev1.ResourceList) *victim {
 	b.Helper()
 	level := func(n int) string { return v1alpha1.PriorityLevelName(fmt.Sprintf("modest-%d", n)) }
 	n := 0
-	for (level(n) == v1alpha1.PriorityLevelName(other)) != beside {
+	for (level(n) == v1alpha1.PriorityLevelName(other)) != sameLevel {
 		n++
 	}
 	tenant, spaces := tenantWith(b, fmt.Sprintf("modest-%d", n), 1, quota)

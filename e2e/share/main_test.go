@@ -30,7 +30,7 @@ var (
 
 // serverFlags: the API server's seats are what it works on at the same time. Priority and fairness divides seats, so their number must
 // fit the processors, or a flood has its fill of those before seats run out. These are what `bulkhead check` asks for the
-// two processors on which tests run: one seat for the short requests of a tenant priority level, and one for lists.
+// two processors on which tests run: one seat for the short requests of a tenant's priority level, and one for lists.
 // Nothing is compressed, as it asks for too (BHC208): that is work, and on behalf of whoever asks for most.
 var serverFlags = []string{"max-requests-inflight=6", "max-mutating-requests-inflight=4", "feature-gates=APIResponseCompression=false"}
 

@@ -42,7 +42,7 @@ func TestOrphans(t *testing.T) {
 	for _, fine := range []string{"tenant-or-here", "or-here--declared", "or-foreign"} {
 		absent(t, findings, "BHC401", "Namespace "+fine)
 	}
-	expect(t, findings, "BHC302", "Space tenant-or-here/declared", check.Unknown, "not looked at")
+	expect(t, findings, "BHC302", "Space tenant-or-here/declared", check.Unknown, "no controller has reconciled it yet")
 }
 
 // Promise: waivers are judged by where they are in force, not by what their status says: one that is over and still in

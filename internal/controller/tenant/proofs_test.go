@@ -166,7 +166,7 @@ func TestFirstProofWaitsForFirstSpaces(t *testing.T) {
 		{"a Space is being enforced", with(time.Second, "", v1alpha1.ReasonEnforcing), true},
 		{"a Space takes long", with(guarding, "", v1alpha1.ReasonEnforcing), false},
 		{"a Space waits for people", with(time.Second, "", v1alpha1.ReasonNeedsDedicatedCluster), false},
-		{"a Space is fenced", with(time.Second, "r1", v1alpha1.ReasonProofPending), false},
+		{"a Space has its guardrails", with(time.Second, "r1", v1alpha1.ReasonProofPending), false},
 		{"there is a proof", provenPass(v1alpha1.Isolated, 0), false},
 	} {
 		if waits := r.early(c.p.tenant, c.p.spaces) > 0; waits != c.waits {
