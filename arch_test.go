@@ -254,7 +254,7 @@ var exceptions = []struct {
 	most    int
 	because string
 }{
-	{"api/v1alpha1", exportedNames, 150, "every kind of the API with its lists and constants, which users import from one package"},
+	{"api/v1alpha1", exportedNames, 152, "every kind of the API with its lists and constants, which users import from one package"},
 }
 
 // splitting are packages that are larger than the measures: each figure only shrinks.
@@ -263,7 +263,7 @@ var splitting = []struct {
 	files, exported, family int
 }{
 	{"guardrail", 0, 40, 8},
-	{"internal/cli", 29, 0, 3},
+	{"internal/cli", 28, 0, 3},
 	{"internal/observe", 0, 0, 5},
 }
 

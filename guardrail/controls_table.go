@@ -193,7 +193,7 @@ func networkControls() []Control {
 			Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
 			Needs: "a network plugin that enforces NetworkPolicy: the API server stores policies that nobody enforces without " +
 				"a word",
-			Fix: "Developer: declare the flow in your Space's spec.to or spec.from; status.flowsClosed says what is missing. " +
+			Fix: "Developer: declare the flow in your Space's spec.to or spec.from; status.closedFlows says what is missing. " +
 				"Platform: allow flows between tenants in the Platform's flows.",
 			Mappings: []string{"K05", "MTB-PL1-CC-TI-2", "MTB-PL2-BC-OPS-4"},
 		},

@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // Case is one hostile request next to its harmless twin.
@@ -141,12 +143,11 @@ func always(cases ...Case) []Case {
 }
 
 // InForce reports of a control whether no Waiver suspends it in the scene's Space. What is waived is not asked: the Waiver
-// stands in the Space's status, as control/waiver. A waiver of pod-security lowers it to baseline.
+// stands in the Space's status. A waiver of pod-security lowers it to baseline.
 func InForce(control string) func(Scene) bool {
 	return func(s Scene) bool {
-		return s.Space == nil || !slices.ContainsFunc(s.Space.Status.Waivers, func(waiver string) bool {
-			waived, _, _ := strings.Cut(waiver, "/")
-			return waived == control
+		return s.Space == nil || !slices.ContainsFunc(s.Space.Status.Waived, func(w v1alpha1.WaivedControl) bool {
+			return w.Control == control
 		})
 	}
 }

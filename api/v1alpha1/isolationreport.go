@@ -76,20 +76,56 @@ type IsolationFinding struct {
 	To string `json:"to,omitempty"`
 	// What is the finding in one sentence.
 	What string `json:"what"`
-	// Witness is the shortest way there, step by step.
+	// Steps are the shortest way there.
 	// +optional
 	// +listType=atomic
-	Witness []string `json:"witness,omitempty"`
-	// Blame are the objects that let it happen, as "Kind namespace/name".
+	Steps []FindingStep `json:"steps,omitempty"`
+	// Objects that let it happen.
 	// +optional
 	// +listType=atomic
-	Blame []string `json:"blame,omitempty"`
+	Objects []ObjectReference `json:"objects,omitempty"`
 	// Fix is the least change that ends it.
 	// +optional
 	Fix string `json:"fix,omitempty"`
 	// Waiver that accepts the finding; it is then not held against the tenant.
 	// +optional
 	Waiver string `json:"waiver,omitempty"`
+}
+
+// FindingStep is one step of the way to what a finding is about.
+type FindingStep struct {
+	// Object concerned, if any.
+	// +optional
+	Object *ObjectReference `json:"object,omitempty"`
+	// Does is what the object does, or what happens.
+	Does string `json:"does"`
+}
+
+// String is "Kind namespace/name: does".
+func (s FindingStep) String() string {
+	if s.Object == nil {
+		return s.Does
+	}
+	return s.Object.String() + ": " + s.Does
+}
+
+// ObjectReference names an object.
+type ObjectReference struct {
+	// Kind of the object.
+	Kind string `json:"kind"`
+	// Namespace of the object; empty for one of the cluster.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the object.
+	Name string `json:"name"`
+}
+
+// String is "Kind namespace/name".
+func (o ObjectReference) String() string {
+	if o.Namespace == "" {
+		return o.Kind + " " + o.Name
+	}
+	return o.Kind + " " + o.Namespace + "/" + o.Name
 }
 
 // IsolationReportList is a list of IsolationReports.

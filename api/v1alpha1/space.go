@@ -139,19 +139,41 @@ type SpaceStatus struct {
 	// Quota granted now.
 	// +optional
 	Quota corev1.ResourceList `json:"quota,omitempty"`
-	// Flows declared here that are not open, each with why.
+	// ClosedFlows are the flows declared here that are not open.
 	// +optional
 	// +listType=atomic
-	FlowsClosed []string `json:"flowsClosed,omitempty"`
-	// Waivers in force in this Space, as control/waiver.
+	ClosedFlows []ClosedFlow `json:"closedFlows,omitempty"`
+	// Waived are the controls that Waivers suspend in this Space now.
 	// +optional
-	// +listType=set
-	Waivers []string `json:"waivers,omitempty"`
+	// +listType=atomic
+	Waived []WaivedControl `json:"waived,omitempty"`
 	// Remaining names what still exists while the Space is being removed.
 	// +optional
 	// +listType=atomic
 	Remaining []string `json:"remaining,omitempty"`
 }
+
+// ClosedFlow is a declared flow that is not open.
+type ClosedFlow struct {
+	// Field that declares it, such as spec.to[0].
+	Field string `json:"field"`
+	// Why it is not open.
+	Why string `json:"why"`
+}
+
+// String is "field: why".
+func (f ClosedFlow) String() string { return f.Field + ": " + f.Why }
+
+// WaivedControl is a control that a Waiver suspends.
+type WaivedControl struct {
+	// Control by its id.
+	Control string `json:"control"`
+	// Waiver by name.
+	Waiver string `json:"waiver"`
+}
+
+// String is "control/waiver".
+func (w WaivedControl) String() string { return w.Control + "/" + w.Waiver }
 
 // SpaceList is a list of Spaces.
 //

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -390,15 +391,73 @@ type Proof struct {
 	Time metav1.Time `json:"time"`
 	// Asked counts the questions that were asked.
 	Asked int32 `json:"asked"`
-	// Covers says what the questions were about: "tenant/" with the Tenant's and the Platform's generation, and for
-	// each Space its name, a slash and its status.revision. What is not here has not been proven.
+	// Scope is what the questions were about. What is outside has not been proven.
 	// +optional
-	// +listType=set
-	Covers []string `json:"covers,omitempty"`
-	// Findings are the questions whose answer was not Isolated, as "control: subject: detail".
+	Scope ProofScope `json:"scope"`
+	// Failures are the questions whose answer was not Isolated, the worst first.
 	// +optional
 	// +listType=atomic
-	Findings []string `json:"findings,omitempty"`
+	Failures []ProofFailure `json:"failures,omitempty"`
+}
+
+// ProofScope is what a proof is about: a state of the Tenant, of the Platform and of Spaces.
+type ProofScope struct {
+	// TenantGeneration is the Tenant's metadata.generation.
+	// +optional
+	TenantGeneration int64 `json:"tenantGeneration,omitempty"`
+	// PlatformGeneration is the Platform's metadata.generation.
+	// +optional
+	PlatformGeneration int64 `json:"platformGeneration,omitempty"`
+	// Spaces, each with what was enforced in it.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Spaces []SpaceRevision `json:"spaces,omitempty"`
+}
+
+// SpaceRevision is a Space as it was enforced.
+type SpaceRevision struct {
+	// Name of the Space.
+	Name string `json:"name"`
+	// Revision that its status had.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+}
+
+// ScopeOf is the scope of a proof about the present state of a Tenant, the Platform and Spaces.
+func ScopeOf(t *Tenant, p *Platform, spaces []Space) ProofScope {
+	scope := ProofScope{TenantGeneration: t.Generation, PlatformGeneration: p.Generation}
+	for i := range spaces {
+		scope.Spaces = append(scope.Spaces, SpaceRevision{spaces[i].Name, spaces[i].Status.Revision})
+	}
+	return scope
+}
+
+// CoversTenant reports whether the proof is about the present Tenant and Platform.
+func (s *ProofScope) CoversTenant(t *Tenant, p *Platform) bool {
+	return s.TenantGeneration == t.Generation && s.PlatformGeneration == p.Generation
+}
+
+// CoversSpace reports whether the proof is about what is enforced in the Space now.
+func (s *ProofScope) CoversSpace(space *Space) bool {
+	return slices.Contains(s.Spaces, SpaceRevision{space.Name, space.Status.Revision})
+}
+
+// ProofFailure is a question of a proof whose answer was not Isolated.
+type ProofFailure struct {
+	// Control that was asked about, by its id; "proof" where all are concerned.
+	Control string `json:"control"`
+	// Subject as whom the question was asked, and where.
+	Subject string `json:"subject"`
+	// Verdict is Exposed or Unknown.
+	Verdict Verdict `json:"verdict"`
+	// Detail is what was seen.
+	Detail string `json:"detail"`
+}
+
+// String is "control: subject: verdict: detail".
+func (f ProofFailure) String() string {
+	return f.Control + ": " + f.Subject + ": " + string(f.Verdict) + ": " + f.Detail
 }
 
 // TenantList is a list of Tenants.

@@ -162,7 +162,7 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *engine.Result, of pai
 		return nil
 	}
 	unseen := func(why string) {
-		t.disagreements = append(t.disagreements, disagreement{of.control, of.from, of.to, fmt.Sprintf("the attack succeeds and the prover does not say so: %s: %s", r.Finding(), why)})
+		t.disagreements = append(t.disagreements, disagreement{of.control, of.from, of.to, fmt.Sprintf("the attack succeeds and the prover does not say so: %s: %s", r.Failure(), why)})
 	}
 	if r.Case.Refusal.By != hostile.RBAC {
 		space := snapshot.Ref{Kind: "Namespace", Name: r.Scene.Namespace()}

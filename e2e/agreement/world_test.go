@@ -241,7 +241,7 @@ func begin(ctx context.Context, tenant string) (*engine.Trial, error) {
 	}
 	for _, r := range trial.Try(ctx, hostile.All(), func(a *hostile.Case, _ *hostile.Scene) bool { return harmless(a) }) {
 		if r.Verdict != v1alpha1.Isolated {
-			return nil, fmt.Errorf("before any mistake: %s", r.Finding())
+			return nil, fmt.Errorf("before any mistake: %s", r.Failure())
 		}
 	}
 	return trial, nil

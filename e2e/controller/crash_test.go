@@ -401,11 +401,8 @@ func startCache(t *testing.T) cache.Cache {
 type agreeable struct{ clock clock.PassiveClock }
 
 func (a agreeable) Prove(_ context.Context, t *v1alpha1.Tenant, spaces []v1alpha1.Space, _ []string) (v1alpha1.Proof, error) {
-	covers := []string{fmt.Sprintf("tenant/%d/%d", t.Generation, platformGeneration())}
-	for i := range spaces {
-		covers = append(covers, spaces[i].Name+"/"+spaces[i].Status.Revision)
-	}
-	return v1alpha1.Proof{Verdict: v1alpha1.Isolated, Time: metav1.NewTime(a.clock.Now()), Asked: 12, Covers: covers}, nil
+	platform := &v1alpha1.Platform{ObjectMeta: metav1.ObjectMeta{Generation: platformGeneration()}}
+	return v1alpha1.Proof{Verdict: v1alpha1.Isolated, Time: metav1.NewTime(a.clock.Now()), Asked: 12, Scope: v1alpha1.ScopeOf(t, platform, spaces)}, nil
 }
 
 func platformGeneration() int64 {

@@ -261,7 +261,7 @@ func clusterReport(t *testing.T, tenant *v1alpha1.Tenant) *openreports.ClusterRe
 
 func blames(r *v1alpha1.IsolationReport, name string) bool {
 	return slices.ContainsFunc(r.Findings, func(f v1alpha1.IsolationFinding) bool {
-		return len(f.Witness) > 0 && slices.ContainsFunc(f.Blame, func(b string) bool { return strings.HasSuffix(b, "/"+name) })
+		return len(f.Steps) > 0 && slices.ContainsFunc(f.Objects, func(o v1alpha1.ObjectReference) bool { return o.Namespace != "" && o.Name == name })
 	})
 }
 

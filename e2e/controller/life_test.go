@@ -38,7 +38,7 @@ func TestLifeOfATenant(t *testing.T) {
 	ready(t, tenant, space)
 	eventually(t, patience, "the proof covers the Space", func() string {
 		_ = admin.Get(t.Context(), client.ObjectKeyFromObject(tenant), tenant)
-		if tenant.Status.Proof == nil || !strings.Contains(fmt.Sprint(tenant.Status.Proof.Covers), "shop/") {
+		if tenant.Status.Proof == nil || !tenant.Status.Proof.Scope.CoversSpace(space) {
 			return fmt.Sprint(tenant.Status.Proof)
 		}
 		return ""
@@ -319,7 +319,7 @@ func TestWaiverComesAndGoes(t *testing.T) {
 		for _, o := range []client.Object{waiver, space, tenant} {
 			_ = admin.Get(t.Context(), client.ObjectKeyFromObject(o), o)
 		}
-		have := fmt.Sprint(waiver.Status.Namespaces, space.Status.Waivers, tenant.Status.Waivers)
+		have := fmt.Sprint(waiver.Status.Namespaces, space.Status.Waived, tenant.Status.Waivers)
 		if have != "[waived--shop] [pod-security/waived-images] [pod-security/web]" {
 			return have
 		}
@@ -334,7 +334,7 @@ func TestWaiverComesAndGoes(t *testing.T) {
 		for _, o := range []client.Object{waiver, space, tenant} {
 			_ = admin.Get(t.Context(), client.ObjectKeyFromObject(o), o)
 		}
-		return strings.Trim(fmt.Sprint(waiver.Status.Namespaces, space.Status.Waivers, tenant.Status.Waivers), "[] ")
+		return strings.Trim(fmt.Sprint(waiver.Status.Namespaces, space.Status.Waived, tenant.Status.Waivers), "[] ")
 	})
 }
 
@@ -359,8 +359,8 @@ func TestFlowsOpenWhenBothSidesDeclare(t *testing.T) {
 	closed := func(s *v1alpha1.Space, want int) func() string {
 		return func() string {
 			_ = admin.Get(t.Context(), client.ObjectKeyFromObject(s), s)
-			if len(s.Status.FlowsClosed) != want {
-				return fmt.Sprintf("%d closed: %v", len(s.Status.FlowsClosed), s.Status.FlowsClosed)
+			if len(s.Status.ClosedFlows) != want {
+				return fmt.Sprintf("%d closed: %v", len(s.Status.ClosedFlows), s.Status.ClosedFlows)
 			}
 			return ""
 		}

@@ -163,7 +163,7 @@ func (s *site) waives(t *testing.T, waiver *v1alpha1.Waiver, space *v1alpha1.Spa
 			return err.Error()
 		}
 		active := conditionOf(waiver, v1alpha1.ConditionActive)
-		if (active.Status == metav1.ConditionTrue) != want || (len(waiver.Status.Namespaces) > 0) != want || (len(space.Status.Waivers) > 0) != want {
+		if (active.Status == metav1.ConditionTrue) != want || (len(waiver.Status.Namespaces) > 0) != want || (len(space.Status.Waived) > 0) != want {
 			return active.Message
 		}
 		return ""

@@ -254,7 +254,7 @@ func await(t *testing.T, p *prover.Prover, f *fixture, wanted func(*v1alpha1.Pro
 		return err == nil && wanted(&proof), nil
 	})
 	if err != nil {
-		t.Fatalf("the proof stayed %s after %d questions: %v\n%q", proof.Verdict, proof.Asked, err, proof.Findings)
+		t.Fatalf("the proof stayed %s after %d questions: %v\n%q", proof.Verdict, proof.Asked, err, proof.Failures)
 	}
 	return proof
 }

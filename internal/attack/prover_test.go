@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -47,11 +48,12 @@ func TestEnforcedSpaceIsIsolated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := enforced(t.Context(), t, name, test.decided, test.owner)
 			proof := await(t, completeProver(t), f, isolated)
-			if len(proof.Findings) != 0 || int(proof.Asked) < 40 || proof.Time.IsZero() {
+			if len(proof.Failures) != 0 || int(proof.Asked) < 40 || proof.Time.IsZero() {
 				t.Errorf("got %+v", proof)
 			}
-			if want := []string{"tenant/1/1", "web/r1"}; !slices.Equal(proof.Covers, want) {
-				t.Errorf("it covers %q, want %q", proof.Covers, want)
+			want := v1alpha1.ProofScope{TenantGeneration: 1, PlatformGeneration: 1, Spaces: []v1alpha1.SpaceRevision{{Name: "web", Revision: "r1"}}}
+			if !reflect.DeepEqual(proof.Scope, want) {
+				t.Errorf("it covers %+v, want %+v", proof.Scope, want)
 			}
 			nothingStored(t, f)
 		})
@@ -176,13 +178,13 @@ func TestEveryRemovedControlIsNamed(t *testing.T) {
 				restore()
 				await(t, p, f, isolated)
 			}()
-			named := func(finding string) bool { return strings.HasPrefix(finding, m.control+": ") }
+			named := func(f v1alpha1.ProofFailure) bool { return f.Control == m.control }
 			// The API server may learn of it between two questions: then the first proof names only what was asked after.
 			proof := await(t, p, f, func(proof *v1alpha1.Proof) bool { return slices.ContainsFunc(exposures(proof), named) })
-			for _, finding := range exposures(&proof) {
+			for _, f := range exposures(&proof) {
 				// A right to change guardrails is an exemption from every policy that asks for it.
-				if control, _, _ := strings.Cut(finding, ":"); control != m.control && control != m.also && name != "owner is exempt" {
-					t.Errorf("another control is blamed: %s", finding)
+				if f.Control != m.control && f.Control != m.also && name != "owner is exempt" {
+					t.Errorf("another control is blamed: %s", f)
 				}
 			}
 			killed[m.control] = true
@@ -195,8 +197,8 @@ func TestEveryRemovedControlIsNamed(t *testing.T) {
 	}
 }
 
-func exposures(proof *v1alpha1.Proof) []string {
-	return slices.DeleteFunc(slices.Clone(proof.Findings), func(finding string) bool { return !strings.Contains(finding, ": Exposed: ") })
+func exposures(proof *v1alpha1.Proof) []v1alpha1.ProofFailure {
+	return slices.DeleteFunc(slices.Clone(proof.Failures), func(f v1alpha1.ProofFailure) bool { return f.Verdict != v1alpha1.Exposed })
 }
 
 // A routine proof says Isolated of the same Space, at its known price in requests, and a first routine proof kills a mutant of
@@ -214,7 +216,7 @@ func TestRoutineProof(t *testing.T) {
 	proof, err := p.Prove(t.Context(), f.tenant, f.spaces, []string{f.neighbour})
 	must(t, err)
 	if !isolated(&proof) || sent.Load() > 27 {
-		t.Errorf("%s after %d requests: %q", proof.Verdict, sent.Load(), proof.Findings)
+		t.Errorf("%s after %d requests: %q", proof.Verdict, sent.Load(), proof.Failures)
 	}
 	t.Logf("a routine proof of one Space and one owner: %d questions, %d requests", proof.Asked, sent.Load())
 }
@@ -253,7 +255,7 @@ func TestWhatIsNotProvenIsUnknown(t *testing.T) {
 				await(t, p, f, isolated)
 			}()
 			await(t, p, f, func(proof *v1alpha1.Proof) bool {
-				return proof.Verdict == v1alpha1.Unknown && slices.ContainsFunc(proof.Findings, func(finding string) bool { return strings.Contains(finding, test.why) })
+				return proof.Verdict == v1alpha1.Unknown && slices.ContainsFunc(proof.Failures, func(f v1alpha1.ProofFailure) bool { return strings.Contains(f.Detail, test.why) })
 			})
 		})
 	}
@@ -346,8 +348,8 @@ func TestDeadlineMakesTheProofUnknown(t *testing.T) {
 		p, err := prover.New(config, clock.RealClock{})
 		must(t, err)
 		proof, err := p.Prove(ctx, f.tenant, f.spaces, []string{f.neighbour})
-		if proof.Verdict != v1alpha1.Unknown || len(proof.Findings) == 0 || len(exposures(&proof)) > 0 {
-			t.Errorf("cancelled after %d requests: %s, %q", after, proof.Verdict, proof.Findings)
+		if proof.Verdict != v1alpha1.Unknown || len(proof.Failures) == 0 || len(exposures(&proof)) > 0 {
+			t.Errorf("cancelled after %d requests: %s, %q", after, proof.Verdict, proof.Failures)
 		}
 		if (err != nil) != (after == 0) {
 			t.Errorf("cancelled after %d requests: error %v", after, err)
@@ -387,7 +389,7 @@ func TestStrangeAnswersMakeTheProofUnknown(t *testing.T) {
 			proof, err := p.Prove(t.Context(), tenant, []v1alpha1.Space{space}, nil)
 			must(t, err)
 			if proof.Verdict != v1alpha1.Unknown {
-				t.Errorf("got %s: %q", proof.Verdict, proof.Findings)
+				t.Errorf("got %s: %q", proof.Verdict, proof.Failures)
 			}
 		})
 	}

@@ -164,15 +164,15 @@ func TestProofs(t *testing.T) {
 	}{
 		{"pf-fresh", time.Minute, v1alpha1.Isolated, check.OK, ""},
 		{"pf-stale", 20 * time.Minute, v1alpha1.Isolated, check.Unknown, "stale: the last proof is 20m0s old, and may be 10m0s"},
-		{"pf-unknown", time.Minute, v1alpha1.Unknown, check.Unknown, "Unknown: token: sa: not asked"},
-		{"pf-exposed", time.Hour, v1alpha1.Exposed, check.Problem, "Exposed: token: sa: not asked"},
+		{"pf-unknown", time.Minute, v1alpha1.Unknown, check.Unknown, "Unknown: token: sa: Unknown: not asked"},
+		{"pf-exposed", time.Hour, v1alpha1.Exposed, check.Problem, "Exposed: token: sa: Unknown: not asked"},
 	} {
 		tenant := newTenant(test.name)
 		create(t, tenant)
 		tenant.Status.Spaces = "1/1"
 		tenant.Status.Proof = &v1alpha1.Proof{Verdict: test.verdict, Time: metav1.NewTime(time.Now().Add(-test.age)), Asked: 12}
 		if test.verdict != v1alpha1.Isolated {
-			tenant.Status.Proof.Findings = []string{"token: sa: not asked"}
+			tenant.Status.Proof.Failures = []v1alpha1.ProofFailure{{Control: "token", Subject: "sa", Verdict: v1alpha1.Unknown, Detail: "not asked"}}
 		}
 		setStatus(t, tenant, nil)
 		if test.state == check.OK {

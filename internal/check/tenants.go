@@ -177,6 +177,14 @@ func checkProofs(ctx context.Context, s *session) ([]Finding, error) {
 	return withCount(findings, judged, "fresh and Isolated"), nil
 }
 
+func failures(proof *v1alpha1.Proof) string {
+	texts := make([]string, len(proof.Failures))
+	for i := range proof.Failures {
+		texts[i] = proof.Failures[i].String()
+	}
+	return strings.Join(texts, "; ")
+}
+
 func (s *session) proof(t *v1alpha1.Tenant) Finding {
 	condition := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionProven)
 	proof := t.Status.Proof
@@ -189,11 +197,11 @@ func (s *session) proof(t *v1alpha1.Tenant) Finding {
 	age := s.now.Sub(proof.Time.Time)
 	switch {
 	case proof.Verdict == v1alpha1.Exposed:
-		return found(Problem, "Exposed: %s", strings.Join(proof.Findings, "; "))
+		return found(Problem, "Exposed: %s", failures(proof))
 	case age > s.freshness+s.Skew:
 		return found(Unknown, "stale: the last proof is %s old, and may be %s", round(age), s.freshness)
 	case proof.Verdict != v1alpha1.Isolated:
-		return found(Unknown, "%s: %s", proof.Verdict, strings.Join(proof.Findings, "; "))
+		return found(Unknown, "%s: %s", proof.Verdict, failures(proof))
 	case condition != nil && condition.Status == metav1.ConditionFalse: // by the exact proof
 		return found(Problem, "%s: %s", condition.Reason, condition.Message)
 	case condition != nil && condition.Status != metav1.ConditionTrue:

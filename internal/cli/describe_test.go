@@ -108,7 +108,7 @@ func exposedTenant(now time.Time) *tenantFacts {
 	status := &facts.tenant.Status
 	status.Conditions = conditions(3, "", "", "", v1alpha1.ReasonExposed, v1alpha1.ReasonExposed)
 	status.Proof.Verdict = v1alpha1.Exposed
-	status.Proof.Findings = []string{"rbac-enumerate: group shop-team: may list namespaces"}
+	status.Proof.Failures = []v1alpha1.ProofFailure{{Control: "rbac-enumerate", Subject: "group shop-team", Verdict: v1alpha1.Exposed, Detail: "may list namespaces"}}
 	facts.report.Verdict, facts.report.Exposed, facts.report.Waived = v1alpha1.Exposed, 6, 1
 	facts.report.Findings = append(facts.report.Findings,
 		v1alpha1.IsolationFinding{Code: "BH1003", Verdict: v1alpha1.Exposed, What: "group shop-team may get secrets in namespace ops", Fix: "delete RoleBinding ops/leak"},
@@ -119,7 +119,7 @@ func exposedTenant(now time.Time) *tenantFacts {
 	broken := wellSpace("c")
 	broken.Status.Conditions = conditions(1, "", "", v1alpha1.ReasonApplyFailed, "", v1alpha1.ReasonApplyFailed)
 	closed := wellSpace("d")
-	closed.Status.FlowsClosed = []string{"spec.to[0]: the other side does not declare it"}
+	closed.Status.ClosedFlows = []v1alpha1.ClosedFlow{{Field: "spec.to[0]", Why: "the other side does not declare it"}}
 	facts.spaces = append(facts.spaces, broken, closed)
 	facts.waivers[0].Spec.Expires = metav1.NewTime(now.Add(-time.Hour))
 	return facts

@@ -124,7 +124,7 @@ func drawSpaces(root *branch, v *tenantView, verbose bool) {
 	var well []spaceView
 	var rest []*branch
 	for _, s := range v.Spaces {
-		if s.Ready.Status == metav1.ConditionTrue && len(s.FlowsClosed) == 0 && !verbose {
+		if s.Ready.Status == metav1.ConditionTrue && len(s.ClosedFlows) == 0 && !verbose {
 			well = append(well, s)
 			continue
 		}
@@ -161,7 +161,7 @@ func drawSpace(s *spaceView, verbose bool) *branch {
 			b.add(c.mark(), "%s: %s", c.Type, c.text())
 		}
 	}
-	for _, flow := range s.FlowsClosed {
+	for _, flow := range s.ClosedFlows {
 		b.add(markNote, "flow closed: %s", flow)
 	}
 	if len(s.Remaining) > 0 {
@@ -247,7 +247,7 @@ func drawProof(root *branch, v *tenantView) {
 	}
 	b := root.add(proven.mark(), "proof: %s", text)
 	b.detailf("%s", asked)
-	for _, finding := range v.Proof.Findings {
+	for _, finding := range v.Proof.Failures {
 		m := markUnknown
 		if v.Proof.Verdict == v1alpha1.Exposed {
 			m = markProblem

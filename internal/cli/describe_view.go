@@ -45,15 +45,15 @@ type conditionView struct {
 }
 
 type spaceView struct {
-	Name        string              `json:"name"`
-	Workload    string              `json:"workload"`
-	Pattern     v1alpha1.Pattern    `json:"pattern,omitempty"`
-	Namespace   string              `json:"namespace,omitempty"`
-	Ready       conditionView       `json:"ready"`
-	Conditions  []conditionView     `json:"conditions"`
-	Quota       corev1.ResourceList `json:"quota,omitempty"`
-	FlowsClosed []string            `json:"flowsClosed,omitempty"`
-	Remaining   []string            `json:"remaining,omitempty"`
+	Name        string                `json:"name"`
+	Workload    string                `json:"workload"`
+	Pattern     v1alpha1.Pattern      `json:"pattern,omitempty"`
+	Namespace   string                `json:"namespace,omitempty"`
+	Ready       conditionView         `json:"ready"`
+	Conditions  []conditionView       `json:"conditions"`
+	Quota       corev1.ResourceList   `json:"quota,omitempty"`
+	ClosedFlows []v1alpha1.ClosedFlow `json:"closedFlows,omitempty"`
+	Remaining   []string              `json:"remaining,omitempty"`
 }
 
 // The states of a control for one tenant.
@@ -108,7 +108,7 @@ func viewTenant(facts *tenantFacts, now time.Time) *tenantView {
 			Name: s.Name, Workload: s.Spec.Workload, Pattern: s.Status.Pattern, Namespace: s.Status.Namespace,
 			Ready:      viewCondition(s.Status.Conditions, v1alpha1.ConditionReady, s.Generation),
 			Conditions: viewConditions(s.Status.Conditions, s.Generation),
-			Quota:      s.Status.Quota, FlowsClosed: s.Status.FlowsClosed, Remaining: s.Status.Remaining,
+			Quota:      s.Status.Quota, ClosedFlows: s.Status.ClosedFlows, Remaining: s.Status.Remaining,
 		})
 	}
 	for i := range facts.waivers {
@@ -208,9 +208,9 @@ func (v *tenantView) waivedBy(control string) string {
 func (v *tenantView) exposedBy(control string) []string {
 	var about []string
 	if v.Proof != nil && v.Proof.Verdict == v1alpha1.Exposed {
-		for _, finding := range v.Proof.Findings {
-			if rest, ok := strings.CutPrefix(finding, control+":"); ok {
-				about = append(about, strings.TrimSpace(rest))
+		for _, f := range v.Proof.Failures {
+			if f.Control == control {
+				about = append(about, fmt.Sprintf("%s: %s: %s", f.Subject, f.Verdict, f.Detail))
 			}
 		}
 	}

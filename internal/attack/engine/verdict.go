@@ -18,13 +18,13 @@ type Result struct {
 	Refused hostile.Refusal
 }
 
-// Finding is the result in words, as "control: subject: detail".
-func (r Result) Finding() string {
+// Failure is the result in the form of the API.
+func (r Result) Failure() v1alpha1.ProofFailure {
 	subject := r.Scene.Subject.String()
 	if namespace := r.Scene.Namespace(); namespace != "" {
 		subject += " in " + namespace
 	}
-	return fmt.Sprintf("%s: %s: %s: %s", r.Case.Control, subject, r.Verdict, r.Detail)
+	return v1alpha1.ProofFailure{Control: r.Case.Control, Subject: subject, Verdict: r.Verdict, Detail: r.Detail}
 }
 
 // Judge compares the answers to the harmless twin and to the attempt with what the attack expects. A success of the

@@ -1,11 +1,9 @@
 package prover
 
 import (
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -101,12 +99,10 @@ func one[T any](salt string, list []T, choose func(string, int) int) []T {
 // of the Tenant or the Platform changes what is enforced in all of them.
 func someSpaces(w *engine.World, choose func(string, int) int) []v1alpha1.Space {
 	var chosen, proven []v1alpha1.Space
-	var before []string
-	if proof := w.Tenant.Status.Proof; proof != nil && slices.Contains(proof.Covers, generations(w)) {
-		before = proof.Covers
-	}
+	proof := w.Tenant.Status.Proof
+	before := proof != nil && proof.Scope.CoversTenant(w.Tenant, w.Platform)
 	for _, space := range w.Spaces {
-		if slices.Contains(before, covered(&space)) {
+		if before && proof.Scope.CoversSpace(&space) {
 			proven = append(proven, space)
 		} else {
 			chosen = append(chosen, space)
@@ -122,31 +118,18 @@ func someSpaces(w *engine.World, choose func(string, int) int) []v1alpha1.Space 
 	return chosen
 }
 
-// covered is how a proof notes a Space: by its name and what is enforced in it.
-func covered(space *v1alpha1.Space) string { return space.Name + "/" + space.Status.Revision }
-
-// generations is how a proof notes the Tenant and the Platform.
-func generations(w *engine.World) string {
-	return fmt.Sprintf("tenant/%d/%d", w.Tenant.Generation, w.Platform.Generation)
+// scope is what a proof is about. Spaces that this proof passed over were asked by an earlier one, and nothing of theirs has
+// changed since: someSpaces chooses every other.
+func scope(w *engine.World) v1alpha1.ProofScope {
+	return v1alpha1.ScopeOf(w.Tenant, w.Platform, w.Spaces)
 }
 
-// covers is what a proof notes that it is about. Spaces that this proof passed over were asked by an earlier one, and nothing
-// of theirs has changed since: someSpaces chooses every other.
-func covers(w *engine.World) []string {
-	list := []string{generations(w)}
-	for i := range w.Spaces {
-		list = append(list, covered(&w.Spaces[i]))
-	}
-	return list
-}
-
-// suspected are the controls of the previous proof's findings.
+// suspected are the controls of the previous proof's failures.
 func suspected(tenant *v1alpha1.Tenant) map[string]bool {
 	controls := map[string]bool{}
 	if tenant.Status.Proof != nil {
-		for _, finding := range tenant.Status.Proof.Findings {
-			control, _, _ := strings.Cut(finding, ":")
-			controls[control] = true
+		for _, f := range tenant.Status.Proof.Failures {
+			controls[f.Control] = true
 		}
 	}
 	return controls

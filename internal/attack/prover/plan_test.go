@@ -46,7 +46,7 @@ func testSpace(name string) v1alpha1.Space {
 
 // prove makes the world one whose previous proof was good.
 func prove(w *engine.World) {
-	w.Tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Isolated, Covers: covers(w)}
+	w.Tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Isolated, Scope: scope(w)}
 }
 
 // requests that a plan costs, its harmless twins counted once each, as the prover asks them.
@@ -147,8 +147,8 @@ func TestSuspectControlsAreAskedInFull(t *testing.T) {
 	w := testWorld()
 	w.Tenant.Spec.Owners = append(w.Tenant.Spec.Owners, v1alpha1.Owner{Kind: "User", Name: "joe"})
 	w.Spaces = []v1alpha1.Space{testSpace("a"), testSpace("b"), testSpace("c"), testSpace("d")}
-	w.Tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Exposed, Covers: covers(w), Findings: []string{
-		"rbac-enumerate: user joe: Exposed: x", "pod-security: user jane in acme--d: Unknown: y"}}
+	w.Tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Exposed, Scope: scope(w), Failures: []v1alpha1.ProofFailure{
+		{Control: "rbac-enumerate", Verdict: v1alpha1.Exposed}, {Control: "pod-security", Verdict: v1alpha1.Unknown}}}
 	asked := map[string]bool{}
 	for _, task := range mustPlan(t, w, time.Unix(1, 0), false) {
 		asked[strings.Join([]string{task.Attack.ID, task.Scene.Subject.String(), task.Scene.Namespace()}, " ")] = true
@@ -172,7 +172,7 @@ func TestSuspectControlsAreAskedInFull(t *testing.T) {
 // After a proof that could not tell all it found, or found nothing out, everything is asked.
 func TestEverythingIsAskedAfterAnIncompleteProof(t *testing.T) {
 	w := testWorld()
-	w.Tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Unknown, Covers: covers(w), Findings: []string{"proof: tenant acme: Unknown: x"}}
+	w.Tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Unknown, Scope: scope(w), Failures: []v1alpha1.ProofFailure{{Control: wholeProof, Verdict: v1alpha1.Unknown}}}
 	now := time.Unix(1, 0)
 	if got, want := len(mustPlan(t, w, now, false)), len(mustPlan(t, w, now, true)); got != want {
 		t.Errorf("%d attacks planned of %d", got, want)
@@ -224,7 +224,9 @@ func TestAttacksApplyWhereTheirControlIsInForce(t *testing.T) {
 		"soft":       {func(*engine.World) {}, []string{"token", "images", "node-affinity"}, []string{"runtime"}},
 		"sandboxed":  {func(w *engine.World) { w.Tenant.Status.Decisions[0].RuntimeClass = "gvisor" }, []string{"runtime"}, nil},
 		"api access": {func(w *engine.World) { w.Tenant.Spec.Workloads[0].APIAccess = "OwnNamespaces" }, []string{"token"}, nil},
-		"waived": {func(w *engine.World) { w.Spaces[0].Status.Waivers = []string{"images/ocr", "pod-security/legacy"} },
+		"waived": {func(w *engine.World) {
+			w.Spaces[0].Status.Waived = []v1alpha1.WaivedControl{{Control: "images", Waiver: "ocr"}, {Control: "pod-security", Waiver: "legacy"}}
+		},
 			[]string{"pod-security", "priority"}, []string{"images"}},
 	}
 	for name, test := range tests {

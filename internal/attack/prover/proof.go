@@ -9,8 +9,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 )
 
-// maxFindings bounds what a tenant's status holds.
-const maxFindings = 64
+// maxFailures bounds what a tenant's status holds.
+const maxFailures = 64
 
 // sum is the proof that the results give: Exposed if any is, else Unknown if any is or nothing was asked, else Isolated.
 // The time is the caller's to fill in.
@@ -18,23 +18,27 @@ func sum(results []engine.Result) v1alpha1.Proof {
 	proof := v1alpha1.Proof{Verdict: v1alpha1.Isolated, Asked: int32(len(results))}
 	if len(results) == 0 {
 		proof.Verdict = v1alpha1.Unknown
-		proof.Findings = []string{wholeProof + ": tenant: Unknown: there was nothing to ask: the tenant has no owner"}
+		proof.Failures = []v1alpha1.ProofFailure{{
+			Control: wholeProof, Subject: "tenant", Verdict: v1alpha1.Unknown, Detail: "there was nothing to ask: the tenant has no owner",
+		}}
 		return proof
 	}
 	bad := slices.DeleteFunc(slices.Clone(results), func(r engine.Result) bool { return r.Verdict == v1alpha1.Isolated })
 	slices.SortStableFunc(bad, func(a, b engine.Result) int {
-		return cmp.Or(cmp.Compare(engine.Severity(b.Verdict), engine.Severity(a.Verdict)), cmp.Compare(a.Finding(), b.Finding()))
+		return cmp.Or(cmp.Compare(engine.Severity(b.Verdict), engine.Severity(a.Verdict)), cmp.Compare(a.Failure().String(), b.Failure().String()))
 	})
 	for i, r := range bad {
 		if engine.Severity(r.Verdict) > engine.Severity(proof.Verdict) {
 			proof.Verdict = r.Verdict
 		}
-		if i < maxFindings {
-			proof.Findings = append(proof.Findings, r.Finding())
+		if i < maxFailures {
+			proof.Failures = append(proof.Failures, r.Failure())
 		}
 	}
-	if more := len(bad) - maxFindings; more > 0 {
-		proof.Findings = append(proof.Findings, fmt.Sprintf("%s: tenant: %s: %d more findings", wholeProof, proof.Verdict, more))
+	if more := len(bad) - maxFailures; more > 0 {
+		proof.Failures = append(proof.Failures, v1alpha1.ProofFailure{
+			Control: wholeProof, Subject: "tenant", Verdict: proof.Verdict, Detail: fmt.Sprintf("%d more findings", more),
+		})
 	}
 	return proof
 }

@@ -32,18 +32,18 @@ func TestSumOfResults(t *testing.T) {
 		"exposed first":     {[]engine.Result{result("a", v1alpha1.Unknown), result("b", v1alpha1.Exposed)}, v1alpha1.Exposed, 2, "b: ", "a: "},
 		"exposed, reversed": {[]engine.Result{result("b", v1alpha1.Exposed), result("a", v1alpha1.Unknown)}, v1alpha1.Exposed, 2, "b: ", "a: "},
 		"no verdict at all": {[]engine.Result{result("a", "")}, "", 1, "a: ", "a: "},
-		"too many":          {many, v1alpha1.Exposed, maxFindings + 1, "images: ", "proof: tenant: Exposed: 37 more findings"},
+		"too many":          {many, v1alpha1.Exposed, maxFailures + 1, "images: ", "proof: tenant: Exposed: 37 more findings"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			proof := sum(test.results)
-			if proof.Verdict != test.verdict || len(proof.Findings) != test.findings || int(proof.Asked) != len(test.results) {
-				t.Fatalf("got %s with %d findings of %d asked: %q", proof.Verdict, len(proof.Findings), proof.Asked, proof.Findings)
+			if proof.Verdict != test.verdict || len(proof.Failures) != test.findings || int(proof.Asked) != len(test.results) {
+				t.Fatalf("got %s with %d findings of %d asked: %q", proof.Verdict, len(proof.Failures), proof.Asked, proof.Failures)
 			}
 			if test.findings == 0 {
 				return
 			}
-			if first, last := proof.Findings[0], proof.Findings[len(proof.Findings)-1]; !strings.HasPrefix(first, test.first) || !strings.HasPrefix(last, test.last) {
+			if first, last := proof.Failures[0].String(), proof.Failures[len(proof.Failures)-1].String(); !strings.HasPrefix(first, test.first) || !strings.HasPrefix(last, test.last) {
 				t.Errorf("got first %q and last %q", first, last)
 			}
 		})

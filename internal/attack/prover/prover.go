@@ -40,36 +40,38 @@ func New(config *rest.Config, clock clock.PassiveClock) (*Prover, error) {
 // stands in.
 //
 // The proof is always valid. Its verdict is Isolated only if every question was answered as it must be; whatever else
-// happens, the end of ctx included, makes it Unknown and is among its findings. The error is not nil when nothing could be
+// happens, the end of ctx included, makes it Unknown and is among its failures. The error is not nil when nothing could be
 // asked at all.
 func (p *Prover) Prove(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, neighbours []string) (v1alpha1.Proof, error) {
-	results, covers, err := p.results(ctx, tenant, spaces, neighbours)
+	results, scope, err := p.results(ctx, tenant, spaces, neighbours)
 	proof := sum(results)
-	proof.Time, proof.Covers = metav1.NewTime(p.clock.Now()), covers
+	proof.Time, proof.Scope = metav1.NewTime(p.clock.Now()), scope
 	if err != nil {
 		proof.Verdict = v1alpha1.Unknown
-		proof.Findings = []string{wholeProof + ": tenant " + tenant.Name + ": Unknown: " + err.Error()}
+		proof.Failures = []v1alpha1.ProofFailure{{
+			Control: wholeProof, Subject: "tenant " + tenant.Name, Verdict: v1alpha1.Unknown, Detail: err.Error(),
+		}}
 		return proof, fmt.Errorf("prove tenant %s: %w", tenant.Name, err)
 	}
 	return proof, nil
 }
 
-func (p *Prover) results(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, neighbours []string) ([]engine.Result, []string, error) {
+func (p *Prover) results(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, neighbours []string) ([]engine.Result, v1alpha1.ProofScope, error) {
 	platform, err := p.server.Platform(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, v1alpha1.ProofScope{}, err
 	}
 	w := &engine.World{Platform: platform, Tenant: tenant, Spaces: engine.Placed(spaces), Foreign: foreignTo(tenant, neighbours)}
 	tasks, err := plan(w, p.clock.Now(), p.Complete)
 	if err != nil {
-		return nil, nil, err
+		return nil, v1alpha1.ProofScope{}, err
 	}
 	asked := &interview{server: p.server, twins: map[string]hostile.Answer{}}
 	results := make([]engine.Result, 0, len(tasks))
 	for _, t := range tasks {
 		results = append(results, asked.run(ctx, t))
 	}
-	return results, covers(w), nil
+	return results, scope(w), nil
 }
 
 // foreignTo leaves out what is the tenant's own, in which it has rights.

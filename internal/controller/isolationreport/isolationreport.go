@@ -260,16 +260,21 @@ func findingOf(f *finding.Finding) v1alpha1.IsolationFinding {
 		What: brief(f.What), Fix: brief(f.Fix), Waiver: f.Waiver,
 	}
 	for _, step := range f.Witness[:min(len(f.Witness), longestList)] {
-		text := step.Does
+		taken := v1alpha1.FindingStep{Does: brief(step.Does)}
 		if step.Object != (snapshot.Ref{}) {
-			text = step.Object.String() + ": " + text
+			object := referenceTo(step.Object)
+			taken.Object = &object
 		}
-		made.Witness = append(made.Witness, brief(text))
+		made.Steps = append(made.Steps, taken)
 	}
 	for _, object := range f.Blame[:min(len(f.Blame), longestList)] {
-		made.Blame = append(made.Blame, brief(object.String()))
+		made.Objects = append(made.Objects, referenceTo(object))
 	}
 	return made
+}
+
+func referenceTo(o snapshot.Ref) v1alpha1.ObjectReference {
+	return v1alpha1.ObjectReference{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}
 }
 
 // brief keeps a text within what a report holds of it.

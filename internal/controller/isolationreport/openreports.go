@@ -93,10 +93,14 @@ func clusterReportOf(r *v1alpha1.IsolationReport) *openreports.ClusterReport {
 
 func resultOf(f *v1alpha1.IsolationFinding) openreports.ReportResult {
 	code, check, _ := isolation.CodeByID(f.Code)
+	steps := make([]string, len(f.Steps))
+	for i := range f.Steps {
+		steps[i] = f.Steps[i].String()
+	}
 	made := openreports.ReportResult{
 		Policy: check.ID, Rule: f.Code, Category: strings.Join(code.Mappings, ", "), Description: f.What,
 		Severity: openreports.ResultSeverity(strings.ToLower(f.Severity)), Scored: f.Waiver == "", Result: "error",
-		Properties: map[string]string{"from": f.From, "to": f.To, "fix": f.Fix, "witness": strings.Join(f.Witness, "\n")},
+		Properties: map[string]string{"from": f.From, "to": f.To, "fix": f.Fix, "witness": strings.Join(steps, "\n")},
 	}
 	switch {
 	case f.Waiver != "":
@@ -105,13 +109,8 @@ func resultOf(f *v1alpha1.IsolationFinding) openreports.ReportResult {
 	case f.Verdict == v1alpha1.Exposed:
 		made.Result = "fail"
 	}
-	for _, blamed := range f.Blame {
-		kind, name, _ := strings.Cut(blamed, " ")
-		namespace, rest, namespaced := strings.Cut(name, "/")
-		if !namespaced {
-			namespace, rest = "", name
-		}
-		made.Subjects = append(made.Subjects, corev1.ObjectReference{Kind: kind, Namespace: namespace, Name: rest})
+	for _, o := range f.Objects {
+		made.Subjects = append(made.Subjects, corev1.ObjectReference{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name})
 	}
 	return made
 }

@@ -1,6 +1,7 @@
 package space
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -78,17 +79,20 @@ func (r *Reconciler) makeNamespace(ctx context.Context, p *pass) error {
 		}
 	}
 	p.space.Status.Namespace = p.namespaceName()
-	p.space.Status.Waivers = waiverNames(p.waivers)
+	p.space.Status.Waived = waived(p.waivers)
 	return nil
 }
 
-func waiverNames(waivers []guardrail.ActiveWaiver) []string {
-	names := make([]string, 0, len(waivers))
+// waived are the controls that waivers suspend, in a fixed order.
+func waived(waivers []guardrail.ActiveWaiver) []v1alpha1.WaivedControl {
+	var list []v1alpha1.WaivedControl
 	for _, w := range waivers {
-		names = append(names, w.Control+"/"+w.Name)
+		list = append(list, v1alpha1.WaivedControl{Control: w.Control, Waiver: w.Name})
 	}
-	slices.Sort(names)
-	return names
+	slices.SortFunc(list, func(a, b v1alpha1.WaivedControl) int {
+		return cmp.Or(cmp.Compare(a.Control, b.Control), cmp.Compare(a.Waiver, b.Waiver))
+	})
+	return list
 }
 
 // writeGuardrails writes every guardrail but the quota, which has its own order.
@@ -198,9 +202,9 @@ func (r *Reconciler) grantOwners(ctx context.Context, p *pass) error {
 		}
 	}
 	p.space.Status.Revision = revision(slices.Concat(p.guardrails, p.rights))
-	p.space.Status.FlowsClosed = nil
+	p.space.Status.ClosedFlows = nil
 	for _, flow := range p.closed {
-		p.space.Status.FlowsClosed = append(p.space.Status.FlowsClosed, flow.Field+": "+flow.Why)
+		p.space.Status.ClosedFlows = append(p.space.Status.ClosedFlows, v1alpha1.ClosedFlow{Field: flow.Field, Why: flow.Why})
 	}
 	return nil
 }
@@ -244,7 +248,7 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	proof := p.tenant.Status.Proof
 	pending := status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofPending, "the API server has not been asked since the last change")
 	pending.Unknown = true
-	if proof == nil || !slices.Contains(proof.Covers, p.space.Name+"/"+p.space.Status.Revision) {
+	if proof == nil || !proof.Scope.CoversSpace(p.space) {
 		return pending
 	}
 	left := p.platform.Spec.ProofFreshness.Duration - r.Clock.Since(proof.Time.Time)
@@ -259,9 +263,9 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	case v1alpha1.Isolated:
 		return nil
 	case v1alpha1.Exposed:
-		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
+		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Failures)
 	default:
-		failed := status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofFailed, "%v", proof.Findings)
+		failed := status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonProofFailed, "%v", proof.Failures)
 		failed.Unknown = true
 		return failed
 	}

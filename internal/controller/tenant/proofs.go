@@ -264,9 +264,9 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	case proof.Verdict == v1alpha1.Isolated:
 		return r.checkReport(p)
 	case proof.Verdict == v1alpha1.Exposed:
-		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Findings)
+		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Failures)
 	default:
-		return unknown(v1alpha1.ReasonProofFailed, "%v", proof.Findings)
+		return unknown(v1alpha1.ReasonProofFailed, "%v", proof.Failures)
 	}
 }
 
@@ -302,15 +302,11 @@ func unknown(reason, format string, args ...any) *status.Wait {
 // covers reports whether the proof is about what is enforced now: this generation of the Tenant and of the Platform, and
 // every Space as it is.
 func covers(proof *v1alpha1.Proof, t *v1alpha1.Tenant, platform *v1alpha1.Platform, spaces []v1alpha1.Space) bool {
-	if proof == nil || !slices.Contains(proof.Covers, fmt.Sprintf("tenant/%d/%d", t.Generation, platform.Generation)) {
+	if proof == nil || !proof.Scope.CoversTenant(t, platform) {
 		return false
 	}
-	for _, space := range enforced(spaces) {
-		if !slices.Contains(proof.Covers, space.Name+"/"+space.Status.Revision) {
-			return false
-		}
-	}
-	return true
+	uncovered := func(s v1alpha1.Space) bool { return !proof.Scope.CoversSpace(&s) }
+	return !slices.ContainsFunc(enforced(spaces), uncovered)
 }
 
 // enforced Spaces are those whose namespace has its guardrails.

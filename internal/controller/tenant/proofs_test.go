@@ -16,10 +16,13 @@ import (
 
 var now = time.Unix(1_800_000_000, 0)
 
-func provenPass(verdict v1alpha1.Verdict, age time.Duration, covers ...string) *pass {
+func provenPass(verdict v1alpha1.Verdict, age time.Duration, scope ...v1alpha1.ProofScope) *pass {
 	t := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t", Generation: 2}}
 	if verdict != "" {
-		t.Status.Proof = &v1alpha1.Proof{Verdict: verdict, Time: metav1.NewTime(now.Add(-age)), Covers: covers}
+		t.Status.Proof = &v1alpha1.Proof{Verdict: verdict, Time: metav1.NewTime(now.Add(-age))}
+		for _, s := range scope {
+			t.Status.Proof.Scope = s
+		}
 	}
 	p := &pass{Pass: status.NewPass("t", t, &t.Status.Conditions), tenant: t}
 	p.platform = &v1alpha1.Platform{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
@@ -33,13 +36,17 @@ func provenPass(verdict v1alpha1.Verdict, age time.Duration, covers ...string) *
 
 // exactly is proven by the answers a minute ago, and by the exact proof as it says.
 func exactly(verdict v1alpha1.Verdict, age time.Duration) *pass {
-	p := provenPass(v1alpha1.Isolated, time.Minute, whole...)
+	p := provenPass(v1alpha1.Isolated, time.Minute, whole)
 	p.exact = &v1alpha1.IsolationReport{Verdict: verdict, Time: metav1.NewTime(now.Add(-age))}
 	return p
 }
 
 // whole is what a proof covers that is about everything as it is.
-var whole = []string{"tenant/2/3", "a/r1"}
+var whole = about(2, 3, "r1")
+
+func about(tenant, platform int64, revisionOfA string) v1alpha1.ProofScope {
+	return v1alpha1.ProofScope{TenantGeneration: tenant, PlatformGeneration: platform, Spaces: []v1alpha1.SpaceRevision{{Name: "a", Revision: revisionOfA}}}
+}
 
 // Promise: the API server is asked when anything that a proof is about changed since, and before a proof grows stale.
 func TestProofDue(t *testing.T) {
@@ -50,17 +57,17 @@ func TestProofDue(t *testing.T) {
 		due  bool
 	}{
 		{"never asked", provenPass("", 0), true},
-		{"on a clock that was set back since", provenPass(v1alpha1.Isolated, -time.Hour, whole...), true},
-		{"fresh", provenPass(v1alpha1.Isolated, time.Minute, whole...), false},
-		{"half its freshness", provenPass(v1alpha1.Isolated, 5*time.Minute-time.Second, whole...), false},
-		{"three quarters of its freshness", provenPass(v1alpha1.Isolated, 7*time.Minute+30*time.Second, whole...), true},
-		{"Tenant changed", provenPass(v1alpha1.Isolated, 0, "tenant/1/3", "a/r1"), true},
-		{"Platform changed", provenPass(v1alpha1.Isolated, 0, "tenant/2/2", "a/r1"), true},
-		{"Space is new", provenPass(v1alpha1.Isolated, 0, "tenant/2/3"), true},
-		{"Space changed", provenPass(v1alpha1.Isolated, 0, "tenant/2/3", "a/r0"), true},
-		{"exposed, a moment ago", provenPass(v1alpha1.Exposed, time.Second, whole...), false},
-		{"exposed, asked again soon", provenPass(v1alpha1.Exposed, askAgainSoon, whole...), true},
-		{"unknown, asked again soon", provenPass(v1alpha1.Unknown, askAgainSoon, whole...), true},
+		{"on a clock that was set back since", provenPass(v1alpha1.Isolated, -time.Hour, whole), true},
+		{"fresh", provenPass(v1alpha1.Isolated, time.Minute, whole), false},
+		{"half its freshness", provenPass(v1alpha1.Isolated, 5*time.Minute-time.Second, whole), false},
+		{"three quarters of its freshness", provenPass(v1alpha1.Isolated, 7*time.Minute+30*time.Second, whole), true},
+		{"Tenant changed", provenPass(v1alpha1.Isolated, 0, about(1, 3, "r1")), true},
+		{"Platform changed", provenPass(v1alpha1.Isolated, 0, about(2, 2, "r1")), true},
+		{"Space is new", provenPass(v1alpha1.Isolated, 0, v1alpha1.ProofScope{TenantGeneration: 2, PlatformGeneration: 3}), true},
+		{"Space changed", provenPass(v1alpha1.Isolated, 0, about(2, 3, "r0")), true},
+		{"exposed, a moment ago", provenPass(v1alpha1.Exposed, time.Second, whole), false},
+		{"exposed, asked again soon", provenPass(v1alpha1.Exposed, askAgainSoon, whole), true},
+		{"unknown, asked again soon", provenPass(v1alpha1.Unknown, askAgainSoon, whole), true},
 	} {
 		if due := r.due(c.p.tenant, c.p.platform, c.p.spaces) <= 0; due != c.due {
 			t.Errorf("%s: due %v, want %v", c.name, due, c.due)
@@ -78,19 +85,19 @@ func TestVerdict(t *testing.T) {
 		p      *pass
 		reason string
 	}{
-		{"isolated", provenPass(v1alpha1.Isolated, time.Minute, whole...), ""},
-		{"isolated but stale", provenPass(v1alpha1.Isolated, 10*time.Minute, whole...), v1alpha1.ReasonProofStale},
-		{"isolated before the last change", provenPass(v1alpha1.Isolated, time.Minute, "tenant/2/3", "a/r0"), v1alpha1.ReasonProofPending},
-		{"isolated, on a clock that was set back since", provenPass(v1alpha1.Isolated, -time.Hour, whole...), v1alpha1.ReasonProofPending},
+		{"isolated", provenPass(v1alpha1.Isolated, time.Minute, whole), ""},
+		{"isolated but stale", provenPass(v1alpha1.Isolated, 10*time.Minute, whole), v1alpha1.ReasonProofStale},
+		{"isolated before the last change", provenPass(v1alpha1.Isolated, time.Minute, about(2, 3, "r0")), v1alpha1.ReasonProofPending},
+		{"isolated, on a clock that was set back since", provenPass(v1alpha1.Isolated, -time.Hour, whole), v1alpha1.ReasonProofPending},
 		{"never asked", provenPass("", 0), v1alpha1.ReasonProofPending},
 		{"isolated, and exactly so", exactly(v1alpha1.Isolated, time.Minute), ""},
 		{"isolated, and not exactly", exactly(v1alpha1.Exposed, time.Minute), v1alpha1.ReasonExposed},
 		{"isolated, and exactly nobody knows", exactly(v1alpha1.Unknown, time.Minute), v1alpha1.ReasonProofFailed},
 		{"isolated, and exactly so long ago", exactly(v1alpha1.Isolated, 10*time.Minute), v1alpha1.ReasonProofStale},
 		{"isolated, and exactly so in time to come", exactly(v1alpha1.Isolated, -time.Hour), v1alpha1.ReasonProofStale},
-		{"exposed", provenPass(v1alpha1.Exposed, time.Minute, whole...), v1alpha1.ReasonExposed},
-		{"unknown", provenPass(v1alpha1.Unknown, time.Minute, whole...), v1alpha1.ReasonProofFailed},
-		{"a verdict that nobody knows", provenPass("Perhaps", time.Minute, whole...), v1alpha1.ReasonProofFailed},
+		{"exposed", provenPass(v1alpha1.Exposed, time.Minute, whole), v1alpha1.ReasonExposed},
+		{"unknown", provenPass(v1alpha1.Unknown, time.Minute, whole), v1alpha1.ReasonProofFailed},
+		{"a verdict that nobody knows", provenPass("Perhaps", time.Minute, whole), v1alpha1.ReasonProofFailed},
 	} {
 		var wait *status.Wait
 		reason := ""
@@ -122,7 +129,7 @@ func TestLatestProof(t *testing.T) {
 		{"memory is of another Tenant", time.Minute, "other", v1alpha1.Isolated},
 	} {
 		r := &Proofs{Clock: clocktesting.NewFakePassiveClock(now)}
-		tenant := provenPass(v1alpha1.Isolated, c.age, whole...).tenant
+		tenant := provenPass(v1alpha1.Isolated, c.age, whole).tenant
 		before := tenant.DeepCopy()
 		before.UID = c.uid
 		r.keep(before, &v1alpha1.Proof{Verdict: v1alpha1.Exposed, Time: metav1.NewTime(now)})
