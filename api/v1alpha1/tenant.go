@@ -424,12 +424,14 @@ type SpaceRevision struct {
 	Revision string `json:"revision,omitempty"`
 }
 
-// ScopeOf is the scope of a proof about the present state of a Tenant, the Platform and Spaces.
+// ScopeOf is the scope of a proof about the present state of a Tenant, the Platform and Spaces, in the order of their names:
+// the same state gives the same scope, in whatever order a cache lists it.
 func ScopeOf(t *Tenant, p *Platform, spaces []Space) ProofScope {
 	scope := ProofScope{TenantGeneration: t.Generation, PlatformGeneration: p.Generation}
 	for i := range spaces {
 		scope.Spaces = append(scope.Spaces, SpaceRevision{spaces[i].Name, spaces[i].Status.Revision})
 	}
+	slices.SortFunc(scope.Spaces, func(a, b SpaceRevision) int { return strings.Compare(a.Name, b.Name) })
 	return scope
 }
 
