@@ -43,7 +43,7 @@ bench: kube build ## Run the benchmarks and print their figures; BENCH=Flood run
 
 generate: bin/tools/controller-gen ## Regenerate deep copies, CRDs and generated docs.
 	bin/tools/controller-gen object crd paths=./api/... output:crd:dir=api/crds
-	$(GO) test ./decision/tenancy ./guardrail ./api/... ./internal/cli ./isolation/clustergen -run TestDocs -update
+	$(GO) test . ./decision/tenancy ./guardrail ./api/... ./internal/cli ./isolation/clustergen -run TestDocs -update
 
 lint: bin/tools/golangci-lint bin/tools/controller-gen ## Lint; check the modules and what controller-gen generates.
 	$(GO) mod tidy -diff
