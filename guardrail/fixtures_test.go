@@ -10,6 +10,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
+	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
 )
 
 // list of quantities from key, value, key, value, ...
@@ -90,11 +91,11 @@ var testExpiry = metav1.NewTime(time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC))
 
 // grantOf what a tenant with this many Spaces gives each of them.
 func grantOf(p *v1alpha1.Platform, t *v1alpha1.Tenant, spaces int) corev1.ResourceList {
-	shares := make([]SpaceShare, spaces)
+	shares := make([]quota.Share, spaces)
 	for i := range shares {
 		shares[i].Space = string(rune('a' + i))
 	}
-	return Split(TenantQuota(p, t), nil, shares).Grants[0].Hard
+	return quota.Split(TenantQuota(p, t), nil, shares).Grants[0].Hard
 }
 
 // fullSpace uses every feature at once: sandbox, token, waivers, flows of every kind, open and closed.

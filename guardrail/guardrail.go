@@ -1,55 +1,289 @@
-// Package guardrail renders what must exist on a cluster for a Platform, a Tenant and a Space. It is pure: it reads
-// values and returns values, and every object it returns is complete, with all that the API server would default
-// written out, so that a live object is right exactly when it equals the rendered one (labels and annotations that
-// others added aside).
 package guardrail
 
 import (
-	corev1 "k8s.io/api/core/v1"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
-// Object is a rendered object with its TypeMeta set. It is the same set of methods as controller-runtime's
-// client.Object, which this package does not import.
-type Object interface {
-	metav1.Object
-	runtime.Object
+// guardrailControl keeps the guardrails themselves in place.
+var guardrailControl = Control{
+	ID: "guardrail", Title: "What Bulkhead manages, tenants cannot change",
+	Threat: "loosening a quota, a policy, a namespace's labels, or deleting them",
+	How: "An admission policy refuses changes to managed objects and to the labels of namespaces by anybody who has " +
+		"not the verb change on guardrails.bulkhead.dev. Owners have no such right, and no right to write most " +
+		"of these objects in the first place.",
+	Objects: []string{"ClusterRole bulkhead:platform-admin"},
+	Needs:   "ValidatingAdmissionPolicy v1",
+	Fix: "Developer: change the Space, not the objects made from it. Platform: change the Tenant or the Platform; " +
+		"who must change a managed object by hand needs the role bulkhead:platform-admin.",
+	Mappings:  []string{"K04", "MTB-PL1-BC-CPI-2", "MTB-PL1-CC-TI-1"},
+	mutations: []func() mutation{recordChanger},
+	validations: func(_ *v1alpha1.PlatformSpec) []validation {
+		return []validation{managedObjects(), ownedLabels(), managedNamespaces(), protectedTenants(), futureWaivers(), definitions()}
+	},
 }
 
-// SpaceInput is everything that the objects of one Space depend on.
-type SpaceInput struct {
-	Platform *v1alpha1.Platform
-	Tenant   *v1alpha1.Tenant
-	Space    *v1alpha1.Space
-	// Decision for the Space's workload; Soft or SoftAffinity.
-	Decision tenancy.Outcome
-	// Quota granted by the tenant's ledger: a Grant's Hard. Its keys are those of TenantQuota.
-	Quota corev1.ResourceList
-	// Peers are the Spaces, of this tenant and of others, that this Space's flows name or that name it, to see what
-	// both sides declare. Spaces that are concerned in neither way do no harm.
-	Peers []*v1alpha1.Space
-	// Waivers in force for the Space's workload.
-	Waivers []ActiveWaiver
+// Names of the roles for the people who run the platform. Bulkhead renders them and binds them to nobody.
+const (
+	// RolePlatformAdmin writes Platforms and Tenants, and may change what Bulkhead manages.
+	RolePlatformAdmin = "bulkhead:platform-admin"
+	// RoleSecurity writes Waivers and reads all.
+	RoleSecurity = "bulkhead:security"
+	// RoleViewer reads all of Bulkhead's objects.
+	RoleViewer = "bulkhead:viewer"
+)
+
+func platformAdminRules() []rbacv1.PolicyRule {
+	group := v1alpha1.GroupVersion.Group
+	return append(viewerRules(),
+		rule(group, write(), "platforms", "spaces", "tenants"),
+		rule(group, []string{v1alpha1.VerbChange}, v1alpha1.ResourceGuardrails),
+	)
 }
 
-// ActiveWaiver is a Waiver that is in force.
-type ActiveWaiver struct {
-	// Control that is suspended, by its id.
-	Control string
-	// Name of the Waiver.
-	Name string
-	// Expires is when it ends.
-	Expires metav1.Time
+func securityRules() []rbacv1.PolicyRule {
+	return append(viewerRules(), rule(v1alpha1.GroupVersion.Group, write(), "waivers"))
 }
 
-// ClosedFlow is a flow that a Space declares and that is not opened, or only in part, with the reason in words.
-type ClosedFlow struct {
-	// Field is its path in the Space, such as spec.to[1].
-	Field string
-	// Why it stays closed, and what would open it.
-	Why string
+func viewerRules() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		rule(v1alpha1.GroupVersion.Group, read(), "isolationreports", "platforms", "spaces", "tenants", "waivers"),
+	}
+}
+
+// AnnotationAllowDeletion with the value "true", on one of Bulkhead's CustomResourceDefinitions, lets it be deleted.
+const AnnotationAllowDeletion = "bulkhead.dev/allow-deletion"
+
+// neverManaged are resources that Bulkhead never renders, and whose writes keep workloads alive: were one of them
+// labelled like ours, by whom ever, no kubelet and no scheduler may be stopped by it.
+func neverManaged(more ...admissionv1.NamedRuleWithOperations) []admissionv1.NamedRuleWithOperations {
+	return append([]admissionv1.NamedRuleWithOperations{
+		on("", []string{"nodes", "nodes/*", "pods/*", "events"}, admissionv1.OperationAll),
+		on("coordination.k8s.io", []string{"leases"}, admissionv1.OperationAll),
+	}, more...)
+}
+
+// allNamespaces leaves namespaces to the policy that is about them.
+func allNamespaces() admissionv1.NamedRuleWithOperations {
+	return on("", []string{"namespaces", "namespaces/*"}, admissionv1.OperationAll)
+}
+
+// managedObjects (control guardrail): what Bulkhead rendered is changed by Bulkhead and by those who were given the
+// right to; beside them only by Kubernetes' own controllers, each for the one thing that it does. The selector matches
+// an object before or after the change, so that taking the label off is a change like any other.
+func managedObjects() validation {
+	return validation{
+		name:  "managed-objects",
+		about: "Objects that Bulkhead manages are changed by Bulkhead and platform administrators only.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("*", []string{"*/*"}, onCreate, onUpdate, onDelete)},
+			except:     neverManaged(allNamespaces()),
+			objects:    &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
+			namespaces: outsideOwnNamespace(),
+		},
+		variables: []admissionv1.Variable{
+			// A namespace that is going takes what is in it along.
+			let("cleanup", "request.operation == 'DELETE' && namespaceObject != null && "+
+				"namespaceObject.metadata.?deletionTimestamp.hasValue() && "+celController("namespace-controller")),
+			let("counting", "request.resource.resource == 'resourcequotas' && request.?subResource.orValue('') == 'status' && "+
+				celController("resourcequota-controller")),
+			let("what", `request.resource.resource + ' "' + request.?name.orValue('') + '"'`),
+		},
+		checks: []check{{
+			expression: "variables.cleanup || variables.counting || " + celMayChange(),
+			message: `(request.operation == 'CREATE' ?
+ 'label app.kubernetes.io/managed-by: bulkhead on ' + variables.what + ' is for what Bulkhead makes; leave it out' :
+ variables.what + ' belongs to Bulkhead; change the Space, the Tenant or the Platform that it is made from, ' +
+ 'or ask the platform team')`,
+			fallback: "the object belongs to Bulkhead; change the Space, the Tenant or the Platform that it is made from",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// ownedLabels (control guardrail): who an object exists for is not for others to claim: inventories and the search for
+// what an off-boarded tenant left behind go by it.
+func ownedLabels() validation {
+	return validation{
+		name:  "owned-labels",
+		about: "The labels bulkhead.dev/... on objects are Bulkhead's to set.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("*", []string{"*"}, onCreate, onUpdate)},
+			except:     neverManaged(allNamespaces()),
+			objects:    labelled(v1alpha1.LabelTenant),
+			namespaces: outsideOwnNamespace(),
+		},
+		variables: []admissionv1.Variable{
+			let("now", ownLabels("object")),
+			let("before", "oldObject == null ? [] : "+ownLabels("oldObject")),
+			let("changed", "variables.now.filter(l, !(l in variables.before)) + variables.before.filter(l, !(l in variables.now))"),
+		},
+		checks: []check{{
+			expression: "size(variables.changed) == 0 || " + celMayChange(),
+			message:    `'label ' + variables.changed.join(', ') + ' is for Bulkhead to set; leave it as it was'`,
+			fallback:   "labels bulkhead.dev/... are for Bulkhead to set; leave them as they were",
+			reason:     metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+func ownLabels(object string) string {
+	return "dyn(" + object + ").metadata.?labels.orValue({}).transformList(k, v, k.startsWith('bulkhead.dev/'), k + '=' + v)"
+}
+
+// managedNamespaces (control guardrail): the marks on namespaces are what all other policies and flows go by. Nobody
+// gives them to a namespace, takes them away or changes them but Bulkhead and those with the right; other labels and
+// annotations stay free for the platform's other tools. Only Bulkhead deletes a tenant's namespace, after the Space.
+func managedNamespaces() validation {
+	return validation{
+		name:  "namespaces",
+		about: "Namespaces of tenants keep Bulkhead's marks, and go only with their Space or Tenant.",
+		match: match{rules: []admissionv1.NamedRuleWithOperations{
+			on("", []string{"namespaces", "namespaces/*"}, onCreate, onUpdate, onDelete),
+		}},
+		variables: []admissionv1.Variable{
+			let("was", "oldObject == null ? dyn({}) : dyn(oldObject).metadata"),
+			let("is", "object == null ? dyn({}) : dyn(object).metadata"),
+			let("tenant", "variables.was.?labels[?"+celString(v1alpha1.LabelTenant)+"].orValue('')"),
+			let("space", "variables.was.?labels[?"+celString(v1alpha1.LabelSpace)+"].orValue('')"),
+			let("marksBefore", marks("was")),
+			let("marksNow", marks("is")),
+			let("changed", `variables.marksNow.filter(m, !(m in variables.marksBefore)) +
+ variables.marksBefore.filter(m, !(m in variables.marksNow))`),
+			let("chained", `variables.tenant != '' && object != null && oldObject != null && (
+ variables.is.?finalizers != variables.was.?finalizers || variables.is.?ownerReferences != variables.was.?ownerReferences ||
+ object.spec.?finalizers != oldObject.spec.?finalizers)`),
+			let("finalizing", "request.?subResource.orValue('') == 'finalize' && "+celController("namespace-controller")),
+		},
+		checks: []check{{
+			expression: "request.operation == 'DELETE' || size(variables.changed) == 0 || " + celMayChange(),
+			message:    `'mark ' + variables.changed.join(', ') + ' on namespace "' + request.?name.orValue('') + '" is for Bulkhead to set; leave it as it was'`,
+			fallback:   "marks of Bulkhead on namespaces are for Bulkhead to set; leave them as they were",
+			reason:     metav1.StatusReasonForbidden,
+		}, {
+			expression: "!variables.chained || variables.finalizing || " + celMayChange(),
+			message: `'finalizers and owners of namespace "' + request.?name.orValue('') + '" belong to Bulkhead; delete the ' +
+ (variables.space != '' ? 'Space' : 'Tenant') + ' instead'`,
+			fallback: "finalizers and owners of a tenant's namespace belong to Bulkhead",
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "request.operation != 'DELETE' || variables.tenant == '' || " + celIsBulkhead(),
+			message: `'namespace "' + request.?name.orValue('') + '" goes with what it was made for; ' + (variables.space != '' ?
+ 'delete Space "' + variables.space + '" in namespace tenant-' + variables.tenant :
+ 'delete Tenant "' + variables.tenant + '"') + ' instead'`,
+			fallback: "a tenant's namespace goes with what it was made for; delete the Space or the Tenant instead",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// marks are the labels and annotations by which namespaces are judged, as "key=value". Pod Security labels of
+// namespaces that are no tenant's are none of our business.
+func marks(meta string) string {
+	return strings.NewReplacer("META", meta, "MANAGED", celString(v1alpha1.LabelManagedBy)).Replace(
+		`['labels', 'annotations'].map(f, variables.META[?f].orValue({}).transformList(k, v,
+ k.startsWith('bulkhead.dev/') || k.startsWith('waiver.bulkhead.dev/') || (k == MANAGED && v == 'bulkhead') ||
+ (variables.tenant != '' && k.startsWith('pod-security.kubernetes.io/')), k + '=' + v)).flatten()`)
+}
+
+// protectedTenants (control guardrail): a protected tenant and its Spaces cannot be deleted by anybody, and none of
+// them can slip away without being off-boarded.
+func protectedTenants() validation {
+	finalizer := celString(v1alpha1.Finalizer)
+	return validation{
+		name:  "protected",
+		about: "Protected Tenants and their Spaces are not deleted; none goes without off-boarding.",
+		match: match{rules: []admissionv1.NamedRuleWithOperations{
+			on(v1alpha1.GroupVersion.Group, []string{"tenants", "spaces"}, onUpdate, onDelete),
+		}},
+		variables: []admissionv1.Variable{
+			let("protected", `request.operation == 'DELETE' && (namespaceObject == null ?
+ dyn(oldObject).?spec.?protected.orValue(false) :
+ namespaceObject.metadata.?annotations[?`+celString(v1alpha1.AnnotationProtected)+`].orValue('') == 'true')`),
+			let("released", "request.operation == 'UPDATE' && "+finalizer+" in dyn(oldObject).metadata.?finalizers.orValue([]) && !("+
+				finalizer+" in dyn(object).metadata.?finalizers.orValue([]))"),
+		},
+		checks: []check{{
+			expression: "!variables.protected",
+			message: `request.resource.resource + ' "' + request.?name.orValue('') + '" is protected from deletion; ' +
+ 'set spec.protected: false on the Tenant first'`,
+			fallback: "protected from deletion; set spec.protected: false on the Tenant first",
+			reason:   metav1.StatusReasonForbidden,
+		}, {
+			expression: "!variables.released || " + celMayChange(),
+			message: `'finalizer ' + ` + finalizer + ` + ' of "' + request.?name.orValue('') + '" is removed by Bulkhead when nothing is left; ' +
+ 'status.remaining says what is'`,
+			fallback: "the finalizer is removed by Bulkhead when nothing is left; status.remaining says what is",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// futureWaivers (control guardrail) refuses a Waiver that is over when it is made: it would suspend nothing, and look like a
+// record of an exception that never was. A definition's rules have no clock; admission has the time that the API server
+// gives the object. Those that expire later stay, as records.
+func futureWaivers() validation {
+	return validation{
+		name:  "waivers",
+		about: "A Waiver expires after it is made.",
+		match: match{rules: []admissionv1.NamedRuleWithOperations{on(v1alpha1.GroupVersion.Group, []string{"waivers"}, onCreate)}},
+		checks: []check{{
+			expression: "timestamp(dyn(object).metadata.creationTimestamp) < timestamp(dyn(object).spec.expires)",
+			message: `'Waiver "' + dyn(object).metadata.?name.orValue('') + '" expired at ' + dyn(object).spec.expires + ', before it was made at ' +
+ string(timestamp(dyn(object).metadata.creationTimestamp)) + ': give spec.expires a time to come'`,
+			fallback: "the Waiver expired before it was made: give spec.expires a time to come",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// definitions (control guardrail): to delete a definition is to delete every object of its kind.
+func definitions() validation {
+	allow := celString(AnnotationAllowDeletion)
+	rule := on("apiextensions.k8s.io", []string{"customresourcedefinitions"}, onDelete)
+	for _, kind := range []string{"isolationreports", "platforms", "spaces", "tenants", "waivers"} {
+		rule.ResourceNames = append(rule.ResourceNames, kind+"."+v1alpha1.GroupVersion.Group)
+	}
+	return validation{
+		name:  "definitions",
+		about: "Bulkhead's CustomResourceDefinitions are not deleted by mistake.",
+		match: match{rules: []admissionv1.NamedRuleWithOperations{rule}},
+		checks: []check{{
+			expression: "dyn(oldObject).metadata.?annotations[?" + allow + "].orValue('') == 'true'",
+			message: `'deleting ' + request.?name.orValue('') + ' would delete every object of its kind; if that is meant, annotate it with ' + ` +
+				allow + ` + '=true first (bulkhead uninstall does)'`,
+			fallback: "deleting this definition would delete every object of its kind; bulkhead uninstall does it if that is meant",
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// recordChanger (control guardrail) writes down who changed a managed object, so that the event that tells of the repair
+// can name them. It says nothing of deletions, which leave no object to write to, nor of admission policies, which no
+// admission policy sees.
+func recordChanger() mutation {
+	key := celString(v1alpha1.AnnotationChangedBy)
+	return mutation{
+		name:  "changed-by",
+		about: "Managed objects carry the name of who changed them last, other than Bulkhead.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("*", []string{"*"}, onCreate, onUpdate)},
+			except:     neverManaged(),
+			objects:    &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
+			namespaces: outsideOwnNamespace(),
+			conditions: []admissionv1.MatchCondition{
+				{Name: "not-bulkhead", Expression: "!" + celIsBulkhead()},
+				// Who may not is refused, or changes nothing that is ours.
+				{Name: "may-change", Expression: celMayChange()},
+			},
+		},
+		patch: `dyn(object).metadata.?annotations.hasValue() ?
+ [JSONPatch{op: 'add', path: '/metadata/annotations/' + jsonpatch.escapeKey(` + key + `), value: request.userInfo.username}] :
+ [JSONPatch{op: 'add', path: '/metadata/annotations', value: {` + key + `: request.userInfo.username}}]`,
+	}
 }

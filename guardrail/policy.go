@@ -1,30 +1,16 @@
 package guardrail
 
 import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
-
-// LabelControl is, on every admission policy and its binding, the id of the control that it enforces. A refusal names
-// the policy, and so the control.
-const LabelControl = v1alpha1.LabelControl
-
-// Who Bulkhead is, as the API server authenticates it. Some things nobody else may do, not even a cluster-admin: to
-// delete a tenant's namespace behind the back of the Space that it belongs to.
-const (
-	// ControllerUser is Bulkhead inside the cluster: its service account.
-	ControllerUser = v1alpha1.ControllerUser
-	// ControllerGroup is Bulkhead outside of the cluster: the group (organisation) in its client certificate.
-	ControllerGroup = v1alpha1.ControllerGroup
-)
-
-// AnnotationAllowDeletion with the value "true", on one of Bulkhead's CustomResourceDefinitions, lets it be deleted.
-const AnnotationAllowDeletion = "bulkhead.dev/allow-deletion"
-
-// policyPrefix begins the names of all admission policies, so that they stand together in a list.
-const policyPrefix = v1alpha1.PolicyPrefix
 
 // annotationDescription is the well-known annotation for people who read an object.
 const annotationDescription = "kubernetes.io/description"
@@ -43,39 +29,21 @@ func Policies(p *v1alpha1.Platform) []Object {
 	if p != nil {
 		spec = p.Spec
 	}
-	var objects []Object
-	for _, m := range mutations() {
-		objects = append(objects, m.policy(), m.binding())
+	var mutating, validating []Object
+	for i := range registry {
+		mutating = append(mutating, registry[i].mutating()...)
+		validating = append(validating, registry[i].validating(&spec)...)
 	}
-	for _, v := range validations(&spec) {
-		objects = append(objects, v.policy(), v.binding())
-	}
-	return objects
-}
-
-// mutations are the policies that complete what people write, so that a harmless manifest passes as it is.
-func mutations() []mutation {
-	return []mutation{
-		pullAlways(), setRuntime(), placePods(), withholdTokens(), markAudiences(), recordChanger(),
-	}
-}
-
-// validations are the policies that refuse.
-func validations(s *v1alpha1.PlatformSpec) []validation {
-	return []validation{
-		images(s), priority(s), scheduling(s), runtimes(s), tokenPods(), tokenCredentials(), nodeAffinity(),
-		services(), endpoints(), ingresses(), ownNetworkPolicies(), claims(s), volumes(), roleBindings(),
-		managedObjects(), ownedLabels(), managedNamespaces(), protectedTenants(), futureWaivers(), definitions(), lapsedPodSecurity(), audit(),
-	}
+	return append(mutating, validating...)
 }
 
 // validation is a ValidatingAdmissionPolicy with its binding.
 type validation struct {
-	name, control, about string
-	match                match
-	variables            []admissionv1.Variable
-	checks               []check
-	audit                []admissionv1.AuditAnnotation
+	name, about string
+	match       match
+	variables   []admissionv1.Variable
+	checks      []check
+	audit       []admissionv1.AuditAnnotation
 }
 
 // check is one rule of a validation.
@@ -93,10 +61,10 @@ type check struct {
 // mutation is a MutatingAdmissionPolicy with its binding. Its one patch is a list of JSON patch operations: the fields
 // concerned are mostly atomic lists and maps, which an apply configuration cannot change.
 type mutation struct {
-	name, control, about string
-	match                match
-	variables            []admissionv1.Variable
-	patch                string
+	name, about string
+	match       match
+	variables   []admissionv1.Variable
+	patch       string
 }
 
 // match says which requests a policy judges: by resource, by the object's and its namespace's labels, by conditions.
@@ -107,14 +75,14 @@ type match struct {
 	conditions    []admissionv1.MatchCondition
 }
 
-func (v *validation) policy() Object {
+func (v *validation) policy(control string) Object {
 	failure := admissionv1.Fail
 	if len(v.checks) == 0 {
 		failure = admissionv1.Ignore
 	}
 	o := &admissionv1.ValidatingAdmissionPolicy{
 		TypeMeta:   admissionType("ValidatingAdmissionPolicy"),
-		ObjectMeta: policyMeta(v.name, v.control, v.about),
+		ObjectMeta: policyMeta(v.name, control, v.about),
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			FailurePolicy:    &failure,
 			MatchConstraints: v.match.constraints(),
@@ -126,20 +94,20 @@ func (v *validation) policy() Object {
 	for _, c := range v.checks {
 		o.Spec.Validations = append(o.Spec.Validations, admissionv1.Validation{
 			Expression:        c.expression,
-			Message:           v.control + ": " + c.fallback,
-			MessageExpression: celString(v.control+": ") + " + " + c.message,
+			Message:           control + ": " + c.fallback,
+			MessageExpression: celString(control+": ") + " + " + c.message,
 			Reason:            ptrTo(c.reason),
 		})
 	}
 	return o
 }
 
-func (v *validation) binding() Object {
+func (v *validation) binding(control string) Object {
 	return &admissionv1.ValidatingAdmissionPolicyBinding{
 		TypeMeta:   admissionType("ValidatingAdmissionPolicyBinding"),
-		ObjectMeta: policyMeta(v.name, v.control, v.about),
+		ObjectMeta: policyMeta(v.name, control, v.about),
 		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName:     policyPrefix + v.name,
+			PolicyName:     v1alpha1.PolicyPrefix + v.name,
 			MatchResources: v.match.spaces(),
 			// Audit writes what was refused, and by which policy, into the audit event.
 			ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny, admissionv1.Audit},
@@ -147,10 +115,10 @@ func (v *validation) binding() Object {
 	}
 }
 
-func (m *mutation) policy() Object {
+func (m *mutation) policy(control string) Object {
 	return &admissionv1.MutatingAdmissionPolicy{
 		TypeMeta:   admissionType("MutatingAdmissionPolicy"),
-		ObjectMeta: policyMeta(m.name, m.control, m.about),
+		ObjectMeta: policyMeta(m.name, control, m.about),
 		Spec: admissionv1.MutatingAdmissionPolicySpec{
 			FailurePolicy:      ptrTo(admissionv1.Fail),
 			MatchConstraints:   m.match.constraints(),
@@ -165,12 +133,12 @@ func (m *mutation) policy() Object {
 	}
 }
 
-func (m *mutation) binding() Object {
+func (m *mutation) binding(control string) Object {
 	return &admissionv1.MutatingAdmissionPolicyBinding{
 		TypeMeta:   admissionType("MutatingAdmissionPolicyBinding"),
-		ObjectMeta: policyMeta(m.name, m.control, m.about),
+		ObjectMeta: policyMeta(m.name, control, m.about),
 		Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{
-			PolicyName:     policyPrefix + m.name,
+			PolicyName:     v1alpha1.PolicyPrefix + m.name,
 			MatchResources: m.match.spaces(),
 		},
 	}
@@ -200,8 +168,8 @@ func admissionType(kind string) metav1.TypeMeta {
 
 func policyMeta(name, control, about string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
-		Name:        policyPrefix + name,
-		Labels:      map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, LabelControl: control},
+		Name:        v1alpha1.PolicyPrefix + name,
+		Labels:      map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelControl: control},
 		Annotations: map[string]string{annotationDescription: about},
 	}
 }
@@ -214,3 +182,186 @@ func orEmpty(s *metav1.LabelSelector) *metav1.LabelSelector {
 }
 
 func ptrTo[T any](v T) *T { return &v }
+
+// Operations that rules match.
+const (
+	onCreate  = admissionv1.Create
+	onUpdate  = admissionv1.Update
+	onDelete  = admissionv1.Delete
+	onConnect = admissionv1.Connect
+)
+
+// on is a rule for resources of one group (* for all), in all versions.
+func on(group string, resources []string, operations ...admissionv1.OperationType) admissionv1.NamedRuleWithOperations {
+	return admissionv1.NamedRuleWithOperations{RuleWithOperations: admissionv1.RuleWithOperations{
+		Operations: operations,
+		Rule: admissionv1.Rule{
+			APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: resources,
+			Scope: ptrTo(admissionv1.AllScopes),
+		},
+	}}
+}
+
+// anyPodSpec matches pods and everything that makes pods from a template. The subresource pods/resize is left out: it
+// can change nothing but resources, which quota judges.
+func anyPodSpec() []admissionv1.NamedRuleWithOperations {
+	return []admissionv1.NamedRuleWithOperations{
+		on("", []string{"pods", "pods/ephemeralcontainers", "podtemplates", "replicationcontrollers"}, onCreate, onUpdate),
+		on("apps", []string{"daemonsets", "deployments", "replicasets", "statefulsets"}, onCreate, onUpdate),
+		on("batch", []string{"cronjobs", "jobs"}, onCreate, onUpdate),
+	}
+}
+
+// inSpaces selects the namespaces of Spaces.
+func inSpaces() *metav1.LabelSelector { return labelled(v1alpha1.LabelPattern) }
+
+// ofTenants selects the namespaces of Spaces and tenants' home namespaces.
+func ofTenants() *metav1.LabelSelector { return labelled(v1alpha1.LabelTenant) }
+
+// labelled selects what carries a label, whatever its value.
+func labelled(key string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: key, Operator: metav1.LabelSelectorOpExists},
+	}}
+}
+
+// outsideOwnNamespace leaves out the namespace in which Bulkhead itself runs: no tenant has a right there, and the
+// controllers that run its Deployment must work.
+func outsideOwnNamespace() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn,
+		Values: []string{v1alpha1.SystemNamespace},
+	}}}
+}
+
+// celPodSpec finds the pod spec in any of the kinds of anyPodSpec.
+func celPodSpec(object string) string {
+	return strings.ReplaceAll(`(OBJ.kind == 'Pod' ? dyn(OBJ).spec :
+ OBJ.kind == 'CronJob' ? dyn(OBJ).spec.jobTemplate.spec.template.spec :
+ OBJ.kind == 'PodTemplate' ? dyn(OBJ).template.spec : dyn(OBJ).spec.template.spec)`, "OBJ", object)
+}
+
+// podSpecChanged keeps updates that leave the pod spec alone, such as those of controllers, out of a policy.
+func podSpecChanged() []admissionv1.MatchCondition {
+	return []admissionv1.MatchCondition{{
+		Name:       "pod-spec-is-new",
+		Expression: "oldObject == null || " + celPodSpec("object") + " != " + celPodSpec("oldObject"),
+	}}
+}
+
+// podSpecWith is podSpecChanged for pod specs that concern a policy at all. It is an expression with POD for the pod spec,
+// and is there for speed: a condition costs a third of the policy that it leaves out.
+func podSpecWith(what, expression string) []admissionv1.MatchCondition {
+	return append(podSpecChanged(), admissionv1.MatchCondition{
+		Name: "with-" + what, Expression: strings.ReplaceAll(expression, "POD", celPodSpec("object")),
+	})
+}
+
+// specChanged keeps updates that leave the spec alone out of a policy.
+func specChanged() []admissionv1.MatchCondition {
+	return []admissionv1.MatchCondition{{
+		Name: "spec-is-new", Expression: "oldObject == null || dyn(object).spec != dyn(oldObject).spec",
+	}}
+}
+
+// podVariables are variables that policies on pod specs share: pod and old (empty at creation), and what is asked for.
+func podVariables(more ...admissionv1.Variable) []admissionv1.Variable {
+	return append([]admissionv1.Variable{
+		let("pod", celPodSpec("object")),
+		let("old", "oldObject == null ? dyn({}) : "+celPodSpec("oldObject")),
+	}, more...)
+}
+
+// containerVariables adds every container of the pod, and those that it had before.
+func containerVariables(more ...admissionv1.Variable) []admissionv1.Variable {
+	const all = `variables.POD.?containers.orValue([]) + variables.POD.?initContainers.orValue([]) +
+ variables.POD.?ephemeralContainers.orValue([])`
+	return podVariables(append([]admissionv1.Variable{
+		let("containers", strings.ReplaceAll(all, "POD", "pod")),
+		let("oldContainers", strings.ReplaceAll(all, "POD", "old")),
+	}, more...)...)
+}
+
+// waived is true where a Waiver suspends the control. The namespace carries its expiry, and the API server's own clock,
+// which set the creation time of the object that is judged, ends it, whether or not Bulkhead runs. An update has no
+// such clock. So a waiver counts for creations, and for templates, whose pods are judged again when they are created.
+func waived(control string) admissionv1.Variable {
+	key := celString(v1alpha1.WaiverPrefix + control)
+	return let("waived", `namespaceObject.metadata.?annotations[?`+key+`].hasValue() &&
+ (request.operation == 'CREATE' ?
+  timestamp(object.metadata.creationTimestamp) < timestamp(namespaceObject.metadata.annotations[`+key+`]) :
+  object.kind in ['CronJob', 'DaemonSet', 'Deployment', 'Job', 'PodTemplate', 'ReplicaSet', 'ReplicationController', 'StatefulSet'])`)
+}
+
+// notWaived lets a mutation stand back where a Waiver is noted, in force or not: the validation beside it knows better.
+func notWaived(control string) string {
+	return "!namespaceObject.metadata.?annotations[?" + celString(v1alpha1.WaiverPrefix+control) + "].hasValue()"
+}
+
+// tenantName is the tenant whose namespace the request is about.
+func tenantName() admissionv1.Variable {
+	return let("tenant", "namespaceObject.metadata.labels["+celString(v1alpha1.LabelTenant)+"]")
+}
+
+// celNamespaceLabel reads a label of the namespace; empty when it is not there.
+func celNamespaceLabel(key string) string {
+	return "namespaceObject.metadata.?labels[?" + celString(key) + "].orValue('')"
+}
+
+// celMayChange asks the authorizer whether the user may change what Bulkhead manages.
+func celMayChange() string {
+	return fmt.Sprintf("authorizer.group(%s).resource(%s).check(%s).allowed()",
+		celString(v1alpha1.GroupVersion.Group), celString(v1alpha1.ResourceGuardrails), celString(v1alpha1.VerbChange))
+}
+
+// celIsBulkhead is true for Bulkhead itself.
+func celIsBulkhead() string {
+	return fmt.Sprintf("(request.userInfo.username == %s || %s in request.userInfo.?groups.orValue([]))",
+		celString(v1alpha1.ControllerUser), celString(v1alpha1.ControllerGroup))
+}
+
+// celController is true for a controller of kube-controller-manager, with or without a service account of its own.
+func celController(name string) string {
+	return fmt.Sprintf("request.userInfo.username in ['system:kube-controller-manager', %s]",
+		celString("system:serviceaccount:kube-system:"+name))
+}
+
+func let(name, expression string) admissionv1.Variable {
+	return admissionv1.Variable{Name: name, Expression: expression}
+}
+
+// celString quotes a string for CEL. Go's ASCII quoting is a subset of CEL's.
+func celString(s string) string { return strconv.QuoteToASCII(s) }
+
+// celList is a list of strings in CEL.
+func celList(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = celString(v)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// oneOf tells people what a list allows. Long lists are cut: the API server passes on messages of at most 5 KiB, in
+// which it wants no line breaks.
+func oneOf(field string, values []string) string {
+	const most = 8
+	values = slices.Clone(values)
+	for i, v := range values {
+		values[i] = strings.Map(func(r rune) rune {
+			if r < ' ' || r > '~' {
+				return '?'
+			}
+			return r
+		}, v)
+	}
+	switch {
+	case len(values) == 0:
+		return "the platform allows none (Platform, spec." + field + "): ask the platform team"
+	case len(values) > most:
+		return fmt.Sprintf("use one of %s, or of %d more (Platform, spec.%s)",
+			strings.Join(values[:most], ", "), len(values)-most, field)
+	default:
+		return "use one of " + strings.Join(values, ", ")
+	}
+}

@@ -71,7 +71,7 @@ func TestPoliciesFormSound(t *testing.T) {
 		}
 	}
 	for _, o := range objects {
-		control := o.GetLabels()[LabelControl]
+		control := o.GetLabels()[v1alpha1.LabelControl]
 		if control == "" || o.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 			t.Errorf("%s: labels %v lack the control or the manager", o.GetName(), o.GetLabels())
 		}
@@ -116,7 +116,7 @@ func TestPoliciesWaivable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		control := p.Labels[LabelControl]
+		control := p.Labels[v1alpha1.LabelControl]
 		key := `"` + v1alpha1.WaiverPrefix + control + `"`
 		if got := strings.Contains(string(y), key); got != waivable[control] {
 			t.Errorf("%s reads annotation %s: %v, want %v", p.Name, key, got, waivable[control])

@@ -275,7 +275,7 @@ func TestLimitRange(t *testing.T) {
 		for _, key := range keys {
 			if r.IntN(3) > 0 {
 				amount := r.Int64N(1 << r.IntN(16))
-				if isBytes(corev1.ResourceName(key)) {
+				if strings.HasSuffix(key, "memory") || strings.HasSuffix(key, "storage") {
 					amount <<= 20
 				}
 				in.Tenant.Spec.Quota[corev1.ResourceName(key)] = *resource.NewQuantity(amount, resource.DecimalSI)

@@ -6,10 +6,25 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
+
+// quotaControl bounds what a tenant takes, whatever the number of its Spaces.
+var quotaControl = Control{
+	ID: "quota", Title: "One quota for the tenant, whatever the number of its Spaces",
+	Threat: "noisy neighbours, and getting round a namespace's quota by making more namespaces",
+	How: "A ledger splits the tenant's quota into one ResourceQuota for each Space; what the Spaces may use never " +
+		"adds up to more than the tenant has, at no moment. Every kind that an owner may create is counted, and " +
+		"terminated pods count too. The number of Spaces is bounded in the home namespace.",
+	Objects: []string{"ResourceQuota bulkhead"},
+	Needs:   "kube-controller-manager's resource quota controller",
+	Fix: "Developer: free something, or move shares between your Spaces by their spec.quota. Platform: raise the " +
+		"Tenant's quota.",
+	Mappings: []string{"K01", "MTB-PL1-CC-FNS-1", "MTB-PL1-CC-FNS-2", "MTB-PL1-CC-TI-1"},
+}
 
 // countPods counts every pod, the terminated ones too, which the key "pods" leaves out.
 const countPods corev1.ResourceName = "count/pods"
@@ -30,6 +45,10 @@ var objectBounds = map[corev1.ResourceName]int64{
 // objectBound lets each of a hundred Spaces have 5 objects of a kind.
 const objectBound = 500
 
+// defaultSpaces is how many Spaces a tenant has whose quota does not say: each costs the platform a namespace with its
+// objects, and a published limit of a cluster is 10,000 namespaces.
+const defaultSpaces = 100
+
 // TenantQuota is the quota that the ledger splits over a tenant's Spaces: spec.quota, completed so that nothing an
 // owner may create is without a bound.
 //
@@ -42,7 +61,7 @@ const objectBound = 500
 func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
 	total := corev1.ResourceList{}
 	maps.Copy(total, t.Spec.Quota.DeepCopy())
-	delete(total, CountSpaces)
+	delete(total, v1alpha1.CountSpaces)
 	total[corev1.ResourceServicesNodePorts] = *resource.NewQuantity(0, resource.DecimalSI)
 	complete(total, corev1.ResourceServicesLoadBalancers, 0)
 	if pods, given := total[corev1.ResourcePods]; given {
@@ -50,7 +69,7 @@ func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
 	}
 	for _, kind := range snapshot.Kinds() {
 		keys := kind.QuotaKeys()
-		if !kind.OwnersCreate || keys[0] == CountSpaces {
+		if !kind.OwnersCreate || keys[0] == v1alpha1.CountSpaces {
 			continue
 		}
 		if _, named := first(total, keys...); !named {
@@ -102,6 +121,41 @@ func resourceQuota(in *SpaceInput) *corev1.ResourceQuota {
 	}
 	hard[corev1.ResourceServicesNodePorts] = *resource.NewQuantity(0, resource.DecimalSI)
 	complete(hard, corev1.ResourceServicesLoadBalancers, 0)
-	meta := spaceMeta(in, QuotaName)
+	meta := spaceMeta(in, v1alpha1.QuotaName)
 	return quotaObject(&meta, hard)
+}
+
+// homeQuota bounds the Spaces and lets nothing else in that could run, listen or hold a secret. Owners have no right
+// to create any of it there; this holds even when somebody gives them one.
+func homeQuota(t *v1alpha1.Tenant) *corev1.ResourceQuota {
+	spaces, given := t.Spec.Quota[v1alpha1.CountSpaces]
+	if !given {
+		spaces = *resource.NewQuantity(defaultSpaces, resource.DecimalSI)
+	}
+	hard := corev1.ResourceList{v1alpha1.CountSpaces: spaces.DeepCopy()}
+	for _, key := range []corev1.ResourceName{
+		corev1.ResourcePods, countPods, corev1.ResourceServices, corev1.ResourceSecrets,
+		corev1.ResourcePersistentVolumeClaims, corev1.ResourceReplicationControllers,
+	} {
+		hard[key] = *resource.NewQuantity(0, resource.DecimalSI)
+	}
+	meta := tenantMeta(v1alpha1.HomeNamespace(t.Name), v1alpha1.QuotaName, t.Name)
+	return quotaObject(&meta, hard)
+}
+
+// SystemQuota keeps Spaces out of Bulkhead's own namespace. It is there before any tenant's quota is: its status tells
+// whether Kubernetes counts Spaces yet.
+func SystemQuota() *corev1.ResourceQuota {
+	meta := clusterMeta("bulkhead-spaces")
+	meta.Namespace = v1alpha1.SystemNamespace
+	return quotaObject(&meta, corev1.ResourceList{v1alpha1.CountSpaces: *resource.NewQuantity(0, resource.DecimalSI)})
+}
+
+// quotaObject is a ResourceQuota over all pods of a namespace.
+func quotaObject(meta *metav1.ObjectMeta, hard corev1.ResourceList) *corev1.ResourceQuota {
+	return &corev1.ResourceQuota{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
+		ObjectMeta: *meta,
+		Spec:       corev1.ResourceQuotaSpec{Hard: hard},
+	}
 }

@@ -21,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testbulkhead"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
@@ -39,7 +38,7 @@ func TestMain(m *testing.M) { os.Exit(testcluster.Main(m, nil, prepare)) }
 // stays changed.
 func prepare(ctx context.Context, c *testcluster.Cluster) error {
 	cluster = c
-	config, err := cluster.User("careless", guardrail.ControllerGroup, "system:masters")
+	config, err := cluster.User("careless", v1alpha1.ControllerGroup, "system:masters")
 	if err != nil {
 		return err
 	}

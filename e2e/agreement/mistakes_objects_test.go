@@ -176,7 +176,7 @@ func looseMutation(r *rand.Rand) mistake {
 func looseQuota(r *rand.Rand) mistake {
 	tenant := pick(r, tenants()...)
 	namespace := pick(r, tenant+"--web", tenant+"--web", v1alpha1.HomeNamespace(tenant))
-	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: guardrail.QuotaName}}
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.QuotaName}}
 	done := mistake{what: "quota of " + namespace, controls: []string{"quota"}, tenant: tenant}
 	which := r.IntN(1000)
 	key := func(q *corev1.ResourceQuota) corev1.ResourceName {
@@ -276,7 +276,7 @@ func looseCluster(r *rand.Rand) mistake {
 func looseNetwork(r *rand.Rand) mistake {
 	tenant := pick(r, tenants()...)
 	done := mistake{what: "network policies of " + tenant + "--web", controls: []string{"network-default", "network-metadata"}, tenant: tenant}
-	fence := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: tenant + "--web", Name: guardrail.NetworkDefaultName}}
+	fence := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: tenant + "--web", Name: v1alpha1.NetworkDefaultName}}
 	everywhere := []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}
 	switch r.IntN(4) {
 	case 0:

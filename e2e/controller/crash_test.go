@@ -29,7 +29,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/space"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
@@ -246,7 +245,7 @@ func (l *life) drive(ctx context.Context, t *testing.T) {
 func (l *life) guarded(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		namespace := v1alpha1.SpaceNamespace(l.name, name)
-		key := client.ObjectKey{Namespace: namespace, Name: guardrail.OwnersName}
+		key := client.ObjectKey{Namespace: namespace, Name: v1alpha1.OwnersName}
 		if admin.Get(context.Background(), key, &rbacv1.RoleBinding{}) != nil {
 			continue
 		}
@@ -255,9 +254,9 @@ func (l *life) guarded(t *testing.T) {
 			continue // going: nothing can be made in it
 		}
 		for _, guardrail := range []client.Object{
-			&corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: guardrail.QuotaName}},
-			&corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: guardrail.LimitsName}},
-			&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: guardrail.NetworkDefaultName}},
+			&corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.QuotaName}},
+			&corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.LimitsName}},
+			&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.NetworkDefaultName}},
 		} {
 			if err := admin.Get(context.Background(), client.ObjectKeyFromObject(guardrail), guardrail); err != nil {
 				t.Errorf("after death (%s) owners have rights in %s without %T: %v", l.epitaph, namespace, guardrail, err)
@@ -291,7 +290,7 @@ func (l *life) whole(t *testing.T, owner *v1alpha1.Tenant, spaces ...*v1alpha1.S
 				return fmt.Sprintf("%+v", s.Status)
 			}
 			quota := &corev1.ResourceQuota{}
-			if err := admin.Get(t.Context(), client.ObjectKey{Namespace: s.Status.Namespace, Name: guardrail.QuotaName}, quota); err != nil {
+			if err := admin.Get(t.Context(), client.ObjectKey{Namespace: s.Status.Namespace, Name: v1alpha1.QuotaName}, quota); err != nil {
 				return err.Error()
 			}
 			pods, want := quota.Status.Hard["pods"], owner.Status.Ledger[i].Held["pods"]

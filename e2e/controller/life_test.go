@@ -144,7 +144,7 @@ func TestPatternChange(t *testing.T) {
 			repaired(t, o, time.Now())
 		}
 	}
-	binding, err := get(t, &rbacv1.RoleBinding{}, "pattern--shop", guardrail.OwnersName)
+	binding, err := get(t, &rbacv1.RoleBinding{}, "pattern--shop", v1alpha1.OwnersName)
 	if err != nil {
 		t.Fatal(err)
 	}

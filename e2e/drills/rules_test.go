@@ -168,7 +168,7 @@ func (p *replay) add(objects ...guardrail.Object) {
 // lookInto one namespace. It answers whether owners have rights there.
 func (p *replay) lookInto(at int64, namespace *corev1.Namespace) bool {
 	name, id := namespace.Name, namespace.Name+" "+string(namespace.UID)
-	if p.state[key{"v1.RoleBinding", name, guardrail.OwnersName}] != nil && p.usable[id] == 0 {
+	if p.state[key{"v1.RoleBinding", name, v1alpha1.OwnersName}] != nil && p.usable[id] == 0 {
 		p.usable[id] = at
 		p.admission(at, name)
 	}
@@ -178,10 +178,10 @@ func (p *replay) lookInto(at int64, namespace *corev1.Namespace) bool {
 	tenant, isHome := v1alpha1.TenantOfHome(name)
 	if !isHome {
 		tenant, _, _ = strings.Cut(name, "--")
-		p.demand(at, key{"v1.LimitRange", name, guardrail.LimitsName})
+		p.demand(at, key{"v1.LimitRange", name, v1alpha1.LimitsName})
 	}
-	p.demand(at, key{"v1.Namespace", "", name}, key{"v1.NetworkPolicy", name, guardrail.NetworkDefaultName})
-	p.quota(at, key{"v1.ResourceQuota", name, guardrail.QuotaName})
+	p.demand(at, key{"v1.Namespace", "", name}, key{"v1.NetworkPolicy", name, v1alpha1.NetworkDefaultName})
+	p.quota(at, key{"v1.ResourceQuota", name, v1alpha1.QuotaName})
 	p.flow(at, tenant, name)
 	for k, o := range p.state {
 		if k.namespace == name && o.GetLabels()[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && k.kind != "v1.ResourceQuota" && k.kind != "v1alpha1.Space" {
@@ -243,7 +243,7 @@ func alike(want, have client.Object) bool {
 
 // admission is the instant at which owners get their rights: the quota must be counted by then.
 func (p *replay) admission(at int64, name string) {
-	quota, _ := p.state[key{"v1.ResourceQuota", name, guardrail.QuotaName}].(*corev1.ResourceQuota)
+	quota, _ := p.state[key{"v1.ResourceQuota", name, v1alpha1.QuotaName}].(*corev1.ResourceQuota)
 	if quota == nil || !equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
 		p.absent(at, "namespace %s was opened to its owners with a quota that did not bind yet", name)
 	}
@@ -268,7 +268,7 @@ func (p *replay) quota(at int64, k key) {
 func (p *replay) bounds(namespace string) corev1.ResourceList {
 	platform, _ := p.state[key{"v1alpha1.Platform", "", v1alpha1.PlatformName}].(*v1alpha1.Platform)
 	if _, isHome := v1alpha1.TenantOfHome(namespace); isHome {
-		return corev1.ResourceList{guardrail.CountSpaces: resource.Quantity{}, "pods": resource.Quantity{}}
+		return corev1.ResourceList{v1alpha1.CountSpaces: resource.Quantity{}, "pods": resource.Quantity{}}
 	}
 	owner, _, _ := strings.Cut(namespace, "--")
 	tenant, _ := p.state[key{"v1alpha1.Tenant", "", owner}].(*v1alpha1.Tenant)

@@ -106,7 +106,7 @@ func ready(t *testing.T, namespace string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		var q corev1.ResourceQuota
-		if err := admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: guardrail.QuotaName}, &q); err != nil {
+		if err := admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: v1alpha1.QuotaName}, &q); err != nil {
 			return err
 		}
 		if len(q.Status.Hard) != len(q.Spec.Hard) {
@@ -193,7 +193,7 @@ func TestOwnersSeeTheirOwnNamespaceOnly(t *testing.T) {
 
 // Promise: owners make Spaces in their home namespace up to the tenant's number of them, and nothing else there.
 func TestHomeIsForSpacesOnly(t *testing.T) {
-	ten := tenant("homely", list("pods", "3", string(guardrail.CountSpaces), "1"))
+	ten := tenant("homely", list("pods", "3", string(v1alpha1.CountSpaces), "1"))
 	apply(t, guardrail.Cluster(platform()))
 	apply(t, guardrail.Tenant(ten, nil))
 	const home = "tenant-homely"

@@ -26,6 +26,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
@@ -133,7 +134,7 @@ func space(t *v1alpha1.Tenant, name string) guardrail.SpaceInput {
 			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: v1alpha1.HomeNamespace(t.Name)},
 			Spec:       v1alpha1.SpaceSpec{Workload: "web"},
 		},
-		Quota: guardrail.Split(guardrail.TenantQuota(p, t), nil, []guardrail.SpaceShare{{Space: name}}).Grants[0].Hard,
+		Quota: quota.Split(guardrail.TenantQuota(p, t), nil, []quota.Share{{Space: name}}).Grants[0].Hard,
 	}
 }
 

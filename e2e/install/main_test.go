@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/cli"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
@@ -124,7 +124,7 @@ func tryBulkhead(args ...string) string {
 // controllers run for real, outside of the cluster, with Bulkhead's rights and no others; the Deployment's simulated pods do nothing.
 func controllers(t *testing.T) (stop func()) {
 	t.Helper()
-	config, err := cluster.User("bulkhead", guardrail.ControllerGroup)
+	config, err := cluster.User("bulkhead", v1alpha1.ControllerGroup)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,8 +40,8 @@ func TestCatalogue(t *testing.T) {
 		t.Run(tenant, func(t *testing.T) {
 			_, ns := newSpace(t, tenant, test.labels, test.annotations)
 			for _, o := range []client.Object{
-				&networkingv1.NetworkPolicy{ObjectMeta: managed(ns, guardrail.NetworkDefaultName)},
-				&rbacv1.RoleBinding{ObjectMeta: managed(ns, guardrail.OwnersName), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"}},
+				&networkingv1.NetworkPolicy{ObjectMeta: managed(ns, v1alpha1.NetworkDefaultName)},
+				&rbacv1.RoleBinding{ObjectMeta: managed(ns, v1alpha1.OwnersName), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"}},
 			} {
 				if err := bulkhead.Create(t.Context(), o); err != nil {
 					t.Fatal(err)

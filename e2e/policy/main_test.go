@@ -104,7 +104,7 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 	if admin, err = clientAs(""); err != nil {
 		return err
 	}
-	if bulkhead, err = clientAs(guardrail.ControllerUser, guardrail.ControllerGroup); err != nil {
+	if bulkhead, err = clientAs(v1alpha1.ControllerUser, v1alpha1.ControllerGroup); err != nil {
 		return err
 	}
 	if err := grant(ctx); err != nil {
@@ -126,7 +126,7 @@ func grant(ctx context.Context) error {
 	return admin.Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "test-bulkhead"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: guardrail.ControllerGroup}},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: v1alpha1.ControllerGroup}},
 	})
 }
 

@@ -172,7 +172,7 @@ func refusedBy(err error) string {
 var controls = func() map[string]string {
 	m := map[string]string{}
 	for _, o := range guardrail.Policies(nil) {
-		m[strings.TrimPrefix(o.GetName(), "bulkhead-")] = o.GetLabels()[guardrail.LabelControl]
+		m[strings.TrimPrefix(o.GetName(), "bulkhead-")] = o.GetLabels()[v1alpha1.LabelControl]
 	}
 	return m
 }()

@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
@@ -88,7 +87,7 @@ func (s *stage) makeSpaces(ctx context.Context) {
 	go func() {
 		for event := range bindings.ResultChan() {
 			binding, ok := event.Object.(*rbacv1.RoleBinding)
-			if ok && event.Type == watch.Added && binding.Labels[v1alpha1.LabelSpace] == "" && binding.Name == guardrail.OwnersName {
+			if ok && event.Type == watch.Added && binding.Labels[v1alpha1.LabelSpace] == "" && binding.Name == v1alpha1.OwnersName {
 				admitted <- binding.Labels[v1alpha1.LabelTenant]
 			}
 		}
@@ -223,7 +222,7 @@ func (s *stage) startControllers() *controllers {
 
 // kubeconfig of an identity that holds exactly the controllers' rights.
 func (s *stage) kubeconfig(dir string) string {
-	config, err := s.cluster.User("bulkhead", guardrail.ControllerGroup)
+	config, err := s.cluster.User("bulkhead", v1alpha1.ControllerGroup)
 	s.must(err, "make the controllers' identity")
 	path := filepath.Join(dir, "kubeconfig")
 	s.must(clientcmd.WriteToFile(clientcmdapi.Config{

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
 	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
@@ -60,7 +61,7 @@ func objectsOf(tb testing.TB, name string) []guardrail.Object {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	division := guardrail.Split(guardrail.TenantQuota(p, t), nil, []guardrail.SpaceShare{{Space: s.Name}})
+	division := quota.Split(guardrail.TenantQuota(p, t), nil, []quota.Share{{Space: s.Name}})
 	objects, _ := guardrail.Space(guardrail.SpaceInput{
 		Platform: p, Tenant: t, Space: s, Decision: placed.Decision.Outcome, Quota: division.Grants[0].Hard, Peers: []*v1alpha1.Space{},
 	})

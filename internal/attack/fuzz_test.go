@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
@@ -54,7 +53,7 @@ func TestComparison(t *testing.T) {
 			}
 		}
 	}
-	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: guardrail.NetworkDefaultName}}
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: v1alpha1.NetworkDefaultName}}
 	for _, test := range []struct {
 		name   string
 		change func(*testing.T)

@@ -210,7 +210,7 @@ func enforced(ctx context.Context, t *testing.T, name string, decided tenancy.Ou
 	must(t, admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.neighbour}}))
 	eventually(ctx, t, "the quota is in force and the default service account exists", func(ctx context.Context) (bool, error) {
 		var quota corev1.ResourceQuota
-		if err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: guardrail.QuotaName}, &quota); err != nil {
+		if err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: v1alpha1.QuotaName}, &quota); err != nil {
 			return false, err
 		}
 		err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: "default"}, &corev1.ServiceAccount{})

@@ -25,7 +25,6 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/prover"
 )
 
@@ -73,7 +72,7 @@ func nothingStored(t *testing.T, f *fixture) {
 		}
 	}
 	var policy networkingv1.NetworkPolicy
-	must(t, admin.Get(t.Context(), client.ObjectKey{Namespace: f.namespace(), Name: guardrail.NetworkDefaultName}, &policy))
+	must(t, admin.Get(t.Context(), client.ObjectKey{Namespace: f.namespace(), Name: v1alpha1.NetworkDefaultName}, &policy))
 	if policy.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 		t.Error("the default-deny NetworkPolicy lost its mark")
 	}
@@ -136,7 +135,7 @@ func unguarded(t *testing.T, f *fixture) func() {
 }
 
 func withoutQuota(t *testing.T, f *fixture) func() {
-	return removed(t, &corev1.ResourceQuota{}, f.namespace(), guardrail.QuotaName)
+	return removed(t, &corev1.ResourceQuota{}, f.namespace(), v1alpha1.QuotaName)
 }
 
 // With any single control removed, the proof says Exposed and names this control and no other.
@@ -235,15 +234,15 @@ func TestWhatIsNotProvenIsUnknown(t *testing.T) {
 		why      string
 	}{
 		"owner has no rights in the Space": {func(t *testing.T, f *fixture) func() {
-			return removed(t, &rbacv1.RoleBinding{}, f.namespace(), guardrail.OwnersName)
+			return removed(t, &rbacv1.RoleBinding{}, f.namespace(), v1alpha1.OwnersName)
 		}, `User "jane" cannot create resource "pods"`},
 		"owner has no rights at home": {func(t *testing.T, f *fixture) func() {
-			return removed(t, &rbacv1.RoleBinding{}, inHomeOf(f), guardrail.OwnersName)
+			return removed(t, &rbacv1.RoleBinding{}, inHomeOf(f), v1alpha1.OwnersName)
 		}, "use a right that it has"},
 		"another policy refuses everything": {refuseAll("false", "no pods today"), "was refused by ValidatingAdmissionPolicy refuse-all: no pods today"},
 		"a policy is in error":              {refuseAll("object.metadata.labels['no-such-label'] == ''", "x"), "ValidatingAdmissionPolicy refuse-all failed instead of judging"},
 		"the managed object is missing": {func(t *testing.T, f *fixture) func() {
-			return removed(t, &networkingv1.NetworkPolicy{}, f.namespace(), guardrail.NetworkDefaultName)
+			return removed(t, &networkingv1.NetworkPolicy{}, f.namespace(), v1alpha1.NetworkDefaultName)
 		}, "an answer that is no refusal (NotFound)"},
 		"no registry is allowed": {func(t *testing.T, _ *fixture) func() { return withRegistries(t) }, "the Platform allows no registry"},
 	}

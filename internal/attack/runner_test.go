@@ -15,7 +15,6 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
@@ -253,8 +252,8 @@ func TestResizeWithoutBounds(t *testing.T) {
 	f := enforced(t.Context(), t, "try-resize", soft, v1alpha1.Owner{Kind: "User", Name: "try-resize-jane"})
 	target := declared(t.Context(), t, f)
 	await(t, completeProver(t), f, isolated)
-	defer removed(t, &corev1.ResourceQuota{}, f.namespace(), guardrail.QuotaName)()
-	defer removed(t, &corev1.LimitRange{}, f.namespace(), guardrail.LimitsName)()
+	defer removed(t, &corev1.ResourceQuota{}, f.namespace(), v1alpha1.QuotaName)()
+	defer removed(t, &corev1.LimitRange{}, f.namespace(), v1alpha1.LimitsName)()
 	attacks := slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !strings.HasSuffix(a.ID, "-resize") })
 	var results []engine.Result
 	eventually(t.Context(), t, "the API server has learnt that there is no bound", func(ctx context.Context) (bool, error) {

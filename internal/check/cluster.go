@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 )
 
@@ -75,7 +76,7 @@ func clusterChecks() []Check {
 func controlsBy(kind string) []string {
 	var controls []string
 	for _, object := range guardrail.Policies(nil) {
-		control := object.GetLabels()[guardrail.LabelControl]
+		control := object.GetLabels()[v1alpha1.LabelControl]
 		if object.GetObjectKind().GroupVersionKind().Kind == kind && !slices.Contains(controls, control) {
 			controls = append(controls, control)
 		}

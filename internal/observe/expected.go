@@ -11,6 +11,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
 	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
@@ -46,7 +47,7 @@ func (c *contents) rendered() []guardrail.Object {
 // spaceInputs are what the objects of a tenant's Spaces depend on, for those that have, or are to have, a namespace here.
 func (c *contents) spaceInputs(t *v1alpha1.Tenant) []guardrail.SpaceInput {
 	var inputs []guardrail.SpaceInput
-	var shares []guardrail.SpaceShare
+	var shares []quota.Share
 	for _, s := range c.spaces {
 		workload := t.Workload(s.Spec.Workload)
 		if s.Namespace != v1alpha1.HomeNamespace(t.Name) || workload == nil {
@@ -61,9 +62,9 @@ func (c *contents) spaceInputs(t *v1alpha1.Tenant) []guardrail.SpaceInput {
 			in.Waivers = append(in.Waivers, guardrail.ActiveWaiver{Control: w.Spec.Control, Name: w.Name, Expires: w.Spec.Expires})
 		}
 		inputs = append(inputs, in)
-		shares = append(shares, guardrail.SpaceShare{Space: s.Name, Wanted: s.Spec.Quota})
+		shares = append(shares, quota.Share{Space: s.Name, Wanted: s.Spec.Quota})
 	}
-	division := guardrail.Split(guardrail.TenantQuota(c.platform, t), nil, shares)
+	division := quota.Split(guardrail.TenantQuota(c.platform, t), nil, shares)
 	for i := range inputs {
 		inputs[i].Quota = division.Grants[i].Hard
 	}
@@ -117,7 +118,7 @@ func expectedOf(objects []guardrail.Object) []Expected {
 	var list []Expected
 	for _, object := range objects {
 		ref := refOf(object.GetObjectKind().GroupVersionKind().Kind, object)
-		if id := object.GetLabels()[guardrail.LabelControl]; id != "" {
+		if id := object.GetLabels()[v1alpha1.LabelControl]; id != "" {
 			e := Expected{Control: id, Object: ref}
 			if object.GetObjectKind().GroupVersionKind().Group == admissionv1.GroupName {
 				e.Rendered = object

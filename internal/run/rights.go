@@ -95,7 +95,7 @@ const RoleName = "bulkhead"
 // RBAC renders Rights as objects, bound to Bulkhead's service account and to the group of its client certificates.
 func RBAC() []guardrail.Object {
 	subjects := []rbacv1.Subject{
-		{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: guardrail.ControllerGroup},
+		{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: v1alpha1.ControllerGroup},
 		{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ManagedBy},
 	}
 	typed := func(kind string) metav1.TypeMeta {

@@ -27,7 +27,6 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/prover"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/isolationreport"
@@ -220,7 +219,7 @@ func followAudit(mgr ctrl.Manager, o *Options, writer *status.Writer) error {
 		resources = append(resources, resource.GroupResource())
 	}
 	trail := observe.NewTrail(o.Clock, resources, func(user string, groups []string) bool {
-		return user == "system:serviceaccount:"+v1alpha1.SystemNamespace+":"+v1alpha1.ManagedBy || slices.Contains(groups, guardrail.ControllerGroup)
+		return user == "system:serviceaccount:"+v1alpha1.SystemNamespace+":"+v1alpha1.ManagedBy || slices.Contains(groups, v1alpha1.ControllerGroup)
 	})
 	writer.Trail = trail
 	return mgr.Add(&observe.AuditLog{Path: o.AuditLog, Trail: trail, Log: o.Log})

@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
@@ -36,7 +35,7 @@ func Install(ctx context.Context, admin client.Client, objects ...client.Object)
 
 // Config is how Bulkhead's process reaches the cluster: with the rights that it says it needs, and no others.
 func Config(c *testcluster.Cluster) (*rest.Config, error) {
-	config, err := c.User(guardrail.ControllerUser, guardrail.ControllerGroup)
+	config, err := c.User(v1alpha1.ControllerUser, v1alpha1.ControllerGroup)
 	if err != nil {
 		return nil, err
 	}

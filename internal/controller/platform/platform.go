@@ -241,7 +241,7 @@ func (r *Reconciler) awaitCounting(ctx context.Context, p *pass) error {
 	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(want), quota); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("get %s: %w", client.ObjectKeyFromObject(want), err)
 	}
-	if _, counted := quota.Status.Used[guardrail.CountSpaces]; counted {
+	if _, counted := quota.Status.Used[v1alpha1.CountSpaces]; counted {
 		return nil
 	}
 	if quota.UID != "" && r.Clock.Since(quota.CreationTimestamp.Time) > recount {

@@ -141,7 +141,7 @@ func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
 		return err // a change of a quota that binds already: the old bound holds until the new one does
 	}
 	quota := &corev1.ResourceQuota{}
-	key := client.ObjectKey{Namespace: p.namespaceName(), Name: guardrail.QuotaName}
+	key := client.ObjectKey{Namespace: p.namespaceName(), Name: v1alpha1.QuotaName}
 	if err := r.Client.Get(ctx, key, quota); client.IgnoreNotFound(err) != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (r *Reconciler) awaitQuota(ctx context.Context, p *pass) error {
 // ownersGranted reports whether the owners have their rights in this very namespace already.
 func (r *Reconciler) ownersGranted(ctx context.Context, p *pass) (bool, error) {
 	binding := &rbacv1.RoleBinding{}
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: guardrail.OwnersName}, binding)
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: v1alpha1.OwnersName}, binding)
 	if err != nil || p.namespace == nil {
 		return false, client.IgnoreNotFound(err)
 	}

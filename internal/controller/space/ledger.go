@@ -15,12 +15,13 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
-// locks are one lock for each tenant. guardrail.Split asks for one pass for a tenant at a time: a pass that lowers what
+// locks are one lock for each tenant. quota.Split asks for one pass for a tenant at a time: a pass that lowers what
 // the ledger holds must not run at the same time as one that raises a quota up to what the ledger held before. Only the leader
 // runs reconcilers, so a lock within the process is enough.
 type locks struct {
@@ -82,7 +83,7 @@ func (r *Reconciler) settled(ctx context.Context, p *pass) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	division := guardrail.Split(guardrail.TenantQuota(p.platform, p.tenant), p.tenant.Status.Ledger, shares)
+	division := quota.Split(guardrail.TenantQuota(p.platform, p.tenant), p.tenant.Status.Ledger, shares)
 	if !equality.Semantic.DeepEqual(division.Ledger, p.tenant.Status.Ledger) {
 		return false, nil
 	}
@@ -93,7 +94,7 @@ func (r *Reconciler) settled(ctx context.Context, p *pass) (bool, error) {
 		return false, err
 	}
 	have := &corev1.ResourceQuota{}
-	err = r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: guardrail.QuotaName}, have)
+	err = r.Client.Get(ctx, client.ObjectKey{Namespace: p.namespaceName(), Name: v1alpha1.QuotaName}, have)
 	if err != nil {
 		return false, client.IgnoreNotFound(err)
 	}
@@ -106,7 +107,7 @@ func (r *Reconciler) settled(ctx context.Context, p *pass) (bool, error) {
 }
 
 // divide splits the tenant's quota on what the reader shows, and writes the ledger if that changes it.
-func (r *Reconciler) divide(ctx context.Context, p *pass, from client.Reader) (*guardrail.Division, error) {
+func (r *Reconciler) divide(ctx context.Context, p *pass, from client.Reader) (*quota.Division, error) {
 	tenant := &v1alpha1.Tenant{}
 	if err := from.Get(ctx, client.ObjectKey{Name: p.owner}, tenant); err != nil {
 		return nil, fmt.Errorf("get tenant %s for its ledger: %w", p.owner, err)
@@ -116,7 +117,7 @@ func (r *Reconciler) divide(ctx context.Context, p *pass, from client.Reader) (*
 	if err != nil {
 		return nil, err
 	}
-	division := guardrail.Split(guardrail.TenantQuota(p.platform, tenant), tenant.Status.Ledger, shares)
+	division := quota.Split(guardrail.TenantQuota(p.platform, tenant), tenant.Status.Ledger, shares)
 	if equality.Semantic.DeepEqual(division.Ledger, tenant.Status.Ledger) {
 		return &division, nil
 	}
@@ -130,7 +131,7 @@ func (r *Reconciler) divide(ctx context.Context, p *pass, from client.Reader) (*
 }
 
 // takeGrant finds the Space's own grant.
-func (p *pass) takeGrant(division *guardrail.Division) error {
+func (p *pass) takeGrant(division *quota.Division) error {
 	for i := range division.Grants {
 		if division.Grants[i].Space == p.space.Name {
 			p.grant = division.Grants[i]
@@ -144,7 +145,7 @@ func (p *pass) takeGrant(division *guardrail.Division) error {
 	// Held where it is: it keeps what the ledger has for it.
 	for i := range division.Ledger {
 		if division.Ledger[i].Space == p.space.Name {
-			p.grant = guardrail.Grant{Space: p.space.Name, Hard: division.Ledger[i].Held}
+			p.grant = quota.Grant{Space: p.space.Name, Hard: division.Ledger[i].Held}
 		}
 	}
 	p.space.Status.Quota = p.grant.Hard
@@ -153,7 +154,7 @@ func (p *pass) takeGrant(division *guardrail.Division) error {
 
 // shares are the Spaces among which the tenant's quota is split, the oldest first, and what the ledger holds for
 // namespaces that are gone.
-func (r *Reconciler) shares(ctx context.Context, p *pass, quotas client.Reader) ([]guardrail.SpaceShare, error) {
+func (r *Reconciler) shares(ctx context.Context, p *pass, quotas client.Reader) ([]quota.Share, error) {
 	siblings := &v1alpha1.SpaceList{}
 	if err := r.Client.List(ctx, siblings, client.InNamespace(p.space.Namespace)); err != nil {
 		return nil, fmt.Errorf("list the spaces of tenant %s: %w", p.owner, err)
@@ -162,7 +163,7 @@ func (r *Reconciler) shares(ctx context.Context, p *pass, quotas client.Reader) 
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	known := map[string]bool{}
-	shares := make([]guardrail.SpaceShare, 0, len(siblings.Items))
+	shares := make([]quota.Share, 0, len(siblings.Items))
 	for i := range siblings.Items {
 		sibling := &siblings.Items[i]
 		share, err := r.share(ctx, p, sibling, quotas)
@@ -183,15 +184,15 @@ func (r *Reconciler) shares(ctx context.Context, p *pass, quotas client.Reader) 
 			return nil, err
 		}
 		if gone {
-			shares = append(shares, guardrail.SpaceShare{Space: entry.Space, Gone: true})
+			shares = append(shares, quota.Share{Space: entry.Space, Gone: true})
 		}
 	}
 	return shares, nil
 }
 
 // share is what is known of one Space; nil for one that neither has a namespace nor is to get one.
-func (r *Reconciler) share(ctx context.Context, p *pass, space *v1alpha1.Space, quotas client.Reader) (*guardrail.SpaceShare, error) {
-	share := &guardrail.SpaceShare{Space: space.Name, Wanted: space.Spec.Quota, Leaving: leaving(p, space)}
+func (r *Reconciler) share(ctx context.Context, p *pass, space *v1alpha1.Space, quotas client.Reader) (*quota.Share, error) {
+	share := &quota.Share{Space: space.Name, Wanted: space.Spec.Quota, Leaving: leaving(p, space)}
 	if share.Leaving && !p.inLedger(space.Name) {
 		return nil, nil //nolint:nilnil // nil is the answer "it has no share"
 	}
@@ -202,11 +203,11 @@ func (r *Reconciler) share(ctx context.Context, p *pass, space *v1alpha1.Space, 
 		}
 		share.Gone = namespace == nil
 	}
-	quota := &corev1.ResourceQuota{}
-	err := quotas.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SpaceNamespace(p.owner, space.Name), Name: guardrail.QuotaName}, quota)
+	have := &corev1.ResourceQuota{}
+	err := quotas.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SpaceNamespace(p.owner, space.Name), Name: v1alpha1.QuotaName}, have)
 	switch {
 	case err == nil:
-		share.Quota = quota
+		share.Quota = have
 	case !apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("get the quota of space %s/%s: %w", space.Namespace, space.Name, err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 	"github.com/bulkhead-dev/bulkhead/placement"
@@ -47,7 +48,7 @@ type pass struct {
 	where     placement.Placement
 	waivers   []guardrail.ActiveWaiver
 	peers     []*v1alpha1.Space
-	grant     guardrail.Grant
+	grant     quota.Grant
 
 	// rendered objects: the guardrails first, then what gives owners their rights.
 	guardrails, rights []guardrail.Object

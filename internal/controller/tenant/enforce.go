@@ -149,7 +149,7 @@ func (p *pass) spaceNamespaces() []string {
 // awaitHomeQuota waits until the API server enforces the bound on Spaces, before the owners may make any.
 func (r *Reconciler) awaitHomeQuota(ctx context.Context, p *pass) error {
 	home := v1alpha1.HomeNamespace(p.tenant.Name)
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: guardrail.OwnersName}, &rbacv1.RoleBinding{})
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: v1alpha1.OwnersName}, &rbacv1.RoleBinding{})
 	if err == nil {
 		return nil // they have their rights already, under the bound that was
 	}
@@ -157,11 +157,11 @@ func (r *Reconciler) awaitHomeQuota(ctx context.Context, p *pass) error {
 		return err
 	}
 	quota := &corev1.ResourceQuota{}
-	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: guardrail.QuotaName}, quota); client.IgnoreNotFound(err) != nil {
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: home, Name: v1alpha1.QuotaName}, quota); client.IgnoreNotFound(err) != nil {
 		return err
 	}
 	// Without a number of what is there already, admission refuses every Space.
-	_, counted := quota.Status.Used[guardrail.CountSpaces]
+	_, counted := quota.Status.Used[v1alpha1.CountSpaces]
 	if counted && equality.Semantic.DeepEqual(quota.Spec.Hard, quota.Status.Hard) {
 		return nil
 	}

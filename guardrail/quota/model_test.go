@@ -1,4 +1,4 @@
-package guardrail
+package quota
 
 import (
 	"fmt"
@@ -41,7 +41,7 @@ type modelPass struct {
 	version int
 	ledger  []v1alpha1.LedgerEntry
 	total   corev1.ResourceList
-	shares  []SpaceShare
+	shares  []Share
 	unread  []int
 	result  *Division
 	wrote   bool
@@ -213,14 +213,14 @@ func (m *model) read() {
 	p := &modelPass{version: m.version, ledger: m.ledger, total: amounts(m.total)}
 	for _, name := range slices.Sorted(maps.Keys(m.spaces)) {
 		s := m.spaces[name]
-		p.shares = append(p.shares, SpaceShare{Space: name, Wanted: s.wanted, Leaving: s.leaving, Gone: s.gone})
+		p.shares = append(p.shares, Share{Space: name, Wanted: s.wanted, Leaving: s.leaving, Gone: s.gone})
 		p.unread = append(p.unread, len(p.unread))
 	}
 	if m.fault == forgetGone {
 		p.ledger = slices.DeleteFunc(slices.Clone(p.ledger), func(e v1alpha1.LedgerEntry) bool {
 			return m.spaces[e.Space] != nil && m.spaces[e.Space].leaving
 		})
-		p.shares = slices.DeleteFunc(p.shares, func(s SpaceShare) bool { return s.Leaving })
+		p.shares = slices.DeleteFunc(p.shares, func(s Share) bool { return s.Leaving })
 		p.unread = p.unread[:len(p.shares)]
 	}
 	m.pass = p

@@ -11,6 +11,23 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// apiFairnessControl gives every tenant its own share of the API server.
+var apiFairnessControl = Control{
+	ID: "api-fairness", Title: "Nobody floods the API server",
+	Threat: "a tenant whose requests starve the others, such as a log enricher that asks for every line",
+	How: "All that acts for one tenant, people and pods, is one flow to one of eight priority levels of limited concurrency " +
+		"that only tenants use, so that a flood fills the seats of its own level, and one flow of lists to one more such " +
+		"level, so that nobody's get waits for somebody's long list. The API server queues the flows of a level fairly and " +
+		"answers 429 to what is beyond.",
+	Objects: []string{"FlowSchema bulkhead-tenant-NAME", "FlowSchema bulkhead-lists-NAME",
+		"PriorityLevelConfiguration bulkhead-tenants-*", "FlowSchema bulkhead-system"},
+	Needs: "API Priority and Fairness on the API server (on by default), with no more seats (--max-requests-inflight, " +
+		"--max-mutating-requests-inflight) than its processors have work for: fairness divides seats, not processors (`bulkhead check`, BHC207)",
+	Fix: "Developer: watch instead of listing, and retry after what the answer says. Platform: look at the metrics " +
+		"apiserver_flowcontrol_* of the level.",
+	Mappings: []string{"K07"},
+}
+
 const (
 	// The API server asks FlowSchemas in ascending order of matchingPrecedence, and the first that matches decides. Its
 	// own are exempt at 1, those of nodes, controllers and leader elections up to 900, service-accounts at 9000 and
@@ -69,7 +86,7 @@ func tenantLevel(name string, shares int32) *flowcontrolv1.PriorityLevelConfigur
 func systemFlowSchema() *flowcontrolv1.FlowSchema {
 	return flowSchema(clusterMeta(v1alpha1.FlowSchemaSystem), "workload-high", precedenceSystem, everyVerb(),
 		[]flowcontrolv1.Subject{
-			{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: ControllerGroup}},
+			{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: v1alpha1.ControllerGroup}},
 			serviceAccounts(v1alpha1.SystemNamespace, v1alpha1.ManagedBy),
 		})
 }

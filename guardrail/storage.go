@@ -7,13 +7,29 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// storageControl gives claims new volumes of the Platform's classes only.
+var storageControl = Control{
+	ID: "storage", Title: "Volumes of one's own only",
+	Threat: "claiming another tenant's released volume, or a class with dangerous parameters",
+	How: "An admission policy allows claims of the Platform's storageClasses only and refuses claims that name a " +
+		"volume. Volumes themselves are cluster-scoped and out of owners' rights.",
+	Needs: "storage classes with reclaim policy Delete",
+	Fix: "Developer: name an allowed storageClassName and leave volumeName out. Platform: add the class to the " +
+		"Platform's storageClasses.",
+	Waivable: true,
+	Mappings: []string{"K04"},
+	validations: func(s *v1alpha1.PlatformSpec) []validation {
+		return []validation{claims(s), volumes()}
+	},
+}
+
 // claims (control storage): a claim gets a new volume of an allowed class. A claim that names no class gets the
 // cluster's default from the API server before policies see it, so the default counts like any other; where there is
 // none, the claim must name one, because a claim of no class binds to whatever volume lies about.
 func claims(s *v1alpha1.PlatformSpec) validation {
 	const legacy = "'volume.beta.kubernetes.io/storage-class'"
 	return validation{
-		name: "claims", control: "storage",
+		name:  "claims",
 		about: "Claims name an allowed StorageClass and get a new volume from it.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{
@@ -60,7 +76,7 @@ func claims(s *v1alpha1.PlatformSpec) validation {
 // in-line CSI volumes pass, and more where a waiver lowers it.
 func volumes() validation {
 	return validation{
-		name: "volumes", control: "storage",
+		name:  "volumes",
 		about: "Pods mount storage through claims.",
 		match: match{rules: anyPodSpec(), namespaces: inSpaces(),
 			conditions: podSpecWith("volumes", "has(POD.volumes)")},

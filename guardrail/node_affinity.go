@@ -4,111 +4,35 @@ import (
 	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
-// priority (control priority): pods name no PriorityClass, or an allowed one that does not preempt. Where the cluster has
-// a global default class, the API server writes it into pods that name none before policies see them: it must be on the
-// list too. Only a pod shows what its class is: the API server writes the class's value and preemption policy into pods
-// and not into templates.
-func priority(s *v1alpha1.PlatformSpec) validation {
-	return validation{
-		name: "priority", control: "priority",
-		about: "Pods name no PriorityClass, or one of the Platform's that does not preempt.",
-		match: match{rules: anyPodSpec(), namespaces: inSpaces(),
-			conditions: podSpecWith("priority-class", "POD.?priorityClassName.orValue('') != ''")},
-		variables: podVariables(waived("priority"),
-			let("class", "variables.pod.?priorityClassName.orValue('')"),
-			// A pod of no class has priority 0: a class at or below it gives no more power over others' pods.
-			let("preempts", `object.kind == 'Pod' && oldObject == null && variables.pod.?priority.orValue(0) > 0 &&
- variables.pod.?preemptionPolicy.orValue('PreemptLowerPriority') != 'Never'`),
-		),
-		checks: []check{{
-			expression: "variables.class in " + celList(s.PriorityClasses) +
-				" || variables.class == variables.old.?priorityClassName.orValue('') || variables.waived",
-			message: `'priorityClassName "' + variables.class + '" is not allowed; leave it out, or ' + ` +
-				celString(oneOf("priorityClasses", s.PriorityClasses)) +
-				` + ' (a pod that names none gets the default class of the cluster, if it has one)'`,
-			fallback: "priorityClassName is not allowed; leave it out, or " + oneOf("priorityClasses", s.PriorityClasses),
-			reason:   metav1.StatusReasonForbidden,
-		}, {
-			expression: "!variables.preempts || variables.waived",
-			message: `'priorityClassName "' + variables.class + '" preempts pods of other tenants; leave it out, or name a class ' + ` +
-				`'with preemptionPolicy: Never (the platform team sets it on the PriorityClass)'`,
-			fallback: "priorityClassName preempts pods of other tenants; leave it out, or name a class with preemptionPolicy: Never",
-			reason:   metav1.StatusReasonForbidden,
-		}},
-	}
+// nodeAffinityControl keeps pods on the nodes that are theirs.
+var nodeAffinityControl = Control{
+	ID: "node-affinity", Title: "Dedicated nodes, from both sides",
+	Threat: "other tenants' pods on a tenant's nodes, or its pods on theirs (pattern SoftAffinity)",
+	How: "Nodes of the group carry a taint and a label that kubelets cannot set themselves. An admission policy adds " +
+		"the selector and the toleration to the tenant's pods; another refuses nodeName, foreign selectors and " +
+		"tolerations that reach further, for all tenants.",
+	Objects: []string{"Node label node-restriction.kubernetes.io/bulkhead-tenant", "Node taint bulkhead.dev/tenant"},
+	Needs:   "the NodeRestriction admission plugin; MutatingAdmissionPolicy v1; a node group in the Platform's nodeGroups",
+	Fix: "Developer: remove nodeName, nodeSelectors on Bulkhead's label and tolerations without a key. Platform: give " +
+		"the Platform a free node group.",
+	Mappings:  []string{"K01", "K04"},
+	mutations: []func() mutation{placePods},
+	validations: func(_ *v1alpha1.PlatformSpec) []validation {
+		return []validation{nodeAffinity()}
+	},
 }
 
-// scheduling (control scheduling): pods go through an allowed scheduler. The scheduler's own way to a node, the
-// subresource pods/binding, is a right that tenants do not have.
-func scheduling(s *v1alpha1.PlatformSpec) validation {
-	return validation{
-		name: "scheduling", control: "scheduling",
-		about: "Pods are placed by one of the Platform's schedulers.",
-		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
-		variables: podVariables(waived("scheduling"),
-			let("scheduler", "variables.pod.?schedulerName.orValue('default-scheduler')"),
-		),
-		checks: []check{{
-			expression: "variables.scheduler in " + celList(s.SchedulerNames) +
-				" || variables.scheduler == variables.old.?schedulerName.orValue('') || variables.waived",
-			message: `'schedulerName "' + variables.scheduler + '" is not allowed; ' + ` +
-				celString(oneOf("schedulerNames", s.SchedulerNames)),
-			fallback: "schedulerName is not allowed; " + oneOf("schedulerNames", s.SchedulerNames),
-			reason:   metav1.StatusReasonForbidden,
-		}},
-	}
-}
-
-// runtimes (control runtime): pods use the runtime that the Space's namespace demands, and otherwise the cluster's
-// default or one of the platform's sandboxes.
-func runtimes(s *v1alpha1.PlatformSpec) validation {
-	return validation{
-		name: "runtime", control: "runtime",
-		about: "Pods use the RuntimeClass that the decision for their workload demands.",
-		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
-		variables: podVariables(waived("runtime"),
-			let("class", "variables.pod.?runtimeClassName.orValue('')"),
-			let("demanded", celNamespaceLabel(v1alpha1.LabelRuntimeClass)),
-			let("unchanged", "oldObject != null && variables.class == variables.old.?runtimeClassName.orValue('')"),
-		),
-		checks: []check{{
-			// A template may leave it out: its pods get it.
-			expression: `variables.demanded == '' || variables.class == variables.demanded ||
- (variables.class == '' && object.kind != 'Pod') || variables.unchanged || variables.waived`,
-			message: `'runtimeClassName "' + variables.class + '" is not the sandbox that this workload needs; use "' + ` +
-				`variables.demanded + '", or leave it out and it is set'`,
-			fallback: "runtimeClassName is not the sandbox that this workload needs; leave it out and it is set",
-			reason:   metav1.StatusReasonForbidden,
-		}, {
-			expression: "variables.demanded != '' || variables.class in " + celList(append([]string{""}, s.SandboxRuntimes...)) +
-				" || variables.unchanged || variables.waived",
-			message: `'runtimeClassName "' + variables.class + '" is not allowed; leave it out, or ' + ` +
-				celString(oneOf("sandboxRuntimes", s.SandboxRuntimes)),
-			fallback: "runtimeClassName is not allowed; leave it out, or " + oneOf("sandboxRuntimes", s.SandboxRuntimes),
-			reason:   metav1.StatusReasonForbidden,
-		}},
-	}
-}
-
-// setRuntime gives pods that name no runtime the demanded one. The API server then runs its RuntimeClass admission
-// again, which adds the class's overhead, node selector and tolerations.
-func setRuntime() mutation {
-	return mutation{
-		name: "runtime", control: "runtime",
-		about: "Pods that name no RuntimeClass get the one that their workload needs.",
-		match: match{
-			rules:      []admissionv1.NamedRuleWithOperations{on("", []string{"pods"}, onCreate)},
-			namespaces: labelled(v1alpha1.LabelRuntimeClass),
-			conditions: []admissionv1.MatchCondition{{Name: "names-none", Expression: "!has(object.spec.runtimeClassName)"}},
-		},
-		patch: notWaived("runtime") + ` ? [JSONPatch{op: 'add', path: '/spec/runtimeClassName', value: ` +
-			celNamespaceLabel(v1alpha1.LabelRuntimeClass) + `}] : []`,
-	}
+// NodeDedication is what the nodes of a group carry that is dedicated to a tenant: labels, which kubelets cannot set
+// themselves, and a taint that keeps every pod away that does not tolerate it.
+func NodeDedication(tenant string) (labels map[string]string, taint corev1.Taint) {
+	return map[string]string{v1alpha1.LabelNodeTenant: tenant},
+		corev1.Taint{Key: v1alpha1.TaintNodeTenant, Value: tenant, Effect: corev1.TaintEffectNoSchedule}
 }
 
 // nodeAffinity (control node-affinity) keeps pods on the nodes that are theirs: of the tenant's own group where it has
@@ -118,7 +42,7 @@ func nodeAffinity() validation {
 	tr := strings.NewReplacer("LABEL", celString(v1alpha1.LabelNodeTenant), "TAINT", celString(v1alpha1.TaintNodeTenant),
 		"PATTERN", celNamespaceLabel(v1alpha1.LabelPattern))
 	return validation{
-		name: "node-affinity", control: "node-affinity",
+		name:      "node-affinity",
 		about:     "Pods run on their tenant's dedicated nodes where it has some, and never on another tenant's.",
 		match:     match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
 		variables: nodeVariables(tr),
@@ -192,7 +116,7 @@ func placePods() mutation {
 	tr := strings.NewReplacer("LABEL", celString(v1alpha1.LabelNodeTenant), "TAINT", celString(v1alpha1.TaintNodeTenant))
 	softAffinity := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelPattern: "SoftAffinity"}}
 	return mutation{
-		name: "node-affinity", control: "node-affinity",
+		name:  "node-affinity",
 		about: "Pods of SoftAffinity Spaces get the node selector and the toleration of their tenant's nodes.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{

@@ -7,6 +7,23 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// tokenControl keeps API credentials out of pods.
+var tokenControl = Control{
+	ID: "token", Title: "Pods get no API credentials unless they need them",
+	Threat: "an identity stolen from a pod",
+	How: "Where the workload's apiAccess is None, an admission policy keeps service account tokens out of pods; " +
+		"where it is OwnNamespaces, tokens are mounted and reach only what their own Roles give.",
+	Needs: "MutatingAdmissionPolicy v1",
+	Fix: "Developer: set automountServiceAccountToken to false and remove projected tokens; if the pods do call the " +
+		"Kubernetes API, have apiAccess OwnNamespaces declared for the workload. Platform: declare it on the Tenant.",
+	Waivable:  true,
+	Mappings:  []string{"K03", "K09"},
+	mutations: []func() mutation{withholdTokens, markAudiences},
+	validations: func(_ *v1alpha1.PlatformSpec) []validation {
+		return []validation{tokenPods(), tokenCredentials()}
+	},
+}
+
 // annotationAudience, on a token request on its way through admission, says that the request itself named audiences.
 // The API server fills in its own before it validates, and then they look alike.
 const annotationAudience = "bulkhead.dev/audience"
@@ -16,7 +33,7 @@ const askForToken = "ask the platform team to declare apiAccess: OwnNamespaces f
 // tokenPods (control token): pods carry an identity only where the workload needs the API, and then only for the API.
 func tokenPods() validation {
 	return validation{
-		name: "token-pods", control: "token",
+		name:  "token-pods",
 		about: "Pods mount a service account token only where their workload needs the API, and for nobody but the API.",
 		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecWith("projection-or-automount",
 			"POD.?automountServiceAccountToken.orValue(false) || POD.?volumes.orValue([]).exists(v, has(v.projected))")},
@@ -53,7 +70,7 @@ func tokenPods() validation {
 // The kubelet's requests are for pods that were admitted.
 func tokenCredentials() validation {
 	return validation{
-		name: "token-credentials", control: "token",
+		name:  "token-credentials",
 		about: "No token Secrets; tokens are requested only where the workload needs the API, and for nobody but the API.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{
@@ -91,7 +108,7 @@ func tokenCredentials() validation {
 // withholdTokens makes not mounting the default, since pods get what their service account says.
 func withholdTokens() mutation {
 	return mutation{
-		name: "token", control: "token",
+		name:  "token",
 		about: "Service accounts do not mount their token unless they say so.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{on("", []string{"serviceaccounts"}, onCreate, onUpdate)},
@@ -110,7 +127,7 @@ func withholdTokens() mutation {
 // markAudiences notes on a token request that it named audiences by itself.
 func markAudiences() mutation {
 	return mutation{
-		name: "token-audience", control: "token",
+		name:  "token-audience",
 		about: "Token requests that name audiences are marked, for the validation that comes after.",
 		match: match{
 			rules:      []admissionv1.NamedRuleWithOperations{on("", []string{"serviceaccounts/token"}, onCreate)},

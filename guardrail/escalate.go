@@ -7,13 +7,30 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// rbacEscalateControl is enforced by RBAC itself, and by a policy where RBAC lets rights be shared.
+var rbacEscalateControl = Control{
+	ID: "rbac-escalate", Title: "Nobody raises their own rights",
+	Threat: "gaining rights by roles, impersonation, certificates, webhooks or foreign service accounts",
+	How: "The owners' role has no escalate, bind or impersonate and nothing cluster-scoped, so the API server lets " +
+		"owners write only Roles and RoleBindings within their own rights; status, binding and proxy subresources " +
+		"are not in it either.",
+	Objects: []string{"ClusterRole bulkhead:space-owner"},
+	Needs:   "as rbac-own",
+	Fix: "Developer: give your Role no more than you have (kubectl auth can-i --list). Platform: custom resources " +
+		"for tenants belong into the Platform's tenantResources.",
+	Mappings: []string{"K02", "K09", "MTB-PL2-CC-TI-1"},
+	validations: func(_ *v1alpha1.PlatformSpec) []validation {
+		return []validation{roleBindings()}
+	},
+}
+
 // roleBindings (control rbac-escalate): owners share their rights, which RBAC keeps from growing, with people and with
 // their own tenant's service accounts; never with everybody, with the cluster's own users or with another tenant's
 // service accounts. Of the cluster's roles they may bind the owners' own: of every other, view
 // too, RBAC itself says that it holds rights which they lack.
 func roleBindings() validation {
 	return validation{
-		name: "role-bindings", control: "rbac-escalate",
+		name:  "role-bindings",
 		about: "RoleBindings of tenants name people and the tenant's own service accounts.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{

@@ -1,10 +1,11 @@
-package guardrail
+// Package quota divides a tenant's quota among its Spaces: the ledger's arithmetic. It is pure: Split says what the ledger
+// must hold and what each Space's ResourceQuota must be, and its caller reads and writes them.
+package quota
 
 import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,8 +14,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
-// SpaceShare is what is known of one Space when its tenant's quota is split.
-type SpaceShare struct {
+// Share is what is known of one Space when its tenant's quota is split.
+type Share struct {
 	// Space by name.
 	Space string
 	// Wanted is the Space's spec.quota.
@@ -57,7 +58,7 @@ type Shortage struct {
 	Why string
 }
 
-// Split divides a tenant's quota (TenantQuota) over its Spaces.
+// Split divides a tenant's quota over its Spaces.
 //
 // # Who gets what
 //
@@ -87,7 +88,7 @@ type Shortage struct {
 //
 // Entries of the ledger that no share speaks of are held as they are: an entry is given up only for a Space
 // that is said to be Gone.
-func Split(total corev1.ResourceList, ledger []v1alpha1.LedgerEntry, shares []SpaceShare) Division {
+func Split(total corev1.ResourceList, ledger []v1alpha1.LedgerEntry, shares []Share) Division {
 	d := Division{}
 	held := make(map[string]corev1.ResourceList, len(ledger))
 	for _, e := range ledger {
@@ -126,7 +127,7 @@ func Split(total corev1.ResourceList, ledger []v1alpha1.LedgerEntry, shares []Sp
 }
 
 // noteUnnamed tells of what a Space asks for and the tenant's quota does not name.
-func (d *Division) noteUnnamed(s *SpaceShare, total corev1.ResourceList) {
+func (d *Division) noteUnnamed(s *Share, total corev1.ResourceList) {
 	for i := range d.Grants {
 		g := &d.Grants[i]
 		if g.Space != s.Space {
@@ -169,7 +170,7 @@ type row struct {
 }
 
 func newColumn(key corev1.ResourceName, total resource.Quantity, held map[string]corev1.ResourceList,
-	shares []SpaceShare,
+	shares []Share,
 ) *column {
 	c := &column{key: key, format: total.Format, total: amountOf(key, total, false)}
 	known := make(map[string]bool, len(shares))
@@ -314,52 +315,4 @@ func (c *column) shortage(r *row) string {
 			"or ask the platform team to raise the Tenant's spec.quota"
 	}
 	return ""
-}
-
-func (c *column) quantity(n int64) resource.Quantity {
-	if isCPU(c.key) {
-		return *resource.NewMilliQuantity(n, c.format)
-	}
-	return *resource.NewQuantity(n, c.format)
-}
-
-// most is the largest amount that is counted with, a little above 1E, which is the largest that the API accepts. What
-// is larger counts as this.
-const most = math.MaxInt64 / 8
-
-// amountOf a quantity in the unit that its key is measured in: thousandths of a CPU, bytes, objects. Fractions of the
-// unit are rounded up where the amount is what somebody has, and down where it is what there is to give. Negative
-// amounts count as none.
-func amountOf(key corev1.ResourceName, q resource.Quantity, up bool) int64 {
-	scale := resource.Scale(0)
-	if isCPU(key) {
-		scale = resource.Milli
-	}
-	if q.Sign() <= 0 {
-		return 0
-	}
-	if q.Cmp(*resource.NewScaledQuantity(most, scale)) >= 0 {
-		return most
-	}
-	n := q.ScaledValue(scale) // rounds up
-	if !up && resource.NewScaledQuantity(n, scale).Cmp(q) > 0 {
-		n--
-	}
-	return n
-}
-
-// add without passing the largest number.
-func add(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
-}
-
-// unitOf is what an even part is rounded to: whole MiB of memory and storage, so that figures stay readable.
-func unitOf(key corev1.ResourceName) int64 {
-	if isBytes(key) {
-		return mebi
-	}
-	return 1
 }

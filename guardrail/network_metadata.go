@@ -11,6 +11,19 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// networkMetadataControl cuts the addresses that no flow opens out of every external range.
+var networkMetadataControl = Control{
+	ID: "network-metadata", Title: "No way to the cloud's credentials",
+	Threat: "credentials of the node from the metadata address, or what else link-local addresses offer",
+	How: "Pod, service, loopback, link-local and metadata addresses are cut out of every external range that a flow " +
+		"opens, also behind NAT64, whatever the Platform and the Space say.",
+	Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
+	Needs: "as network-default; and the node's own defence (such as a hop limit of 1), since some plugins treat " +
+		"addresses of the node apart",
+	Fix:      "Developer: use the workload identity that the platform offers. Platform: as network-default.",
+	Mappings: []string{"K05", "K08"},
+}
+
 // neverReached are addresses that no flow opens, whatever the Platform says: those that belong to the node that a pod
 // happens to run on, and those at which clouds hand out credentials.
 var neverReached = []string{

@@ -9,11 +9,27 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// serviceExposeControl keeps Services and Ingresses to their tenant's own traffic.
+var serviceExposeControl = Control{
+	ID: "service-expose", Title: "Nothing is exposed or captured by a Service",
+	Threat: "node ports, capturing others' traffic by externalIPs, taking another tenant's host name",
+	How: "The quota allows no node ports, and load balancers only as the tenant's quota names them. An admission " +
+		"policy refuses externalIPs, ExternalName to foreign Services, and Ingress hosts that are not the tenant's.",
+	Objects: []string{"ResourceQuota bulkhead", "Namespace annotation bulkhead.dev/ingress-hosts"},
+	Fix: "Developer: use a ClusterIP Service behind an Ingress with one of the tenant's hosts. Platform: add hosts to " +
+		"the Tenant's ingressHosts, load balancers to its quota.",
+	Waivable: true,
+	Mappings: []string{"K06", "MTB-PL1-BC-HI-1"},
+	validations: func(_ *v1alpha1.PlatformSpec) []validation {
+		return []validation{services(), endpoints(), ingresses()}
+	},
+}
+
 // services (control service-expose): a Service takes no traffic that is not its tenant's. The number of load balancers
 // is quota's matter; their node ports are nobody's.
 func services() validation {
 	return validation{
-		name: "services", control: "service-expose",
+		name:  "services",
 		about: "Services open no node ports, claim no addresses and alias no names inside the cluster.",
 		match: match{
 			rules:      []admissionv1.NamedRuleWithOperations{on("", []string{"services"}, onCreate, onUpdate)},
@@ -60,7 +76,7 @@ func services() validation {
 // anybody's (CVE-2021-25740). Who may write them in every namespace is the platform's: no tenant has such a right.
 func endpoints() validation {
 	return validation{
-		name: "endpoints", control: "service-expose",
+		name:  "endpoints",
 		about: "Endpoints and EndpointSlices are written by controllers, not by tenants.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{
@@ -87,7 +103,7 @@ func ingresses() validation {
  (HOST.contains('.') && ('*' + HOST.substring(HOST.indexOf('.'))) in variables.allowed)))`, "HOST", h)
 	}
 	return validation{
-		name: "ingresses", control: "service-expose",
+		name:  "ingresses",
 		about: "Ingresses serve only hosts that were allowed to their tenant.",
 		match: match{
 			rules:      []admissionv1.NamedRuleWithOperations{on("networking.k8s.io", []string{"ingresses"}, onCreate, onUpdate)},
@@ -129,35 +145,6 @@ func ingresses() validation {
 			expression: "size(variables.tricks) == 0 || variables.waived",
 			message:    `'annotation ' + variables.tricks.join(', ') + ' changes the ingress controller for everybody; remove it'`,
 			fallback:   "an annotation changes the ingress controller for everybody; remove it",
-			reason:     metav1.StatusReasonForbidden,
-		}},
-	}
-}
-
-// ownNetworkPolicies (control network-default): policies add up, so a tenant's own may open what is within its namespace
-// and nothing else. Wider flows are declared on the Space, where both sides are asked.
-func ownNetworkPolicies() validation {
-	rule := func(peers string) string {
-		return strings.ReplaceAll(`r, size(r.?PEERS.orValue([])) == 0 ||
- r.PEERS.exists(p, !has(p.podSelector) || has(p.namespaceSelector) || has(p.ipBlock))`, "PEERS", peers)
-	}
-	advice := "every rule needs peers, and a peer only a podSelector of this namespace; for more, declare a flow on the Space"
-	return validation{
-		name: "network-policies", control: "network-default",
-		about: "Tenants' own NetworkPolicies open flows inside their namespace only.",
-		match: match{
-			rules:      []admissionv1.NamedRuleWithOperations{on("networking.k8s.io", []string{"networkpolicies"}, onCreate, onUpdate)},
-			namespaces: inSpaces(), conditions: specChanged(),
-		},
-		checks: []check{{
-			expression: celMayChange() + " || !object.spec.?ingress.orValue([]).exists(" + rule("from") + ")",
-			message:    celString("ingress is open to more than this namespace; " + advice),
-			fallback:   "ingress is open to more than this namespace; " + advice,
-			reason:     metav1.StatusReasonForbidden,
-		}, {
-			expression: celMayChange() + " || !object.spec.?egress.orValue([]).exists(" + rule("to") + ")",
-			message:    celString("egress is open to more than this namespace; " + advice),
-			fallback:   "egress is open to more than this namespace; " + advice,
 			reason:     metav1.StatusReasonForbidden,
 		}},
 	}

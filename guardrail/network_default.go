@@ -7,22 +7,44 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// networkDefaultControl renders what a Space's pods may reach, and what may reach them.
+var networkDefaultControl = Control{
+	ID: "network-default", Title: "Closed by default, open as declared",
+	Threat: "pod to pod across tenants",
+	How: "Every Space's namespace denies both directions and opens DNS. Flows between Spaces of one tenant open as " +
+		"the source declares them; across tenants both owners declare them and the Platform allows them, and only " +
+		"the ports that both name open. Peers are selected by the namespace's name label, which the API server " +
+		"writes. An admission policy keeps owners' own NetworkPolicies from opening more.",
+	Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
+	Needs: "a network plugin that enforces NetworkPolicy: the API server stores policies that nobody enforces without " +
+		"a word",
+	Fix: "Developer: declare the flow in your Space's spec.to or spec.from; status.closedFlows says what is missing. " +
+		"Platform: allow flows between tenants in the Platform's flows.",
+	Mappings: []string{"K05", "MTB-PL1-CC-TI-2", "MTB-PL2-BC-OPS-4"},
+	validations: func(_ *v1alpha1.PlatformSpec) []validation {
+		return []validation{ownNetworkPolicies()}
+	},
+}
+
 // internalOpen is the value of a Space's spec.internal under which its pods reach each other; it is the default.
 const internalOpen = "Open"
+
+// networkFlowsName is the NetworkPolicy of the open flows of all pods. Flows of some pods only are in policies whose names
+// start with it.
+const networkFlowsName = "bulkhead-flows"
 
 // networkPolicies of a Space: one that denies by default and opens DNS and, if declared, the Space to itself; and, where
 // flows are open, one for all pods and one for each set of labels that flows are limited to.
 func networkPolicies(in *SpaceInput) ([]Object, []ClosedFlow) {
 	w := newWiring(in)
-	meta := spaceMeta(in, NetworkDefaultName)
+	meta := spaceMeta(in, v1alpha1.NetworkDefaultName)
 	egress := []networkingv1.NetworkPolicyEgressRule{dnsRule(&in.Platform.Spec.Network.DNS)}
 	var ingress []networkingv1.NetworkPolicyIngressRule
 	if cmp.Or(in.Space.Spec.Internal, internalOpen) == internalOpen {
@@ -54,20 +76,9 @@ func networkPolicy(meta *metav1.ObjectMeta, pods map[string]string,
 	}
 }
 
-// dnsRule opens the cluster's DNS, and nothing else in its namespace.
-func dnsRule(d *v1alpha1.DNSService) networkingv1.NetworkPolicyEgressRule {
-	labels := d.PodLabels
-	if len(labels) == 0 {
-		labels = map[string]string{"k8s-app": "kube-dns"} // as the API defaults it
-	}
-	const dns = 53
-	return networkingv1.NetworkPolicyEgressRule{
-		To: []networkingv1.NetworkPolicyPeer{*peerOf(cmp.Or(d.Namespace, metav1.NamespaceSystem), labels)},
-		Ports: []networkingv1.NetworkPolicyPort{
-			{Protocol: new(corev1.ProtocolTCP), Port: new(intstr.FromInt32(dns))},
-			{Protocol: new(corev1.ProtocolUDP), Port: new(intstr.FromInt32(dns))},
-		},
-	}
+func homeNetwork(t *v1alpha1.Tenant) *networkingv1.NetworkPolicy {
+	meta := tenantMeta(v1alpha1.HomeNamespace(t.Name), v1alpha1.NetworkDefaultName, t.Name)
+	return networkPolicy(&meta, nil, nil, nil)
 }
 
 // flowRule of a policy in either direction.
@@ -135,7 +146,7 @@ func (w *wiring) outside(d direction, f *v1alpha1.Flow) *networkingv1.NetworkPol
 
 // policy of the rules, each once and in an order that does not depend on anything but them.
 func (s *ruleSet) policy(in *SpaceInput, key string) *networkingv1.NetworkPolicy {
-	name := NetworkFlowsName
+	name := networkFlowsName
 	if key != "" {
 		name += "-" + shortHash(key, 10)
 	}
@@ -175,4 +186,33 @@ func labelsText(labels map[string]string) string {
 		words = append(words, key+"="+labels[key])
 	}
 	return strings.Join(words, ",")
+}
+
+// ownNetworkPolicies (control network-default): policies add up, so a tenant's own may open what is within its namespace
+// and nothing else. Wider flows are declared on the Space, where both sides are asked.
+func ownNetworkPolicies() validation {
+	rule := func(peers string) string {
+		return strings.ReplaceAll(`r, size(r.?PEERS.orValue([])) == 0 ||
+ r.PEERS.exists(p, !has(p.podSelector) || has(p.namespaceSelector) || has(p.ipBlock))`, "PEERS", peers)
+	}
+	advice := "every rule needs peers, and a peer only a podSelector of this namespace; for more, declare a flow on the Space"
+	return validation{
+		name:  "network-policies",
+		about: "Tenants' own NetworkPolicies open flows inside their namespace only.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("networking.k8s.io", []string{"networkpolicies"}, onCreate, onUpdate)},
+			namespaces: inSpaces(), conditions: specChanged(),
+		},
+		checks: []check{{
+			expression: celMayChange() + " || !object.spec.?ingress.orValue([]).exists(" + rule("from") + ")",
+			message:    celString("ingress is open to more than this namespace; " + advice),
+			fallback:   "ingress is open to more than this namespace; " + advice,
+			reason:     metav1.StatusReasonForbidden,
+		}, {
+			expression: celMayChange() + " || !object.spec.?egress.orValue([]).exists(" + rule("to") + ")",
+			message:    celString("egress is open to more than this namespace; " + advice),
+			fallback:   "egress is open to more than this namespace; " + advice,
+			reason:     metav1.StatusReasonForbidden,
+		}},
+	}
 }

@@ -10,12 +10,29 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
+// imagesControl allows images of the Platform's registries only.
+var imagesControl = Control{
+	ID: "images", Title: "Images from allowed registries, pulled with the pod's own right",
+	Threat: "foreign or swapped images, and private images of others from a node's cache",
+	How: "An admission policy refuses images from outside the Platform's registries in every container, and pods' pull " +
+		"policy is Always, so the registry is asked each time with the pod's own credentials.",
+	Needs: "MutatingAdmissionPolicy v1",
+	Fix: "Developer: push the image to an allowed registry; the refusal lists them. Platform: add the registry to the " +
+		"Platform's registries.",
+	Waivable:  true,
+	Mappings:  []string{"K04", "MTB-PL1-CC-DI-1"},
+	mutations: []func() mutation{pullAlways},
+	validations: func(s *v1alpha1.PlatformSpec) []validation {
+		return []validation{images(s)}
+	},
+}
+
 // images (control images): every container and every image volume comes from an allowed registry, and pods pull always,
 // so that an image on a shared node's disk is never used without its registry agreeing.
 func images(s *v1alpha1.PlatformSpec) validation {
 	prefixes := registryPrefixes(s.Registries)
 	return validation{
-		name: "images", control: "images",
+		name:  "images",
 		about: "Images of containers and image volumes come from the Platform's registries and are pulled always.",
 		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
 		variables: containerVariables(waived("images"),
@@ -77,7 +94,7 @@ func registryPrefixes(registries []string) []string {
 // pullAlways sets what images demands, on pods only: templates stay as people wrote them.
 func pullAlways() mutation {
 	return mutation{
-		name: "images-pull", control: "images",
+		name:  "images-pull",
 		about: "Pods pull their images always.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{
@@ -125,40 +142,4 @@ func wrongPull(field string) string {
 		return "has(e." + parent + ") && e." + parent + ".?" + child + ".orValue('') != 'Always'"
 	}
 	return "e.?" + field + ".orValue('') != 'Always'"
-}
-
-// lapsedPodSecurity (control pod-security) ends a waiver of Pod Security at its time. The waiver lowers a label, and a label
-// has no clock: until Bulkhead raises it again, this policy asks of new pods what the level restricted asks beyond
-// baseline (v1.36, https://kubernetes.io/docs/concepts/security/pod-security-standards/). Kinds of volumes are left to
-// control storage.
-func lapsedPodSecurity() validation {
-	const lax = `c.?securityContext.?allowPrivilegeEscalation.orValue(true) ||
- !('ALL' in c.?securityContext.?capabilities.?drop.orValue([])) ||
- c.?securityContext.?capabilities.?add.orValue([]).exists(a, a != 'NET_BIND_SERVICE') ||
- !c.?securityContext.?runAsNonRoot.orValue(variables.shared.?runAsNonRoot.orValue(false)) ||
- c.?securityContext.?runAsUser.orValue(variables.shared.?runAsUser.orValue(1)) == 0 ||
- !(c.?securityContext.?seccompProfile.?type.orValue(variables.shared.?seccompProfile.?type.orValue(''))
-  in ['RuntimeDefault', 'Localhost'])`
-	return validation{
-		name: "pod-security", control: "pod-security",
-		about: "Where a Waiver of Pod Security is over, pods are restricted again at once.",
-		match: match{
-			rules: []admissionv1.NamedRuleWithOperations{
-				on("", []string{"pods"}, onCreate), on("", []string{"pods/ephemeralcontainers"}, onUpdate),
-			},
-			namespaces: labelled(v1alpha1.WaiverPrefix + "pod-security"),
-		},
-		variables: containerVariables(waived("pod-security"),
-			let("oldNames", "variables.oldContainers.map(c, c.name)"),
-			let("shared", "variables.pod.?securityContext.orValue({})"),
-			let("lax", "variables.containers.filter(c, !(c.name in variables.oldNames) && ("+lax+"))"),
-		),
-		checks: []check{{
-			expression: "size(variables.lax) == 0 || variables.waived",
-			message: `'container "' + variables.lax.map(c, c.name).join('", "') + '" is not restricted, and the waiver is over; ' +
- 'set runAsNonRoot: true, seccompProfile RuntimeDefault, allowPrivilegeEscalation: false, and drop ALL capabilities'`,
-			fallback: "a container is not restricted, and the waiver is over",
-			reason:   metav1.StatusReasonForbidden,
-		}},
-	}
 }

@@ -1,12 +1,24 @@
 package guardrail
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
 )
+
+// defaultsControl gives every container requests and limits.
+var defaultsControl = Control{
+	ID: "defaults", Title: "Every container has requests and limits",
+	Threat: "containers without limits, or with a limit of 0, which is none",
+	How: "A LimitRange gives what a container does not name and refuses what is below a minimum or above what the " +
+		"whole tenant has. The minimum closes a hole of quotas: a limit of 0 costs nothing and means unlimited.",
+	Objects:  []string{"LimitRange bulkhead"},
+	Fix:      "Developer: name requests and limits of your own. Platform: none is needed.",
+	Mappings: []string{"K01", "MTB-PL1-CC-FNS-1"},
+}
 
 // compute holds, for each compute resource of a container, the figures that its defaults come from, in thousandths of
 // a CPU or in bytes.
@@ -87,7 +99,7 @@ func limitRange(in *SpaceInput) *corev1.LimitRange {
 	}
 	return &corev1.LimitRange{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "LimitRange"},
-		ObjectMeta: spaceMeta(in, LimitsName),
+		ObjectMeta: spaceMeta(in, v1alpha1.LimitsName),
 		Spec:       corev1.LimitRangeSpec{Limits: limits},
 	}
 }
@@ -97,27 +109,12 @@ func keysOf(name corev1.ResourceName) (requests, limits []corev1.ResourceName) {
 	return []corev1.ResourceName{"requests." + name, name}, []corev1.ResourceName{"limits." + name}
 }
 
-// first amount of a list that is named by one of the keys, in the unit of amountOf.
+// first amount of a list that is named by one of the keys, in the unit of quota.Amount.
 func first(list corev1.ResourceList, keys ...corev1.ResourceName) (int64, bool) {
 	for _, key := range keys {
 		if q, named := list[key]; named {
-			return amountOf(key, q, false), true
+			return quota.Amount(key, q), true
 		}
 	}
 	return 0, false
-}
-
-// isCPU says that a quota key is measured in thousandths; every other key is measured in whole bytes or objects.
-func isCPU(key corev1.ResourceName) bool {
-	return key == corev1.ResourceCPU || strings.HasSuffix(string(key), ".cpu")
-}
-
-// isBytes says that a quota key is measured in bytes.
-func isBytes(key corev1.ResourceName) bool {
-	name := string(key)
-	if strings.HasPrefix(name, "count/") {
-		return false
-	}
-	name = name[strings.LastIndex(name, "/")+1:] // of one storage class: NAME.storageclass.storage.k8s.io/requests.storage
-	return strings.HasSuffix(name, "memory") || strings.HasSuffix(name, "storage")
 }

@@ -1,0 +1,15 @@
+package guardrail
+
+// rbacEnumerateControl is enforced by what the roles in own.go lack.
+var rbacEnumerateControl = Control{
+	ID: "rbac-enumerate", Title: "Tenants cannot learn of one another",
+	Threat: "learning the customers' names from lists of namespaces, nodes or volumes",
+	How: "No tenant has a right outside of its namespaces, so no list over all namespaces and no list of " +
+		"cluster-scoped objects. What a tenant needs to know of its Spaces it reads in its home namespace. A " +
+		"flow to a foreign Space is answered alike whether that Space exists or not.",
+	Objects: []string{"ClusterRole bulkhead:space-owner", "ClusterRole bulkhead:home-owner"},
+	Needs:   "as rbac-own",
+	Fix: "Developer: list Spaces in your home namespace instead of namespaces; an application that must list " +
+		"namespaces declares apiAccess ClusterWide and gets a cluster of its own. Platform: as rbac-own.",
+	Mappings: []string{"K02", "MTB-PL1-CC-CPI-1"},
+}
