@@ -35,7 +35,7 @@ test: kube ## Run every test, with the race detector where there are goroutines.
 	$(GO) test $(RACE) -vet=off -timeout 10m -run Workers ./isolation/...
 	$(GO) test -vet=off -timeout 30m $(PLAIN)
 	cd kube && $(GO) test -vet=off -timeout 10m ./smoke # ./... would link all of Kubernetes into a test
-	cd kube/authorizer && $(GO) test -vet=off -timeout 10m . # the prover's RBAC against the API server's
+	cd kube/oracles && $(GO) test -vet=off -timeout 10m ./... # the prover next to the API server: RBAC, defaults
 
 bench: kube build ## Run the benchmarks and print their figures; BENCH=Flood runs those of that name.
 	$(GO) test -vet=off -run '^$$' -bench '$(BENCH)' -benchtime 1x -benchmem -timeout 4h \
@@ -47,7 +47,7 @@ generate: bin/tools/controller-gen ## Regenerate deep copies, CRDs and generated
 
 lint: bin/tools/golangci-lint bin/tools/controller-gen ## Lint; check the modules and what controller-gen generates.
 	$(GO) mod tidy -diff
-	cd kube/authorizer && $(GO) mod tidy -diff # it follows the module above
+	cd kube/oracles && $(GO) mod tidy -diff # it follows the module above
 	rm -rf bin/.generated && bin/tools/controller-gen object crd paths=./api/... output:dir=bin/.generated
 	diff bin/.generated/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go
 	diff -x '*.go' bin/.generated api/crds

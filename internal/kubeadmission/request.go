@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"github.com/bulkhead-dev/bulkhead/internal/kubedefaults"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
@@ -79,7 +80,7 @@ func contentOf(o runtime.Object, r *request) (*content, error) {
 		u.SetGroupVersionKind(r.Kind)
 		return &content{fields: u}, nil
 	}
-	complete(typed)
+	kubedefaults.Set(typed)
 	return newContent(typed, r)
 }
 
