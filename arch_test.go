@@ -264,7 +264,6 @@ var splitting = []struct {
 	path                    string
 	files, exported, family int
 }{
-	{"internal/cli", 28, 0, 3},
 	{"internal/observe", 0, 0, 5},
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz/invent"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/proofview"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
@@ -107,11 +109,11 @@ func (j *fuzzJudge) after(ctx context.Context) (*catalogue.Judgement, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := differenceOf(j.first, now)
+	d := proofview.Compare(j.first, now)
 	judgement := &catalogue.Judgement{Verdict: v1alpha1.Verdict(d.Verdict), Before: v1alpha1.Verdict(d.Before), After: v1alpha1.Verdict(d.After)}
 	for i := range d.New {
 		f := &d.New[i]
-		judgement.New = append(judgement.New, fmt.Sprintf("%s %s: %s (%s)", f.Code, between(f), f.What, strings.Join(objectNames(f.Blame), ", ")))
+		judgement.New = append(judgement.New, fmt.Sprintf("%s %s: %s (%s)", f.Code, proofview.Between(f), f.What, strings.Join(proofview.ObjectNames(f.Blame), ", ")))
 	}
 	return judgement, nil
 }
@@ -126,25 +128,25 @@ func fuzzList() []listedAttack {
 }
 
 // writeFuzzed prints what a fuzzed run covered.
-func writeFuzzed(b *strings.Builder, p paint, f *catalogue.Fuzzed) {
+func writeFuzzed(b *strings.Builder, p output.Paint, f *catalogue.Fuzzed) {
 	fmt.Fprintf(b, "\n%s  seed %d: %s, %d of them for real; %d accepted in its own Spaces; %d with an outcome of their own\n",
-		p.bold("Covered as "+f.Tenant), f.Seed, plural(f.Attempts, "attempt"), f.Real, f.Accepted, f.Corpus)
+		p.Bold("Covered as "+f.Tenant), f.Seed, output.Plural(f.Attempts, "attempt"), f.Real, f.Accepted, f.Corpus)
 	line := func(head, text string) {
 		if text != "" {
-			fmt.Fprintf(b, "  %s %s\n", head, wrapped(text, 4))
+			fmt.Fprintf(b, "  %s %s\n", head, output.Wrapped(text, 4))
 		}
 	}
 	line("Refused by:", strings.Join(f.Refusals, ", "))
-	line("Tried:", plural(f.Kinds, "kind and subresource"))
+	line("Tried:", output.Plural(f.Kinds, "kind and subresource"))
 	line("Never accepted, of what owners may write:", strings.Join(f.NeverAccepted, "; "))
-	line("Compared:", fmt.Sprintf("%s outside of the tenant's own, %d changed", plural(f.Compared, "object"), len(f.Changes)))
+	line("Compared:", fmt.Sprintf("%s outside of the tenant's own, %d changed", output.Plural(f.Compared, "object"), len(f.Changes)))
 	for _, e := range f.Excluded {
 		if e.Objects > 0 {
-			line("  passed over:", fmt.Sprintf("%s in %s (%s)", e.What, plural(e.Objects, "object"), e.Why))
+			line("  passed over:", fmt.Sprintf("%s in %s (%s)", e.What, output.Plural(e.Objects, "object"), e.Why))
 		}
 	}
 	if f.Proof != nil {
-		line("Proof:", fmt.Sprintf("%s before, %s after, %s", f.Proof.Before, f.Proof.After, plural(len(f.Proof.New), "new finding")))
+		line("Proof:", fmt.Sprintf("%s before, %s after, %s", f.Proof.Before, f.Proof.After, output.Plural(len(f.Proof.New), "new finding")))
 	}
 	for _, unclear := range f.Unclear {
 		line("Unclear:", unclear)

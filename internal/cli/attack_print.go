@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/xml"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 )
 
 // listedAttack is the JSON form of one attack of a suite.
@@ -40,9 +40,9 @@ func (o *attackOptions) writeList(suite *catalogue.Suite) error {
 	}
 	switch o.format.value {
 	case formatJSON:
-		return writeJSON(o.Out, listed)
+		return output.WriteJSON(o.Out, listed)
 	case formatMarkdown:
-		return writeMarkdownTable(o.Out, headers, rows)
+		return output.WriteMarkdownTable(o.Out, headers, rows)
 	case formatJUnit:
 		return fmt.Errorf("-o %s: a list has no results: choose table, json or markdown", formatJUnit)
 	}
@@ -53,7 +53,7 @@ func (o *attackOptions) writeList(suite *catalogue.Suite) error {
 	if _, err := fmt.Fprintf(o.Out, "%s\n\n", head); err != nil {
 		return err
 	}
-	return writeTable(o.Out, headers, rows)
+	return output.WriteTable(o.Out, headers, rows)
 }
 
 func (o *attackOptions) writeRights() error {
@@ -70,38 +70,38 @@ func (o *attackOptions) writeRights() error {
 func (o *attackOptions) write(report *catalogue.Report) error {
 	switch o.format.value {
 	case formatJSON:
-		return writeJSON(o.Out, report)
+		return output.WriteJSON(o.Out, report)
 	case formatJUnit:
 		return o.writeJUnit(report)
 	}
-	headers, rows := attackRows(newPaint(o.Out), report)
+	headers, rows := attackRows(output.NewPaint(o.Out), report)
 	if o.format.value == formatMarkdown {
 		if _, err := fmt.Fprintf(o.Out, "%s\n\n", attackSummary(report)); err != nil {
 			return err
 		}
-		return writeMarkdownTable(o.Out, headers, rows)
+		return output.WriteMarkdownTable(o.Out, headers, rows)
 	}
-	p := newPaint(o.Out)
-	if _, err := fmt.Fprintf(o.Out, "%s %s\n\n", p.mark(verdictMark(report.Verdict)), wrapped(attackSummary(report), 2)); err != nil {
+	p := output.NewPaint(o.Out)
+	if _, err := fmt.Fprintf(o.Out, "%s %s\n\n", p.Mark(verdictMark(report.Verdict)), output.Wrapped(attackSummary(report), 2)); err != nil {
 		return err
 	}
-	if err := writeTable(o.Out, headers, rows); err != nil {
+	if err := output.WriteTable(o.Out, headers, rows); err != nil {
 		return err
 	}
 	return o.writeProblems(p, report)
 }
 
-func verdictMark(v v1alpha1.Verdict) mark {
+func verdictMark(v v1alpha1.Verdict) output.Mark {
 	switch v {
 	case v1alpha1.Isolated:
-		return markOK
+		return output.OK
 	case v1alpha1.Exposed:
-		return markProblem
+		return output.Problem
 	case "":
-		return markNote
+		return output.Note
 	case v1alpha1.Unknown:
 	}
-	return markUnknown
+	return output.Unknown
 }
 
 // attackSummary is the answer in a sentence.
@@ -110,15 +110,15 @@ func attackSummary(r *catalogue.Report) string {
 	for i := range r.Items {
 		count[r.Items[i].Verdict]++
 	}
-	tried := fmt.Sprintf("%s as %s", plural(r.Attempts, "attempt"), strings.Join(r.Tenants, ", "))
+	tried := fmt.Sprintf("%s as %s", output.Plural(r.Attempts, "attempt"), strings.Join(r.Tenants, ", "))
 	var text string
 	switch r.Verdict {
 	case v1alpha1.Isolated:
 		text = "isolated: " + tried + ", every one answered as it must be."
 	case v1alpha1.Exposed:
-		text = fmt.Sprintf("exposed: %s; %s not held.", tried, plural(count[v1alpha1.Exposed], "line"))
+		text = fmt.Sprintf("exposed: %s; %s not held.", tried, output.Plural(count[v1alpha1.Exposed], "line"))
 	default:
-		text = fmt.Sprintf("unknown: %s; of %s nothing is known for sure.", tried, plural(count[v1alpha1.Unknown], "line"))
+		text = fmt.Sprintf("unknown: %s; of %s nothing is known for sure.", tried, output.Plural(count[v1alpha1.Unknown], "line"))
 	}
 	passed := fmt.Sprintf(" %d of %d hold", count[v1alpha1.Isolated], len(r.Items)-count[""])
 	if r.Unguarded != nil {
@@ -134,7 +134,7 @@ func attackSummary(r *catalogue.Report) string {
 }
 
 // attackRows is a line for each item. What no attack here could show is said too: it is not known to hold by this report.
-func attackRows(p paint, r *catalogue.Report) (headers []string, rows [][]string) {
+func attackRows(p output.Paint, r *catalogue.Report) (headers []string, rows [][]string) {
 	headers = []string{strings.ToUpper(strings.TrimSuffix(r.Suite, "s")), "VERDICT", "ATTEMPTS", "REFUSED BY", "ABOUT"}
 	if r.Unguarded != nil {
 		headers = slices.Insert(headers, 2, "UNGUARDED")
@@ -150,34 +150,34 @@ func attackRows(p paint, r *catalogue.Report) (headers []string, rows [][]string
 	return headers, rows
 }
 
-func verdictWord(p paint, v v1alpha1.Verdict) string {
+func verdictWord(p output.Paint, v v1alpha1.Verdict) string {
 	switch v {
 	case v1alpha1.Isolated:
-		return p.good("isolated")
+		return p.Good("isolated")
 	case v1alpha1.Exposed:
-		return p.bad("exposed")
+		return p.Bad("exposed")
 	case "":
-		return p.faint("not tried")
+		return p.Faint("not tried")
 	case v1alpha1.Unknown:
 	}
-	return p.open("unknown")
+	return p.Open("unknown")
 }
 
 // writeProblems lists each attempt that did not end as it must, and with -v of every other as well.
-func (o *attackOptions) writeProblems(p paint, r *catalogue.Report) error {
+func (o *attackOptions) writeProblems(p output.Paint, r *catalogue.Report) error {
 	var b strings.Builder
 	for i := range r.Items {
 		item := &r.Items[i]
 		if o.Verbose() && len(item.Attempts) > 0 || item.Verdict == v1alpha1.Exposed || item.Verdict == v1alpha1.Unknown {
-			fmt.Fprintf(&b, "\n%s  %s\n", p.bold(item.ID), item.Title)
+			fmt.Fprintf(&b, "\n%s  %s\n", p.Bold(item.ID), item.Title)
 			writeAttempts(&b, p, item.Attempts, o.Verbose())
 		}
 		if item.Story != "" && o.Verbose() {
-			fmt.Fprintf(&b, "    %s\n", p.faint(wrapped(item.Story, 4)))
+			fmt.Fprintf(&b, "    %s\n", p.Faint(output.Wrapped(item.Story, 4)))
 		}
 	}
 	if unasked := r.Unasked(); len(unasked) > 0 {
-		fmt.Fprintf(&b, "\n%s\n", wrapped("Not tried: "+strings.Join(unasked, ", ")+". No attack of theirs applies to these tenants: a Waiver suspends the control, "+
+		fmt.Fprintf(&b, "\n%s\n", output.Wrapped("Not tried: "+strings.Join(unasked, ", ")+". No attack of theirs applies to these tenants: a Waiver suspends the control, "+
 			"the decision does not ask for it, there is no Space, or no API server could answer. This report has no answer for them.", 0))
 	}
 	for i := range r.Fuzzed {
@@ -192,7 +192,7 @@ func (o *attackOptions) writeProblems(p paint, r *catalogue.Report) error {
 
 // writeAttempts lists those that did not end as they must; of several of which nothing is known for the same reason, of
 // one. Verbose lists all.
-func writeAttempts(b *strings.Builder, p paint, attempts []catalogue.Attempt, verbose bool) {
+func writeAttempts(b *strings.Builder, p output.Paint, attempts []catalogue.Attempt, verbose bool) {
 	alike := 0
 	for i := range attempts {
 		a := &attempts[i]
@@ -210,13 +210,13 @@ func writeAttempts(b *strings.Builder, p paint, attempts []catalogue.Attempt, ve
 			continue
 		}
 		if alike > 1 {
-			fmt.Fprintf(b, "      %s\n", p.faint(fmt.Sprintf("and %d more likewise (-v lists them)", alike-1)))
+			fmt.Fprintf(b, "      %s\n", p.Faint(fmt.Sprintf("and %d more likewise (-v lists them)", alike-1)))
 		}
 		alike = 0
 	}
 }
 
-func writeAttempt(b *strings.Builder, p paint, a *catalogue.Attempt) {
+func writeAttempt(b *strings.Builder, p output.Paint, a *catalogue.Attempt) {
 	where := a.Namespace
 	if a.Against != "" {
 		where = strings.TrimSpace(where + " against " + a.Against)
@@ -228,58 +228,29 @@ func writeAttempt(b *strings.Builder, p paint, a *catalogue.Attempt) {
 	if said == "" {
 		said = a.Title + ": refused by " + a.RefusedBy + ": " + a.Says
 	}
-	fmt.Fprintf(b, "  %s %s as %s%s\n      %s\n", p.mark(verdictMark(a.Verdict)), a.Attack, a.As, where, wrapped(said, 6))
+	fmt.Fprintf(b, "  %s %s as %s%s\n      %s\n", p.Mark(verdictMark(a.Verdict)), a.Attack, a.As, where, output.Wrapped(said, 6))
 }
-
-// The parts of JUnit's XML that continuous integration reads.
-type (
-	junitSuite struct {
-		XMLName  xml.Name    `xml:"testsuite"`
-		Name     string      `xml:"name,attr"`
-		Tests    int         `xml:"tests,attr"`
-		Failures int         `xml:"failures,attr"`
-		Errors   int         `xml:"errors,attr"`
-		Skipped  int         `xml:"skipped,attr"`
-		Cases    []junitCase `xml:"testcase"`
-	}
-	junitCase struct {
-		Class   string        `xml:"classname,attr"`
-		Name    string        `xml:"name,attr"`
-		Failure *junitProblem `xml:"failure,omitempty"`
-		Error   *junitProblem `xml:"error,omitempty"`
-		Skipped *junitProblem `xml:"skipped,omitempty"`
-	}
-	junitProblem struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
-	}
-)
 
 // writeJUnit has a test case for each item: a failure is an exposure, an error is what is unknown.
 func (o *attackOptions) writeJUnit(r *catalogue.Report) error {
-	suite := junitSuite{Name: "bulkhead attack " + r.Suite, Tests: len(r.Items)}
+	suite := output.JUnitSuite{Name: "bulkhead attack " + r.Suite}
 	for i := range r.Items {
 		item := &r.Items[i]
-		c := junitCase{Class: r.Suite, Name: item.ID + ": " + item.Title}
-		problem := &junitProblem{Message: item.Title, Text: details(item)}
+		c := output.JUnitCase{Class: r.Suite, Name: item.ID + ": " + item.Title}
+		problem := &output.JUnitProblem{Message: item.Title, Text: details(item)}
 		switch item.Verdict {
 		case v1alpha1.Exposed:
-			c.Failure, suite.Failures = problem, suite.Failures+1
+			c.Failure = problem
 		case v1alpha1.Unknown:
-			c.Error, suite.Errors = problem, suite.Errors+1
+			c.Error = problem
 		case "":
 			problem.Text = "no attack of this item applies to these tenants"
-			c.Skipped, suite.Skipped = problem, suite.Skipped+1
+			c.Skipped = problem
 		case v1alpha1.Isolated:
 		}
 		suite.Cases = append(suite.Cases, c)
 	}
-	data, err := xml.MarshalIndent(suite, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode JUnit: %w", err)
-	}
-	_, err = fmt.Fprintf(o.Out, "%s%s\n", xml.Header, data)
-	return err
+	return suite.Write(o.Out)
 }
 
 func details(item *catalogue.ItemReport) string {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 )
 
 // Promise: what is not known of many attempts for one reason is told once, with how many there are; every exposure is told.
@@ -21,7 +22,7 @@ func TestAttemptsAlikeAreToldOnce(t *testing.T) {
 	}
 	for verbose, want := range map[bool]struct{ attempts, more int }{false: {4, 1}, true: {7, 0}} {
 		var b strings.Builder
-		writeAttempts(&b, newPaint(&b), attempts, verbose)
+		writeAttempts(&b, output.NewPaint(&b), attempts, verbose)
 		got := b.String()
 		if strings.Count(got, " a as ") != want.attempts || strings.Count(got, "and 2 more likewise") != want.more {
 			t.Errorf("verbose %v:\n%s", verbose, got)

@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/bulkhead-dev/bulkhead/internal/check"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
 
@@ -87,7 +88,7 @@ func (o *checkOptions) Run(ctx context.Context) error {
 
 func (o *checkOptions) write(findings []check.Finding, state check.State) error {
 	if o.format.value == formatJSON {
-		return writeJSON(o.Out, findingsReport{State: state, Findings: findings})
+		return output.WriteJSON(o.Out, findingsReport{State: state, Findings: findings})
 	}
 	if err := writeFindings(o.Out, findings, o.accept); err != nil {
 		return err
@@ -138,7 +139,7 @@ func lineOf(namespace string, r *rbacv1.PolicyRule, why string) rightLine {
 // writeRights prints rules with why they are needed, and below the table what else there is to say.
 func writeRights(streams IOStreams, format string, lines []rightLine, more string) error {
 	if format == formatJSON {
-		return writeJSON(streams.Out, lines)
+		return output.WriteJSON(streams.Out, lines)
 	}
 	for _, r := range lines {
 		what := resourcesOf(r.Groups, r.Resources)
@@ -148,8 +149,8 @@ func writeRights(streams IOStreams, format string, lines []rightLine, more strin
 		if r.Namespace != "" {
 			what += " in namespace " + r.Namespace
 		}
-		if _, err := fmt.Fprintf(streams.Out, "%s\n  %s\n  %s\n", wrapped(strings.Join(append(slices.Clone(r.URLs), what), " "), 0),
-			strings.Join(r.Verbs, ","), wrapped("because: "+r.Why, 2)); err != nil {
+		if _, err := fmt.Fprintf(streams.Out, "%s\n  %s\n  %s\n", output.Wrapped(strings.Join(append(slices.Clone(r.URLs), what), " "), 0),
+			strings.Join(r.Verbs, ","), output.Wrapped("because: "+r.Why, 2)); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/placement"
 )
@@ -22,7 +23,7 @@ import (
 // newDecideCommand decides what files declare. It needs no cluster.
 func newDecideCommand(streams IOStreams) *cobra.Command {
 	var from *files
-	var output *format
+	var chosen *format
 	cmd := &cobra.Command{
 		Use:   "decide (-f FILE... | -k FOLDER)",
 		Short: "Decide the tenancy pattern of every workload in files, with reasons; needs no cluster",
@@ -39,15 +40,15 @@ func newDecideCommand(streams IOStreams) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
 			from.paths = append(from.paths, args...)
-			return decide(streams, from, output.value, time.Now())
+			return decide(streams, from, chosen.value, time.Now())
 		},
 	}
 	from = addFileFlags(cmd, "file or folder to read, - for standard input; may be repeated")
-	output = addFormatFlag(cmd, formatTable, formatJSON, formatYAML, formatMarkdown)
+	chosen = addFormatFlag(cmd, formatTable, formatJSON, formatYAML, formatMarkdown)
 	return cmd
 }
 
-func decide(streams IOStreams, from *files, output string, now time.Time) error {
+func decide(streams IOStreams, from *files, chosen string, now time.Time) error {
 	switch {
 	case from.none():
 		return errors.New("no files: name those that declare the tenants, as in `bulkhead decide -f FILE`")
@@ -70,11 +71,11 @@ func decide(streams IOStreams, from *files, output string, now time.Time) error 
 	if err != nil {
 		return badFiles(streams.ErrOut, err)
 	}
-	switch output {
+	switch chosen {
 	case formatJSON:
-		return writeJSON(streams.Out, answer)
+		return output.WriteJSON(streams.Out, answer)
 	case formatYAML:
-		return writeYAML(streams.Out, answer)
+		return output.WriteYAML(streams.Out, answer)
 	case formatMarkdown:
 		return answer.markdown(streams.Out)
 	default:
@@ -89,7 +90,7 @@ func badFiles(w io.Writer, err error) error {
 		return err
 	}
 	n := len(faults.Faults) + faults.More
-	if _, err := fmt.Fprintf(w, "%v\nbulkhead: %s: nothing was decided\n", faults, plural(n, "fault")); err != nil {
+	if _, err := fmt.Fprintf(w, "%v\nbulkhead: %s: nothing was decided\n", faults, output.Plural(n, "fault")); err != nil {
 		return fmt.Errorf("write the faults: %w", err)
 	}
 	return answered(exitUsage)
@@ -205,7 +206,7 @@ func notes(files *observe.Files, now time.Time) []string {
 		if len(kinds) > told {
 			kinds = append(kinds[:told:told], "...")
 		}
-		notes = append(notes, fmt.Sprintf("%s of other API groups passed over: %s", plural(n, "object"), strings.Join(kinds, ", ")))
+		notes = append(notes, fmt.Sprintf("%s of other API groups passed over: %s", output.Plural(n, "object"), strings.Join(kinds, ", ")))
 	}
 	return notes
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/decision"
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 )
 
 // headline is the answer in one line.
@@ -21,7 +22,7 @@ func (a *decideAnswer) headline() string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p))
 		}
 	}
-	return fmt.Sprintf("%s, %s: %s", plural(a.Summary.Tenants, "tenant"), plural(a.Summary.Workloads, "workload"), strings.Join(parts, ", "))
+	return fmt.Sprintf("%s, %s: %s", output.Plural(a.Summary.Tenants, "tenant"), output.Plural(a.Summary.Workloads, "workload"), strings.Join(parts, ", "))
 }
 
 var decideHeaders = []string{"TENANT", "WORKLOAD", "PATTERN", "RULES", "BECAUSE"}
@@ -170,10 +171,10 @@ func relaxationText(from tenancy.Pattern, r *v1alpha1.Relaxation) string {
 // table writes the answer for a terminal.
 func (a *decideAnswer) table(out io.Writer) error {
 	w := bufio.NewWriter(out)
-	p := newPaint(out)
+	p := output.NewPaint(out)
 	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Flush tells of any error
-	printf("%s\n\n", p.bold(a.headline()))
-	if err := writeTable(w, decideHeaders, a.rows()); err != nil {
+	printf("%s\n\n", p.Bold(a.headline()))
+	if err := output.WriteTable(w, decideHeaders, a.rows()); err != nil {
 		return err
 	}
 	risks, relaxations := a.explanations()
@@ -184,11 +185,11 @@ func (a *decideAnswer) table(out io.Writer) error {
 		if len(section.groups) == 0 {
 			continue
 		}
-		printf("\n%s\n", p.bold(section.title))
+		printf("\n%s\n", p.Bold(section.title))
 		for _, g := range section.groups {
-			printf("- %s\n", wrapped(g.text, 2))
-			for _, line := range strings.Split(wrapped(g.names(), 2), "\n") {
-				printf("  %s\n", p.faint(strings.TrimSpace(line)))
+			printf("- %s\n", output.Wrapped(g.text, 2))
+			for _, line := range strings.Split(output.Wrapped(g.names(), 2), "\n") {
+				printf("  %s\n", p.Faint(strings.TrimSpace(line)))
 			}
 		}
 	}
@@ -196,7 +197,7 @@ func (a *decideAnswer) table(out io.Writer) error {
 		printf("\n")
 	}
 	for _, note := range a.Notes {
-		printf("%s %s\n", p.mark(markNote), wrapped(note, 2))
+		printf("%s %s\n", p.Mark(output.Note), output.Wrapped(note, 2))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write decisions: %w", err)
@@ -210,7 +211,7 @@ func (a *decideAnswer) markdown(out io.Writer) error {
 	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Flush tells of any error
 	printf("**%s**\n\n", a.headline())
 	headers := []string{"Tenant", "Workload", "Pattern", "Rules", "Because"}
-	if err := writeMarkdownTable(w, headers, a.rows()); err != nil {
+	if err := output.WriteMarkdownTable(w, headers, a.rows()); err != nil {
 		return err
 	}
 	risks, relaxations := a.explanations()

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
@@ -72,11 +73,11 @@ func (o *describeOptions) Run(ctx context.Context, name string) error {
 	view := viewTenant(facts, time.Now())
 	switch o.format.value {
 	case formatJSON:
-		return writeJSON(o.Out, view)
+		return output.WriteJSON(o.Out, view)
 	case formatYAML:
-		return writeYAML(o.Out, view)
+		return output.WriteYAML(o.Out, view)
 	default:
-		return writeTree(o.Out, drawTenant(view, o.Verbose()))
+		return output.WriteTree(o.Out, drawTenant(view, o.Verbose()))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 )
 
 // Promise: a description shows problems first and groups what is well, and says of what nobody has looked at that it is
@@ -30,7 +31,7 @@ func TestDescription(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := writeTree(&out, drawTenant(viewTenant(test.facts, now), test.verbose)); err != nil {
+			if err := output.WriteTree(&out, drawTenant(viewTenant(test.facts, now), test.verbose)); err != nil {
 				t.Fatal(err)
 			}
 			golden := filepath.Join("testdata", "describe", test.name+".txt")

@@ -9,41 +9,42 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 )
 
 // drawTenant makes the tree of a description. Problems come before what is well, and what is well shares a line
 // unless every detail is wanted.
-func drawTenant(v *tenantView, verbose bool) *branch {
-	root := &branch{mark: v.Ready.mark(), text: "Tenant " + v.Name + ": " + v.Ready.word()}
+func drawTenant(v *tenantView, verbose bool) *output.Branch {
+	root := &output.Branch{Mark: v.Ready.mark(), Text: "Tenant " + v.Name + ": " + v.Ready.word()}
 	drawOwners(root, v)
 	drawDecisions(root, v, verbose)
 	placed := condition(v.Conditions, v1alpha1.ConditionPlaced)
-	placement := root.add(placed.mark(), "placement: %s", placed.text())
+	placement := root.Add(placed.mark(), "placement: %s", placed.text())
 	if v.NodeGroup != "" {
-		placement.detailf("node group %s is its own", v.NodeGroup)
+		placement.Detailf("node group %s is its own", v.NodeGroup)
 	}
 	drawSpaces(root, v, verbose)
 	drawControls(root, v, verbose)
 	drawWaivers(root, v)
 	drawProof(root, v)
 	if len(v.Remaining) > 0 {
-		root.add(markUnknown, "being removed; left: %s", strings.Join(v.Remaining, ", "))
+		root.Add(output.Unknown, "being removed; left: %s", strings.Join(v.Remaining, ", "))
 	}
 	return root
 }
 
-func (c *conditionView) mark() mark {
+func (c *conditionView) mark() output.Mark {
 	switch c.Status {
 	case metav1.ConditionTrue:
-		return markOK
+		return output.OK
 	case metav1.ConditionFalse:
 		if check.Waiting(c.Reason) {
-			return markNote
+			return output.Note
 		}
-		return markProblem
+		return output.Problem
 	case metav1.ConditionUnknown:
 	}
-	return markUnknown
+	return output.Unknown
 }
 
 // text is the reason and, where something is to be said, the message.
@@ -70,7 +71,7 @@ func (c *conditionView) word() string {
 	return "not known to be " + c.Type + " (" + c.Reason + ")"
 }
 
-func drawOwners(root *branch, v *tenantView) {
+func drawOwners(root *output.Branch, v *tenantView) {
 	names := make([]string, len(v.Owners))
 	for i, o := range v.Owners {
 		name := o.Name
@@ -79,31 +80,31 @@ func drawOwners(root *branch, v *tenantView) {
 		}
 		names[i] = strings.ToLower(o.Kind) + " " + name
 	}
-	root.add(markNone, "owners: %s", strings.Join(names, ", "))
+	root.Add(output.None, "owners: %s", strings.Join(names, ", "))
 }
 
-func drawDecisions(root *branch, v *tenantView, verbose bool) {
+func drawDecisions(root *output.Branch, v *tenantView, verbose bool) {
 	decided := condition(v.Conditions, v1alpha1.ConditionDecided)
-	b := root.add(decided.mark(), "decision: %s", decided.text())
+	b := root.Add(decided.mark(), "decision: %s", decided.text())
 	for _, d := range v.Decisions {
 		runtime := ""
 		if d.RuntimeClass != "" {
 			runtime = ", runtime " + d.RuntimeClass
 		}
-		workload := b.add(markNone, "%s: %s%s", d.Workload, d.Pattern, runtime)
+		workload := b.Add(output.None, "%s: %s%s", d.Workload, d.Pattern, runtime)
 		for _, reason := range d.Explanation.Reasons {
-			workload.detailf("because %s", reason)
+			workload.Detailf("because %s", reason)
 		}
 		for _, risk := range d.Explanation.Risks {
 			if verbose {
-				workload.detailf("risk %s", risk)
+				workload.Detailf("risk %s", risk)
 			}
 		}
 		if !verbose && len(d.Explanation.Risks) > 0 {
-			workload.detailf("leaves risks %s: -v says what they are", strings.Join(riskIDs(d.Explanation.Risks), ", "))
+			workload.Detailf("leaves risks %s: -v says what they are", strings.Join(riskIDs(d.Explanation.Risks), ", "))
 		}
 		for _, relaxation := range d.Explanation.Relaxations {
-			workload.detailf("cheaper %s", relaxation)
+			workload.Detailf("cheaper %s", relaxation)
 		}
 	}
 }
@@ -116,13 +117,13 @@ func riskIDs(risks []v1alpha1.ResidualRisk) []string {
 	return ids
 }
 
-func drawSpaces(root *branch, v *tenantView, verbose bool) {
+func drawSpaces(root *output.Branch, v *tenantView, verbose bool) {
 	if len(v.Spaces) == 0 {
-		root.add(markNone, "spaces: none")
+		root.Add(output.None, "spaces: none")
 		return
 	}
 	var well []spaceView
-	var rest []*branch
+	var rest []*output.Branch
 	for _, s := range v.Spaces {
 		if s.Ready.Status == metav1.ConditionTrue && len(s.ClosedFlows) == 0 && !verbose {
 			well = append(well, s)
@@ -130,59 +131,59 @@ func drawSpaces(root *branch, v *tenantView, verbose bool) {
 		}
 		rest = append(rest, drawSpace(&s, verbose))
 	}
-	ready, worst := 0, markOK
+	ready, worst := 0, output.OK
 	for _, s := range v.Spaces {
 		if s.Ready.Status == metav1.ConditionTrue {
 			ready++
-		} else if m := s.Ready.mark(); worst != markProblem {
+		} else if m := s.Ready.mark(); worst != output.Problem {
 			worst = m
 		}
 	}
-	b := root.add(worst, "spaces: %d of %d ready", ready, len(v.Spaces))
-	b.children = rest
+	b := root.Add(worst, "spaces: %d of %d ready", ready, len(v.Spaces))
+	b.Children = rest
 	if len(well) > 0 {
 		names := make([]string, len(well))
 		for i, s := range well {
 			names[i] = s.Name + " (" + s.Namespace + ")"
 		}
-		b.add(markOK, "%s", strings.Join(names, ", "))
+		b.Add(output.OK, "%s", strings.Join(names, ", "))
 	}
 }
 
-func drawSpace(s *spaceView, verbose bool) *branch {
+func drawSpace(s *spaceView, verbose bool) *output.Branch {
 	where := s.Namespace
 	if where == "" {
 		where = "no namespace"
 	}
-	b := &branch{mark: s.Ready.mark(), text: fmt.Sprintf("%s (%s), workload %s: %s", s.Name, where, s.Workload, s.Ready.text())}
+	b := &output.Branch{Mark: s.Ready.mark(), Text: fmt.Sprintf("%s (%s), workload %s: %s", s.Name, where, s.Workload, s.Ready.text())}
 	for _, c := range s.Conditions {
 		// What is not looked at for the reason that the first line gives says nothing new.
 		if verbose || c.Status != metav1.ConditionTrue && c.Reason != s.Ready.Reason {
-			b.add(c.mark(), "%s: %s", c.Type, c.text())
+			b.Add(c.mark(), "%s: %s", c.Type, c.text())
 		}
 	}
 	for _, flow := range s.ClosedFlows {
-		b.add(markNote, "flow closed: %s", flow)
+		b.Add(output.Note, "flow closed: %s", flow)
 	}
 	if len(s.Remaining) > 0 {
-		b.add(markUnknown, "being removed; left: %s", strings.Join(s.Remaining, ", "))
+		b.Add(output.Unknown, "being removed; left: %s", strings.Join(s.Remaining, ", "))
 	}
 	return b
 }
 
-func drawControls(root *branch, v *tenantView, verbose bool) {
-	marks := map[string]mark{
-		controlInForce: markOK, controlWaived: markNote, controlExposed: markProblem,
-		controlUnknown: markUnknown, controlNotNeeded: markNote, controlNone: markNote,
+func drawControls(root *output.Branch, v *tenantView, verbose bool) {
+	marks := map[string]output.Mark{
+		controlInForce: output.OK, controlWaived: output.Note, controlExposed: output.Problem,
+		controlUnknown: output.Unknown, controlNotNeeded: output.Note, controlNone: output.Note,
 	}
 	words := map[string]string{
 		controlInForce: "in force", controlWaived: "waived", controlExposed: "EXPOSED",
 		controlUnknown: "not known to be in force", controlNotNeeded: "not needed", controlNone: "not enforced",
 	}
 	enforced := condition(v.Conditions, v1alpha1.ConditionEnforced)
-	b := root.add(enforced.mark(), "controls: %s", enforced.text())
+	b := root.Add(enforced.mark(), "controls: %s", enforced.text())
 	if slices.ContainsFunc(v.Controls, func(c controlView) bool { return c.State == controlExposed }) {
-		b.mark = markProblem
+		b.Mark = output.Problem
 	}
 	for _, state := range []string{controlExposed, controlUnknown, controlWaived, controlNone, controlNotNeeded, controlInForce} {
 		var ids []string
@@ -195,87 +196,87 @@ func drawControls(root *branch, v *tenantView, verbose bool) {
 				ids = append(ids, c.ID)
 				continue
 			}
-			line := b.add(marks[state], "%s %s", c.ID, words[state])
+			line := b.Add(marks[state], "%s %s", c.ID, words[state])
 			if c.Detail != "" {
-				line.text += ": " + c.Detail
+				line.Text += ": " + c.Detail
 			}
 			if len(c.By) > 0 && verbose {
-				line.detailf("by %s", strings.Join(c.By, ", "))
+				line.Detailf("by %s", strings.Join(c.By, ", "))
 			}
 		}
 		if len(ids) > 0 {
-			b.add(marks[state], "%d %s: %s", len(ids), words[state], strings.Join(ids, ", "))
+			b.Add(marks[state], "%d %s: %s", len(ids), words[state], strings.Join(ids, ", "))
 		}
 	}
 }
 
-func drawWaivers(root *branch, v *tenantView) {
+func drawWaivers(root *output.Branch, v *tenantView) {
 	if len(v.Waivers) == 0 {
 		return
 	}
-	b := root.add(markNote, "waivers: %d", len(v.Waivers))
+	b := root.Add(output.Note, "waivers: %d", len(v.Waivers))
 	for _, w := range v.Waivers {
 		state := "in force nowhere"
-		m := markNote
+		m := output.Note
 		switch {
 		case w.Over && len(w.Namespaces) > 0:
-			state, m = "OVER, and still in force in "+strings.Join(w.Namespaces, ", "), markProblem
+			state, m = "OVER, and still in force in "+strings.Join(w.Namespaces, ", "), output.Problem
 		case w.Over:
 			state = "over"
 		case len(w.Namespaces) > 0:
 			state = "in force in " + strings.Join(w.Namespaces, ", ")
 		}
-		line := b.add(m, "%s: %s for workload %s, %s", w.Name, w.Control, w.Workload, state)
-		line.detailf("until %s, approved by %s: %s", w.Expires.UTC().Format("2006-01-02 15:04Z"), w.Approver, w.Reason)
+		line := b.Add(m, "%s: %s for workload %s, %s", w.Name, w.Control, w.Workload, state)
+		line.Detailf("until %s, approved by %s: %s", w.Expires.UTC().Format("2006-01-02 15:04Z"), w.Approver, w.Reason)
 	}
 }
 
-func drawProof(root *branch, v *tenantView) {
+func drawProof(root *output.Branch, v *tenantView) {
 	proven := condition(v.Conditions, v1alpha1.ConditionProven)
 	if v.Proof == nil {
-		drawReport(root.add(proven.mark(), "proof: %s", proven.text()), v)
+		drawReport(root.Add(proven.mark(), "proof: %s", proven.text()), v)
 		return
 	}
 	asked := fmt.Sprintf("%s: %d questions asked as the tenant's own identities, the last %s ago", v.Proof.Verdict, v.Proof.Asked, v.ProofAge)
 	if proven.Status == metav1.ConditionTrue {
-		drawReport(root.add(markOK, "proof: %s", asked), v)
+		drawReport(root.Add(output.OK, "proof: %s", asked), v)
 		return
 	}
 	text := proven.text()
 	if proven.Status == metav1.ConditionFalse {
 		text = proven.Reason // what was found follows
 	}
-	b := root.add(proven.mark(), "proof: %s", text)
-	b.detailf("%s", asked)
+	b := root.Add(proven.mark(), "proof: %s", text)
+	b.Detailf("%s", asked)
 	for _, finding := range v.Proof.Failures {
-		m := markUnknown
+		m := output.Unknown
 		if v.Proof.Verdict == v1alpha1.Exposed {
-			m = markProblem
+			m = output.Problem
 		}
-		b.add(m, "%s", finding)
+		b.Add(m, "%s", finding)
 	}
 	drawReport(b, v)
 }
 
 // drawReport adds what the exact proof says, the worst that it found first.
-func drawReport(b *branch, v *tenantView) {
+func drawReport(b *output.Branch, v *tenantView) {
 	if v.Report == nil {
 		return
 	}
-	b.detailf("%s: exact proof of %s over all that the cluster holds, %s old", v.Report.Verdict, plural(len(v.Report.Checks), "check"), v.ReportAge)
+	b.Detailf("%s: exact proof of %s over all that the cluster holds, %s old", v.Report.Verdict, output.Plural(len(v.Report.Checks), "check"), v.ReportAge)
 	const most = 5
 	for i := range v.found() {
 		f := &v.Report.Findings[i]
 		switch {
 		case i == most:
-			b.add(markNote, "and %d more: `bulkhead prove %s`", int(v.Report.Exposed+v.Report.Unknown+v.Report.Waived)-most, v.Name)
+			b.Add(output.Note, "and %d more: `bulkhead prove %s`", int(v.Report.Exposed+v.Report.Unknown+v.Report.Waived)-most, v.Name)
 			return
 		case f.Waiver != "":
-			b.add(markNote, "%s accepted by Waiver %s: %s", f.Code, f.Waiver, f.What)
+			b.Add(output.Note, "%s accepted by Waiver %s: %s", f.Code, f.Waiver, f.What)
 		case f.Verdict == v1alpha1.Exposed:
-			b.add(markProblem, "%s %s", f.Code, f.What).detailf("-> %s", f.Fix)
+			b.Add(output.Problem, "%s %s", f.Code, f.What).Detailf("-> %s", f.Fix)
 		default:
-			b.add(markUnknown, "%s %s", f.Code, f.What).detailf("-> %s", f.Fix)
+			b.Add(output.Unknown, "%s %s", f.Code, f.What).Detailf("-> %s", f.Fix)
 		}
 	}
 }

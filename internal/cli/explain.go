@@ -15,6 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
@@ -116,7 +117,7 @@ func (t *topic) add(heading, text string) {
 }
 
 func newExplainCommand(streams IOStreams) *cobra.Command {
-	var output *format
+	var chosen *format
 	cmd := &cobra.Command{
 		Use:   "explain [CODE]",
 		Short: "Say what a control, rule, reason, check, finding or attack means, and what to do",
@@ -139,32 +140,32 @@ func newExplainCommand(streams IOStreams) *cobra.Command {
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return listTopics(streams, output.value)
+				return listTopics(streams, chosen.value)
 			}
-			return explainTopic(streams, args[0], output.value)
+			return explainTopic(streams, args[0], chosen.value)
 		},
 	}
-	output = addFormatFlag(cmd, formatTable, formatJSON, formatMarkdown)
+	chosen = addFormatFlag(cmd, formatTable, formatJSON, formatMarkdown)
 	return cmd
 }
 
-func listTopics(streams IOStreams, output string) error {
+func listTopics(streams IOStreams, chosen string) error {
 	all := topics()
 	rows := make([][]string, len(all))
 	for i, t := range all {
 		rows[i] = []string{t.Code, t.Kind, t.Title}
 	}
-	switch headers := []string{"CODE", "KIND", "WHAT"}; output {
+	switch headers := []string{"CODE", "KIND", "WHAT"}; chosen {
 	case formatJSON:
-		return writeJSON(streams.Out, all)
+		return output.WriteJSON(streams.Out, all)
 	case formatMarkdown:
-		return writeMarkdownTable(streams.Out, []string{"code", "kind", "what"}, rows)
+		return output.WriteMarkdownTable(streams.Out, []string{"code", "kind", "what"}, rows)
 	default:
-		return writeTable(streams.Out, headers, rows)
+		return output.WriteTable(streams.Out, headers, rows)
 	}
 }
 
-func explainTopic(streams IOStreams, code, output string) error {
+func explainTopic(streams IOStreams, code, chosen string) error {
 	all := topics()
 	if strings.Contains(code, "/") { // attacks are too many to stand among the others: `bulkhead attack --list` lists them
 		for _, a := range hostile.All() {
@@ -177,19 +178,19 @@ func explainTopic(streams IOStreams, code, output string) error {
 	}
 	t := &all[i]
 	var b strings.Builder
-	switch output {
+	switch chosen {
 	case formatJSON:
-		return writeJSON(streams.Out, t)
+		return output.WriteJSON(streams.Out, t)
 	case formatMarkdown:
 		fmt.Fprintf(&b, "## %s: %s\n", t.Code, t.Title)
 		for _, part := range t.Parts {
 			fmt.Fprintf(&b, "\n**%s.** %s\n", part.Heading, part.Text)
 		}
 	default:
-		p := newPaint(streams.Out)
-		fmt.Fprintf(&b, "%s  %s\n", p.bold(t.Code), wrapped(t.Title, len(t.Code)+2))
+		p := output.NewPaint(streams.Out)
+		fmt.Fprintf(&b, "%s  %s\n", p.Bold(t.Code), output.Wrapped(t.Title, len(t.Code)+2))
 		for _, part := range t.Parts {
-			fmt.Fprintf(&b, "\n%s\n  %s\n", p.faint(part.Heading), wrapped(part.Text, 2))
+			fmt.Fprintf(&b, "\n%s\n  %s\n", p.Faint(part.Heading), output.Wrapped(part.Text, 2))
 		}
 	}
 	_, err := fmt.Fprint(streams.Out, b.String())

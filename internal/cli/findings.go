@@ -9,6 +9,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/bulkhead-dev/bulkhead/internal/check"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 )
 
 // findingsReport is the JSON form of a report.
@@ -20,7 +21,7 @@ type findingsReport struct {
 // writeFindings writes findings under the question that they answer: one line for what is fine, and for the rest what
 // it means and what to do.
 func writeFindings(w io.Writer, findings []check.Finding, accepted []string) error {
-	p := newPaint(w)
+	p := output.NewPaint(w)
 	width := 0
 	for _, f := range findings {
 		if w := lipgloss.Width(f.Subject); w <= 30 { // longer ones have a line of their own
@@ -35,7 +36,7 @@ func writeFindings(w io.Writer, findings []check.Finding, accepted []string) err
 				b.WriteString("\n")
 			}
 			group = f.Group
-			b.WriteString(p.bold(group) + "\n")
+			b.WriteString(p.Bold(group) + "\n")
 		}
 		writeFinding(&b, p, &f, width, slices.Contains(accepted, f.Code))
 	}
@@ -43,20 +44,20 @@ func writeFindings(w io.Writer, findings []check.Finding, accepted []string) err
 	return err
 }
 
-func writeFinding(b *strings.Builder, p paint, f *check.Finding, width int, accepted bool) {
+func writeFinding(b *strings.Builder, p output.Paint, f *check.Finding, width int, accepted bool) {
 	const before = 12 // columns of the mark and the code
 	pad := strings.Repeat(" ", before)
 	if over := lipgloss.Width(f.Subject) - width; over > 0 {
-		fmt.Fprintf(b, "  %s %s  %s\n%s%s\n", p.mark(markOf(f.State)), f.Code, f.Subject, pad, wrapped(f.Detail, before))
+		fmt.Fprintf(b, "  %s %s  %s\n%s%s\n", p.Mark(markOf(f.State)), f.Code, f.Subject, pad, output.Wrapped(f.Detail, before))
 	} else {
 		subject := f.Subject + strings.Repeat(" ", -over)
-		fmt.Fprintf(b, "  %s %s  %s  %s\n", p.mark(markOf(f.State)), f.Code, subject, wrapped(f.Detail, before+width+2))
+		fmt.Fprintf(b, "  %s %s  %s  %s\n", p.Mark(markOf(f.State)), f.Code, subject, output.Wrapped(f.Detail, before+width+2))
 	}
 	if f.State == check.OK || f.State == check.Note {
 		return
 	}
 	if accepted {
-		b.WriteString(pad + p.faint("accepted on the command line") + "\n")
+		b.WriteString(pad + p.Faint("accepted on the command line") + "\n")
 		return
 	}
 	if len(f.Controls) > 0 {
@@ -64,25 +65,25 @@ func writeFinding(b *strings.Builder, p paint, f *check.Finding, width int, acce
 		if f.State == check.Unknown {
 			verb = "not known to hold"
 		}
-		b.WriteString(pad + wrapped(verb+": "+strings.Join(f.Controls, ", "), before) + "\n")
+		b.WriteString(pad + output.Wrapped(verb+": "+strings.Join(f.Controls, ", "), before) + "\n")
 	}
 	if f.Fix != "" {
-		b.WriteString(pad + wrapped("-> "+f.Fix, before+3) + "\n")
+		b.WriteString(pad + output.Wrapped("-> "+f.Fix, before+3) + "\n")
 	}
-	b.WriteString(pad + p.faint(f.Doc) + "\n")
+	b.WriteString(pad + p.Faint(f.Doc) + "\n")
 }
 
-func markOf(state check.State) mark {
+func markOf(state check.State) output.Mark {
 	switch state {
 	case check.OK:
-		return markOK
+		return output.OK
 	case check.Problem:
-		return markProblem
+		return output.Problem
 	case check.Note:
-		return markNote
+		return output.Note
 	case check.Unknown:
 	}
-	return markUnknown
+	return output.Unknown
 }
 
 // counted sums findings up in a sentence.
@@ -91,13 +92,6 @@ func counted(findings []check.Finding) string {
 	for _, f := range findings {
 		count[f.State]++
 	}
-	return fmt.Sprintf("%d fine, %s, %d unknown, %s", count[check.OK], plural(count[check.Problem], "problem"),
-		count[check.Unknown], plural(count[check.Note], "note"))
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
+	return fmt.Sprintf("%d fine, %s, %d unknown, %s", count[check.OK], output.Plural(count[check.Problem], "problem"),
+		count[check.Unknown], output.Plural(count[check.Note], "note"))
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/bulkhead-dev/bulkhead/internal/check"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
@@ -86,7 +87,7 @@ func (o *installOptions) Run(ctx context.Context) error {
 	var answer error
 	switch missing := check.Missing(findings); {
 	case len(missing) > 0:
-		o.sayf("\nNothing was changed: %s must be fixed first.\n", plural(len(missing), "required part"))
+		o.sayf("\nNothing was changed: %s must be fixed first.\n", output.Plural(len(missing), "required part"))
 		answer = answered(exitNo)
 	case o.preflight:
 		o.sayf("\n%s. Nothing was changed; nothing keeps Bulkhead from being installed.\n", counted(findings))
@@ -94,7 +95,7 @@ func (o *installOptions) Run(ctx context.Context) error {
 		answer = o.install(ctx, config, options, &report)
 	}
 	if o.format.value == formatJSON {
-		if err := writeJSON(o.Out, report); err != nil {
+		if err := output.WriteJSON(o.Out, report); err != nil {
 			return err
 		}
 	}
@@ -187,8 +188,8 @@ func (p *phasePrinter) flush() {
 		}
 	}
 	if len(parts) > 0 && p.table {
-		paint := newPaint(p.out)
-		_, _ = fmt.Fprintf(p.out, "  %s %-12s %s\n", paint.mark(markOK), p.phase, strings.Join(parts, ", "))
+		paint := output.NewPaint(p.out)
+		_, _ = fmt.Fprintf(p.out, "  %s %-12s %s\n", paint.Mark(output.OK), p.phase, strings.Join(parts, ", "))
 	}
 	p.counts = nil
 }

@@ -2,58 +2,12 @@ package cli
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unicode"
 )
-
-// What tenants write reaches terminals spelt out, however it is cut into writes; what shows, and our own colours, stay.
-func TestOnlyWhatShowsIsPrinted(t *testing.T) {
-	for _, c := range []struct {
-		what, in, want string
-		colours        bool
-	}{
-		{"plain text", "tenant shop → bank ✔\n\tÅke 漢字\n", "tenant shop → bank ✔\n\tÅke 漢字\n", true},
-		{"a colour of ours", "\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m", true},
-		{"the same where nothing is coloured", "\x1b[31mred", `\u001b[31mred`, false},
-		{"hidden text", "\x1b[8mhidden", `\u001b[8mhidden`, true},
-		{"another title of the window", "\x1b]0;pwned\x07", `\u001b]0;pwned\u0007`, true},
-		{"a line written over", "exposed\risolated", `exposed\u000disolated`, true},
-		{"an escape in one byte", "\u009b2J", `\u009b2J`, true},
-		{"no character", "a\x9b\xffz", "a\ufffd\ufffdz", true},
-		{"text turned round", "a\u202eb", `a\u202eb`, true},
-		{"no width", "a\u200b\ufeffb", `a\u200b\ufeffb`, true},
-		{"tags", "a\U000e0041", `a\U000e0041`, true},
-		{"a line separator", "a\u2028b", `a\u2028b`, true},
-		{"joined letters", "a\u200db", "a\u200db", true},
-	} {
-		for size := 1; size <= len(c.in); size++ {
-			var got bytes.Buffer
-			w := &printable{to: &got, colours: c.colours}
-			for rest := []byte(c.in); len(rest) > 0; rest = rest[min(size, len(rest)):] {
-				if n, err := w.Write(rest[:min(size, len(rest))]); err != nil || n != min(size, len(rest)) {
-					t.Fatalf("%s: %d, %v", c.what, n, err)
-				}
-			}
-			if got.String() != c.want {
-				t.Fatalf("%s, %d bytes at a time: %q, want %q", c.what, size, got.String(), c.want)
-			}
-		}
-	}
-	text, err := json.Marshal("a\u202eb\x7f")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	_, _ = newPrintable(&out).Write(text)
-	var back string
-	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back != "a\u202eb\x7f" {
-		t.Errorf("JSON %s is read as %q, %v", out.Bytes(), back, err)
-	}
-}
 
 // Every format of every command goes through it: names, messages of policies and errors about files.
 func TestNoControlCharacterOfAManifestIsPrinted(t *testing.T) {
@@ -96,6 +50,7 @@ func TestNoControlCharacterOfAManifestIsPrinted(t *testing.T) {
 
 // A name of a hundred thousand characters is not printed whole, wherever it comes from: neither in findings nor in errors.
 func TestEndlessNamesAreCut(t *testing.T) {
+	const mostOfWord = 301
 	endless := strings.Repeat("x", 100_000)
 	const namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: {team: shop}}}\n---\n"
 	for what, manifest := range map[string]string{
@@ -114,7 +69,7 @@ func TestEndlessNamesAreCut(t *testing.T) {
 			var out, errOut bytes.Buffer
 			Main(args, strings.NewReader(""), &out, &errOut)
 			for _, printed := range []string{out.String(), errOut.String()} {
-				if i := strings.Index(printed, endless[:longestWord+1]); i >= 0 {
+				if i := strings.Index(printed, endless[:mostOfWord]); i >= 0 {
 					t.Errorf("%s: %v printed it whole after %q", what, args, printed[max(0, i-40):i])
 				}
 			}

@@ -5,19 +5,19 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/proofview"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/network"
-	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // formatSARIF is what code scanning reads.
@@ -121,14 +121,14 @@ func (o *proveOptions) Run(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) > 0 {
-		if err := p.only(args[0]); err != nil {
+		if err := only(p, args[0]); err != nil {
 			return err
 		}
 	}
 	if err := o.write(p); err != nil {
 		return err
 	}
-	return answerTo(p.report.Verdict)
+	return answerTo(p.Report.Verdict)
 }
 
 // answerTo is the exit code for a verdict.
@@ -141,16 +141,6 @@ func answerTo(v finding.Verdict) error {
 	case finding.Unknown:
 	}
 	return answered(exitUnknown)
-}
-
-// proven is a report with what it is about.
-type proven struct {
-	world  *observe.World
-	report *isolation.Report
-	// tenant that it is about alone; empty for all.
-	tenant string
-	// declaredIn is as in proveOptions.
-	declaredIn map[string]string
 }
 
 // read reads the files, or the cluster where there are none.
@@ -202,22 +192,22 @@ func (o *proveOptions) source() (observe.TenantSource, error) {
 }
 
 // prove judges what was read.
-func (o *proveOptions) prove(world *observe.World) (*proven, error) {
+func (o *proveOptions) prove(world *observe.World) (*proofview.Proof, error) {
 	s := world.Snapshot
-	o.Progressf("proving: %s, %s, %s", plural(len(s.Tenants), "tenant"), plural(len(s.Namespaces), "namespace"), plural(len(s.Pods), "pod"))
+	o.Progressf("proving: %s, %s, %s", output.Plural(len(s.Tenants), "tenant"), output.Plural(len(s.Namespaces), "namespace"), output.Plural(len(s.Pods), "pod"))
 	report, err := proof.Of(world, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &proven{world: world, report: report, declaredIn: o.declaredIn}, nil
+	return &proofview.Proof{World: world, Report: report, DeclaredIn: o.declaredIn}, nil
 }
 
 // only keeps what concerns one tenant.
-func (p *proven) only(name string) error {
-	t, found := p.report.Tenant(name)
+func only(p *proofview.Proof, name string) error {
+	t, found := p.Report.Tenant(name)
 	if !found {
 		var names []string
-		for _, t := range p.report.Tenants {
+		for _, t := range p.Report.Tenants {
 			names = append(names, t.Tenant)
 		}
 		if len(names) == 0 {
@@ -226,10 +216,10 @@ func (p *proven) only(name string) error {
 		const most = 10
 		return fmt.Errorf("there is no tenant %s among the %d: %s", name, len(names), strings.Join(names[:min(most, len(names))], ", "))
 	}
-	r := *p.report
+	r := *p.Report
 	r.Verdict, r.Results, r.Findings, r.Waived = t.Verdict, t.Results, nil, 0
 	for i, index := range t.Findings {
-		f := p.report.Findings[index]
+		f := p.Report.Findings[index]
 		if f.Waiver != "" {
 			r.Waived++
 		}
@@ -237,14 +227,60 @@ func (p *proven) only(name string) error {
 		t.Findings[i] = i
 	}
 	r.Tenants = []isolation.TenantReport{t}
-	p.report, p.tenant = &r, name
+	p.Report, p.Tenant = &r, name
 	return nil
+}
+
+// write prints the proof in the format that was asked for.
+func (o *proveOptions) write(p *proofview.Proof) error {
+	switch o.format.value {
+	case formatJSON:
+		return output.WriteJSON(o.Out, p.Report)
+	case formatSARIF:
+		return p.WriteSARIF(o.Out, version())
+	case formatJUnit:
+		return p.WriteJUnit(o.Out)
+	case formatMarkdown:
+		return p.WriteMarkdown(o.Out)
+	}
+	return p.WriteText(o.Out, o.Verbose())
+}
+
+// compare proves two folders and answers by what is new.
+func (o *proveOptions) compare(ctx context.Context, before, after string) error {
+	var proofs [2]*proofview.Proof
+	for i, dir := range []string{before, after} {
+		world, err := o.read(ctx, filesIn(dir))
+		if err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		if proofs[i], err = o.prove(world); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	d := proofview.Compare(proofs[0].Report, proofs[1].Report)
+	if err := o.writeDiff(d, before, after); err != nil {
+		return err
+	}
+	return answerTo(d.Verdict)
+}
+
+func (o *proveOptions) writeDiff(d *proofview.Diff, before, after string) error {
+	switch o.format.value {
+	case formatJSON:
+		return output.WriteJSON(o.Out, d)
+	case formatMarkdown:
+		return d.WriteMarkdown(o.Out)
+	case formatTable:
+		return d.WriteText(o.Out, before, after, o.Verbose())
+	}
+	return fmt.Errorf("-o %s: a comparison has no such form: choose table, json or markdown", o.format.value)
 }
 
 // writeConnections prints who may connect to whom.
 func (o *proveOptions) writeConnections(world *observe.World) error {
 	if missing := world.Snapshot.Missing; len(missing) > 0 {
-		o.Progressf("%s could not be read, so connections may be missing or too many:", plural(len(missing), "thing"))
+		o.Progressf("%s could not be read, so connections may be missing or too many:", output.Plural(len(missing), "thing"))
 		for _, m := range missing {
 			o.Progressf("  %s: %s", m.Kind, m.Why)
 		}
@@ -257,7 +293,7 @@ func (o *proveOptions) writeConnections(world *observe.World) error {
 		for c := range reach.Connections() {
 			lines = append(lines, line{c.From, c.To, c.Ports.String()})
 		}
-		return writeJSON(o.Out, lines)
+		return output.WriteJSON(o.Out, lines)
 	case formatTable:
 		out := bufio.NewWriter(o.Out)
 		for c := range reach.Connections() {
@@ -268,48 +304,4 @@ func (o *proveOptions) writeConnections(world *observe.World) error {
 		return out.Flush()
 	}
 	return fmt.Errorf("-o %s: connections have no such form: choose table or json", o.format.value)
-}
-
-// findingsOf are the findings of a check, waived ones too.
-func findingsOf(r *isolation.Report, c *finding.Check) []*finding.Finding {
-	var list []*finding.Finding
-	for i := range r.Findings {
-		if f := &r.Findings[i]; checkOf(f).ID == c.ID {
-			list = append(list, f)
-		}
-	}
-	return list
-}
-
-// checkOf is the check whose code a finding bears.
-func checkOf(f *finding.Finding) finding.Check {
-	_, check, _ := isolation.CodeByID(f.Code)
-	return check
-}
-
-// who names a side of a finding.
-func who(tenant string) string {
-	switch tenant {
-	case finding.EveryTenant:
-		return "every tenant"
-	case finding.ThePlatform:
-		return "the platform"
-	}
-	return tenant
-}
-
-// between says whom a finding is about.
-func between(f *finding.Finding) string {
-	if f.From == f.To {
-		return who(f.From)
-	}
-	return who(f.From) + " -> " + who(f.To)
-}
-
-func objectNames(objects []snapshot.Ref) []string {
-	names := make([]string, len(objects))
-	for i, o := range objects {
-		names[i] = o.String()
-	}
-	return slices.Compact(names)
 }

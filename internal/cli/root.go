@@ -20,6 +20,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 )
 
 // Exit codes of every command.
@@ -108,9 +110,9 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
-	messages := newPrintable(errOut)
-	messages.short = true
-	streams := IOStreams{genericiooptions.IOStreams{In: in, Out: newPrintable(out), ErrOut: messages}, &globalFlags{}}
+	messages := output.NewPrintable(errOut)
+	messages.Short = true
+	streams := IOStreams{genericiooptions.IOStreams{In: in, Out: output.NewPrintable(out), ErrOut: messages}, &globalFlags{}}
 	return execute(ctx, newRootCommand(streams), args, streams)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
@@ -70,13 +71,13 @@ func (o *uninstallOptions) Run(ctx context.Context) error {
 		if o.format.value == formatTable {
 			if e.Phase != phase {
 				phase = e.Phase
-				_, _ = fmt.Fprintln(o.Out, newPaint(o.Out).bold(phase))
+				_, _ = fmt.Fprintln(o.Out, output.NewPaint(o.Out).Bold(phase))
 			}
 			_, _ = fmt.Fprintln(o.Out, "  "+o.line(e))
 		}
 	})
 	if o.format.value == formatJSON {
-		if err := writeJSON(o.Out, events); err != nil {
+		if err := output.WriteJSON(o.Out, events); err != nil {
 			return err
 		}
 	}
@@ -113,9 +114,9 @@ func (o *uninstallOptions) summary(events []install.Event) string {
 		}
 	}
 	if o.what.DryRun {
-		return fmt.Sprintf("Nothing was changed: %s would be removed.", plural(removed, "object"))
+		return fmt.Sprintf("Nothing was changed: %s would be removed.", output.Plural(removed, "object"))
 	}
-	text := plural(removed, "object") + " removed."
+	text := output.Plural(removed, "object") + " removed."
 	if o.what.Enforcement {
 		return text + " Nothing of Bulkhead's enforces any more. What tenants run was not touched."
 	}

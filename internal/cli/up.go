@@ -19,6 +19,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/examples"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/demo"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
@@ -295,16 +296,16 @@ func relative(path string) string {
 // step goes on, with a note of how far it is; elsewhere it is written once, when the step is done.
 type steps struct {
 	streams  IOStreams
-	paint    paint
+	paint    output.Paint
 	terminal bool
 	current  string
 }
 
 func newSteps(streams IOStreams) *steps {
-	file, isFile := underneath(streams.ErrOut).(*os.File)
+	file, isFile := output.Underneath(streams.ErrOut).(*os.File)
 	return &steps{
 		streams:  streams,
-		paint:    newPaint(streams.ErrOut),
+		paint:    output.NewPaint(streams.ErrOut),
 		terminal: isFile && term.IsTerminal(int(file.Fd())),
 	}
 }
@@ -315,12 +316,12 @@ func (s *steps) do(what string, work func() error) error {
 	s.note("")
 	began := time.Now()
 	err := work()
-	mark := markOK
+	mark := output.OK
 	if err != nil {
-		mark = markProblem
+		mark = output.Problem
 	}
 	s.clear()
-	s.streams.Progressf("%s %s %s", s.paint.mark(mark), what, s.paint.faint(fmt.Sprintf("%.1f s", time.Since(began).Seconds())))
+	s.streams.Progressf("%s %s %s", s.paint.Mark(mark), what, s.paint.Faint(fmt.Sprintf("%.1f s", time.Since(began).Seconds())))
 	return err
 }
 
@@ -328,20 +329,20 @@ func (s *steps) do(what string, work func() error) error {
 func (s *steps) note(text string) {
 	if s.terminal && !s.streams.Quiet() {
 		s.clear()
-		_, _ = fmt.Fprintf(s.streams.ErrOut, "… %s %s", s.current, s.paint.faint(text)) // as for Progressf
+		_, _ = fmt.Fprintf(s.streams.ErrOut, "… %s %s", s.current, s.paint.Faint(text)) // as for Progressf
 	}
 }
 
 // noticef writes a line that does not belong to the step that goes on.
 func (s *steps) noticef(format string, args ...any) {
 	s.clear()
-	_, _ = fmt.Fprintf(s.streams.ErrOut, s.paint.open("!")+" "+format+"\n", args...) // told even with -q
+	_, _ = fmt.Fprintf(s.streams.ErrOut, s.paint.Open("!")+" "+format+"\n", args...) // told even with -q
 }
 
 // clear the line of the step that goes on: carriage return, erase to the end of the line.
 func (s *steps) clear() {
 	if s.terminal && !s.streams.Quiet() {
-		_, _ = fmt.Fprint(underneath(s.streams.ErrOut), "\r\x1b[K") // as for Progressf
+		_, _ = fmt.Fprint(output.Underneath(s.streams.ErrOut), "\r\x1b[K") // as for Progressf
 	}
 }
 

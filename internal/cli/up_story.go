@@ -16,16 +16,17 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/demo"
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
 )
 
 func (o *upOptions) print(t *told) error {
 	if o.format.value == formatJSON {
-		return writeJSON(o.Out, t)
+		return output.WriteJSON(o.Out, t)
 	}
 	var b strings.Builder
-	p := newPaint(o.Out)
+	p := output.NewPaint(o.Out)
 	if !t.empty {
 		t.printStory(&b, p)
 	}
@@ -39,7 +40,7 @@ func (o *upOptions) print(t *told) error {
 	return nil
 }
 
-func (t *told) printStory(b *strings.Builder, p paint) {
+func (t *told) printStory(b *strings.Builder, p output.Paint) {
 	t.printDeclared(b, p)
 	t.printDecided(b, p)
 	t.printEnforced(b, p)
@@ -67,15 +68,15 @@ func summary(refused []demo.Outcome) demo.Outcome {
 	return sum
 }
 
-func heading(b *strings.Builder, p paint, title, note string) {
-	b.WriteString("\n" + p.bold(title) + "\n")
+func heading(b *strings.Builder, p output.Paint, title, note string) {
+	b.WriteString("\n" + p.Bold(title) + "\n")
 	if note != "" {
-		b.WriteString(p.faint(note) + "\n")
+		b.WriteString(p.Faint(note) + "\n")
 	}
 	b.WriteString("\n")
 }
 
-func (t *told) printDeclared(b *strings.Builder, p paint) {
+func (t *told) printDeclared(b *strings.Builder, p output.Paint) {
 	heading(b, p, "Declared by the platform team, in business terms", "")
 	var rows [][]string
 	for _, tenant := range t.Tenants {
@@ -91,7 +92,7 @@ func (t *told) printDeclared(b *strings.Builder, p paint) {
 			rows = append(rows, row)
 		}
 	}
-	_ = writeTable(b, []string{"TENANT", "BOUNDARY", "WORKLOAD", "CODE", "ENVIRONMENT", "TRAITS"}, rows) // a Builder takes everything
+	_ = output.WriteTable(b, []string{"TENANT", "BOUNDARY", "WORKLOAD", "CODE", "ENVIRONMENT", "TRAITS"}, rows) // a Builder takes everything
 }
 
 // traits of a workload, and of its tenant as a whole, that differ from what holds without a word.
@@ -116,7 +117,7 @@ func traits(t *demo.TenantState, w *v1alpha1.Workload) string {
 	return strings.Join(words, ", ")
 }
 
-func (t *told) printDecided(b *strings.Builder, p paint) {
+func (t *told) printDecided(b *strings.Builder, p output.Paint) {
 	heading(b, p, "Decided, by rule and because", "")
 	var rows [][]string
 	for _, tenant := range t.Tenants {
@@ -136,10 +137,10 @@ func (t *told) printDecided(b *strings.Builder, p paint) {
 			}
 		}
 	}
-	_ = writeTable(b, []string{"WORKLOAD", "PATTERN", "RULE", "BECAUSE"}, rows) // a Builder takes everything
+	_ = output.WriteTable(b, []string{"WORKLOAD", "PATTERN", "RULE", "BECAUSE"}, rows) // a Builder takes everything
 }
 
-func (t *told) printEnforced(b *strings.Builder, p paint) {
+func (t *told) printEnforced(b *strings.Builder, p output.Paint) {
 	e := &t.Enforcement
 	heading(b, p, "Enforced by the API server itself", fmt.Sprintf(
 		"%d validating and %d mutating admission policies, %d quotas, %d network policies, %d flow schemas; %d webhooks",
@@ -147,16 +148,16 @@ func (t *told) printEnforced(b *strings.Builder, p paint) {
 	var ready [][]string
 	for _, s := range t.Spaces {
 		if s.Ready {
-			ready = append(ready, []string{p.mark(markOK), s.Namespace, s.Pattern, strconv.Itoa(s.Pods), strings.Join(s.Nodes, ", ")})
+			ready = append(ready, []string{p.Mark(output.OK), s.Namespace, s.Pattern, strconv.Itoa(s.Pods), strings.Join(s.Nodes, ", ")})
 		}
 	}
-	_ = writeTable(b, []string{" ", "NAMESPACE", "PATTERN", "PODS", "NODES"}, ready) // a Builder takes everything
+	_ = output.WriteTable(b, []string{" ", "NAMESPACE", "PATTERN", "PODS", "NODES"}, ready) // a Builder takes everything
 	t.printWaiting(b, p)
 	t.printWaivers(b, p)
 }
 
 // printWaiting groups the Spaces by what they wait for.
-func (t *told) printWaiting(b *strings.Builder, p paint) {
+func (t *told) printWaiting(b *strings.Builder, p output.Paint) {
 	names, messages := map[string][]string{}, map[string]string{}
 	for _, s := range t.Spaces {
 		if !s.Ready {
@@ -174,12 +175,12 @@ func (t *told) printWaiting(b *strings.Builder, p paint) {
 		if len(names[reason]) > 1 {
 			message = demo.WaitsFor[reason]
 		}
-		rows = append(rows, []string{p.mark(markNote), reason, strings.Join(names[reason], ", ") + ": " + message})
+		rows = append(rows, []string{p.Mark(output.Note), reason, strings.Join(names[reason], ", ") + ": " + message})
 	}
 	printAligned(b, rows)
 }
 
-func (t *told) printWaivers(b *strings.Builder, p paint) {
+func (t *told) printWaivers(b *strings.Builder, p output.Paint) {
 	if len(t.Waivers) == 0 {
 		return
 	}
@@ -191,13 +192,13 @@ func (t *told) printWaivers(b *strings.Builder, p paint) {
 		if !w.Active {
 			state = "expired"
 		}
-		rows = append(rows, []string{p.mark(markNote), state, what})
+		rows = append(rows, []string{p.Mark(output.Note), state, what})
 	}
 	printAligned(b, rows)
 }
 
 // printAllowed prints what must work: one line each, with the time that it took.
-func printAllowed(b *strings.Builder, p paint, outcomes []demo.Outcome) {
+func printAllowed(b *strings.Builder, p output.Paint, outcomes []demo.Outcome) {
 	rows := make([][]string, 0, len(outcomes))
 	for i := range outcomes {
 		o := &outcomes[i]
@@ -207,23 +208,23 @@ func printAllowed(b *strings.Builder, p paint, outcomes []demo.Outcome) {
 }
 
 // printRefused prints what must be refused: a line with the control, and below it what the control said.
-func printRefused(b *strings.Builder, p paint, outcomes []demo.Outcome) {
+func printRefused(b *strings.Builder, p output.Paint, outcomes []demo.Outcome) {
 	width := 0
 	for i := range outcomes {
 		width = max(width, lipgloss.Width(outcomes[i].What))
 	}
 	for i := range outcomes {
 		o := &outcomes[i]
-		fmt.Fprintf(b, "%s  %-*s  %s\n", verdict(p, o), width, o.What, p.bold(o.Control))
-		b.WriteString("     " + wrapped(o.Says, 5) + "\n")
+		fmt.Fprintf(b, "%s  %-*s  %s\n", verdict(p, o), width, o.What, p.Bold(o.Control))
+		b.WriteString("     " + output.Wrapped(o.Says, 5) + "\n")
 	}
 }
 
-func verdict(p paint, o *demo.Outcome) string {
+func verdict(p output.Paint, o *demo.Outcome) string {
 	if o.Holds {
-		return p.mark(markOK)
+		return p.Mark(output.OK)
 	}
-	return p.mark(markProblem)
+	return p.Mark(output.Problem)
 }
 
 // printAligned prints rows in columns; the last column is wrapped.
@@ -246,13 +247,13 @@ func printAligned(b *strings.Builder, rows [][]string) {
 		for i, width := range widths {
 			b.WriteString(row[i] + strings.Repeat(" ", width-lipgloss.Width(row[i])+2))
 		}
-		b.WriteString(wrapped(row[last], indent) + "\n")
+		b.WriteString(output.Wrapped(row[last], indent) + "\n")
 	}
 }
 
-func (t *told) printAnswer(b *strings.Builder, p paint) {
+func (t *told) printAnswer(b *strings.Builder, p output.Paint) {
 	if t.empty {
-		fmt.Fprintf(b, "%s\n", p.bold(fmt.Sprintf("Bulkhead is up, without the example platform (%.0f s).", t.seconds)))
+		fmt.Fprintf(b, "%s\n", p.Bold(fmt.Sprintf("Bulkhead is up, without the example platform (%.0f s).", t.seconds)))
 		return
 	}
 	ready := 0
@@ -265,25 +266,25 @@ func (t *told) printAnswer(b *strings.Builder, p paint) {
 	answer := fmt.Sprintf("Bulkhead is up: %d tenants; %d Spaces enforced and proven, %d waiting for a place of their own; ",
 		len(t.Tenants), ready, len(t.Spaces)-ready)
 	if len(failed) == 0 {
-		fmt.Fprintf(b, "\n%s\n", p.bold(answer+fmt.Sprintf("all %d tries went as they must (%.0f s).", t.tried(), t.seconds)))
+		fmt.Fprintf(b, "\n%s\n", p.Bold(answer+fmt.Sprintf("all %d tries went as they must (%.0f s).", t.tried(), t.seconds)))
 	} else {
-		fmt.Fprintf(b, "\n%s\n", p.bad(answer+fmt.Sprintf("%d OF %d TRIES DID NOT GO AS THEY MUST:", len(failed), t.tried())))
+		fmt.Fprintf(b, "\n%s\n", p.Bad(answer+fmt.Sprintf("%d OF %d TRIES DID NOT GO AS THEY MUST:", len(failed), t.tried())))
 		printRefused(b, p, failed)
 	}
 	for _, kept := range t.Kept {
-		b.WriteString(p.faint("kept as you changed it: "+kept) + "\n")
+		b.WriteString(p.Faint("kept as you changed it: "+kept) + "\n")
 	}
 }
 
-func (t *told) printNext(b *strings.Builder, p paint) {
-	b.WriteString("\n" + p.bold("Kubeconfigs") + "\n")
+func (t *told) printNext(b *strings.Builder, p output.Paint) {
+	b.WriteString("\n" + p.Bold("Kubeconfigs") + "\n")
 	rows := [][]string{{"  administrator", t.AdminKubeconfig}}
 	for _, tenant := range slices.Sorted(maps.Keys(t.Kubeconfigs)) {
 		rows = append(rows, []string{"  " + tenant, t.Kubeconfigs[tenant]})
 	}
 	printAligned(b, rows)
 	kubectl := kubectlCommand()
-	b.WriteString("\n" + p.bold("Try") + "\n")
+	b.WriteString("\n" + p.Bold("Try") + "\n")
 	fmt.Fprintf(b, "  %s --kubeconfig %s get tenants,spaces -A\n", kubectl, t.AdminKubeconfig)
 	if developer, ok := t.Kubeconfigs["newsroom"]; ok {
 		fmt.Fprintf(b, "  %s --kubeconfig %s get spaces\n", kubectl, developer)

@@ -1,7 +1,8 @@
-package cli
+package proofview
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
@@ -15,19 +16,19 @@ import (
 // informationURI is where people read about the tool, in its SARIF.
 const informationURI = "https://github.com/bulkhead-dev/bulkhead"
 
-// writeSARIF has a rule for each code and a result for each finding, at the lines that declare what is to blame.
-func (o *proveOptions) writeSARIF(p *proven) error {
-	report := sarifOf(p)
-	if err := report.PrettyWrite(o.Out); err != nil {
+// WriteSARIF writes a rule for each code and a result for each finding, at the lines that declare what is to blame.
+func (p *Proof) WriteSARIF(w io.Writer, version string) error {
+	report := p.sarif(version)
+	if err := report.PrettyWrite(w); err != nil {
 		return fmt.Errorf("write SARIF: %w", err)
 	}
-	_, err := fmt.Fprintln(o.Out)
+	_, err := fmt.Fprintln(w)
 	return err
 }
 
-func sarifOf(p *proven) *sarif.Report {
+func (p *Proof) sarif(version string) *sarif.Report {
 	run := sarif.NewRunWithInformationURI("bulkhead", informationURI)
-	run.Tool.Driver.WithVersion(version())
+	run.Tool.Driver.WithVersion(version)
 	for _, check := range isolation.Checks() {
 		for _, code := range check.Codes {
 			help := code.Why + " " + code.Fix
@@ -40,11 +41,11 @@ func sarifOf(p *proven) *sarif.Report {
 				WithProperties(sarif.NewPropertyBag().WithTags(append([]string{"security", check.ID}, code.Mappings...)))
 		}
 	}
-	for i := range p.report.Findings {
-		f := &p.report.Findings[i]
+	for i := range p.Report.Findings {
+		f := &p.Report.Findings[i]
 		result := run.CreateResultForRule(f.Code).
 			WithLevel(sarifLevel(f.Verdict, f.Severity)).
-			WithMessage(sarif.NewTextMessage(fmt.Sprintf("%s: %s: %s", f.Verdict, between(f), f.What))).
+			WithMessage(sarif.NewTextMessage(fmt.Sprintf("%s: %s: %s", f.Verdict, Between(f), f.What))).
 			WithPartialFingerprints(map[string]string{"bulkhead/v1": f.ID()})
 		for _, blamed := range f.Blame {
 			result.AddLocation(p.sarifLocation(blamed))
@@ -58,11 +59,11 @@ func sarifOf(p *proven) *sarif.Report {
 
 // sarifLocation is where an object is declared, or its name where that is a cluster. Of what a kustomization rendered only the
 // file is known.
-func (p *proven) sarifLocation(blamed snapshot.Ref) *sarif.Location {
+func (p *Proof) sarifLocation(blamed snapshot.Ref) *sarif.Location {
 	location := sarif.NewLocation().AddLogicalLocation(
 		sarif.NewLogicalLocation().WithFullyQualifiedName(blamed.String()).WithName(blamed.Name).WithKind("resource"))
-	if at, declared := p.world.Sources[observe.Ref(blamed)]; declared && at.Line > 0 {
-		if file, rendered := p.declaredIn[at.File]; rendered {
+	if at, declared := p.World.Sources[observe.Ref(blamed)]; declared && at.Line > 0 {
+		if file, rendered := p.DeclaredIn[at.File]; rendered {
 			at = observe.Source{File: file, Line: 1, Column: 1}
 		}
 		location.WithPhysicalLocation(sarif.NewPhysicalLocation().

@@ -1,4 +1,4 @@
-package cli
+package output
 
 import (
 	"bytes"
@@ -11,33 +11,34 @@ import (
 	"github.com/charmbracelet/lipgloss"
 )
 
-// printable passes on what shows, line breaks and tabs, and spells out everything else: control characters, also those
+// Printable passes on what shows, line breaks and tabs, and spells out everything else: control characters, also those
 // that turn the direction of text or have no width. Names and messages that tenants wrote stand in what is printed; none
 // of them may move the cursor, hide a line or pass for one of ours. Of escape sequences only the colours of paint pass, and
 // only where paint uses them. In JSON the spelling is the same text.
-type printable struct {
+type Printable struct {
 	to      io.Writer
 	colours bool
-	// short says that words of endless length are cut: in messages, and not in answers, which machines may read.
-	short bool
+	// Short reports whether words of endless length are cut: in messages, and not in answers, which programs may read.
+	Short bool
 	// begun is the beginning of a character or of a colour whose rest has not been written yet.
 	begun []byte
 }
 
-func newPrintable(to io.Writer) *printable {
-	return &printable{to: to, colours: newPaint(to).renders()}
+// NewPrintable returns the writer that passes on to another one.
+func NewPrintable(to io.Writer) *Printable {
+	return &Printable{to: to, colours: NewPaint(to).renders()}
 }
 
-// underneath is the writer that a printable one passes on to, such as the terminal.
-func underneath(w io.Writer) io.Writer {
-	if p, is := w.(*printable); is {
+// Underneath is the writer that a Printable passes on to, such as the terminal.
+func Underneath(w io.Writer) io.Writer {
+	if p, is := w.(*Printable); is {
 		return p.to
 	}
 	return w
 }
 
 // Write passes data on. Like any writer it says that it wrote what it was given.
-func (p *printable) Write(data []byte) (int, error) {
+func (p *Printable) Write(data []byte) (int, error) {
 	text := data
 	if len(p.begun) > 0 {
 		text = slices.Concat(p.begun, data)
@@ -75,9 +76,9 @@ func (p *printable) Write(data []byte) (int, error) {
 	return p.pass(len(data), out)
 }
 
-func (p *printable) pass(written int, text []byte) (int, error) {
-	if p.short && len(text) > longestWord {
-		text = []byte(shortened(string(text)))
+func (p *Printable) pass(written int, text []byte) (int, error) {
+	if p.Short && len(text) > longestWord {
+		text = []byte(Shortened(string(text)))
 	}
 	if _, err := p.to.Write(text); err != nil {
 		return 0, err
@@ -99,7 +100,7 @@ func spelt(r rune) bool {
 }
 
 // colour is the length of one of paint's escape sequences at the beginning of text, and whether it is whole; 0 is none.
-func (p *printable) colour(text []byte) (n int, whole bool) {
+func (p *Printable) colour(text []byte) (n int, whole bool) {
 	if !p.colours || text[0] != '\x1b' {
 		return 0, false
 	}
@@ -115,6 +116,6 @@ func (p *printable) colour(text []byte) (n int, whole bool) {
 }
 
 // renders says whether paint writes escape sequences at all.
-func (p paint) renders() bool {
-	return p.good("x") != "x" || lipgloss.Width(p.bold("x")) != len(p.bold("x"))
+func (p Paint) renders() bool {
+	return p.Good("x") != "x" || lipgloss.Width(p.Bold("x")) != len(p.Bold("x"))
 }

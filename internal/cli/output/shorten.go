@@ -1,4 +1,4 @@
-package cli
+package output
 
 import (
 	"fmt"
@@ -14,8 +14,8 @@ const (
 	longestText = 10_000
 )
 
-// shortened is text as people can bear it: what tenants wrote may be a name of a hundred thousand characters.
-func shortened(text string) string {
+// Shortened is text as people can bear it: what tenants wrote may be a name of a hundred thousand characters.
+func Shortened(text string) string {
 	if len(text) <= longestWord {
 		return text
 	}
