@@ -26,6 +26,7 @@ var apiFairnessControl = Control{
 	Fix: "Developer: watch instead of listing, and retry after what the answer says. Platform: look at the metrics " +
 		"apiserver_flowcontrol_* of the level.",
 	Mappings: []string{"K07"},
+	cases:    []string{"own-flow", "own-lists"},
 }
 
 const (

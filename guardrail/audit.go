@@ -16,6 +16,7 @@ var auditControl = Control{
 	Needs:    "an audit policy and a log or webhook backend on the API server, which are the platform's",
 	Fix:      "Platform: give the API server an audit policy that keeps at least Metadata of writes in Spaces.",
 	Mappings: []string{"K10"},
+	cases:    []string{"events", "new-events"},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{audit()}
 	},

@@ -30,6 +30,12 @@ type Control struct {
 	// Mappings to public catalogues: OWASP Kubernetes Top 10 (2025) as K01 to K10, the Multi-Tenancy Benchmark as MTB-*.
 	Mappings []string
 
+	// cases are the hostile requests that it must refuse: the ids of package hostile, without the control's own id before
+	// them. In them, * stands for the variants of one request: in other containers, in every kind of workload, by every
+	// way to change it. Some are requests of its kind that a tenant must be able to make.
+	cases []string
+	// unrefused is, of a control without cases, why no request is refused.
+	unrefused string
 	// mutations are the policies that complete what people write, so that a harmless manifest passes as it is.
 	mutations []func() mutation
 	// validations are the policies that refuse; nil when it has none.

@@ -18,6 +18,7 @@ var defaultsControl = Control{
 	Objects:  []string{"LimitRange bulkhead"},
 	Fix:      "Developer: name requests and limits of your own. Platform: none is needed.",
 	Mappings: []string{"K01", "MTB-PL1-CC-FNS-1"},
+	cases:    []string{"no-limit", "huge", "huge-by-resize"},
 }
 
 // compute holds, for each compute resource of a container, the figures that its defaults come from, in thousandths of

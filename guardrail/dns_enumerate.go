@@ -20,7 +20,8 @@ var dnsEnumerateControl = Control{
 	Needs: "a DNS of its own for each tenant, or one that knows who asks",
 	Fix: "Platform: answer per tenant (a DNS per tenant, or a policy-aware plugin); tenants to whom the names " +
 		"themselves are confidential need a cluster of their own.",
-	Mappings: []string{"K05", "K06"},
+	Mappings:  []string{"K05", "K06"},
+	unrefused: "it is not enforced: the DNS answers every pod, whatever it asks for",
 }
 
 // dnsRule opens the cluster's DNS, and nothing else in its namespace.

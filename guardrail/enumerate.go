@@ -12,4 +12,9 @@ var rbacEnumerateControl = Control{
 	Fix: "Developer: list Spaces in your home namespace instead of namespaces; an application that must list " +
 		"namespaces declares apiAccess ClusterWide and gets a cluster of its own. Platform: as rbac-own.",
 	Mappings: []string{"K02", "MTB-PL1-CC-CPI-1"},
+	cases: []string{
+		"every-cluster-*", "every-namespace-*", "list-namespaces", "list-nodes", "list-pods", "list-spaces", "list-tenants",
+		"list-volumes", "watch-events", "watch-namespaces", "path-configuration", "path-flows", "path-logs", "path-metrics",
+		"path-profiles",
+	},
 }

@@ -19,6 +19,15 @@ var rbacEscalateControl = Control{
 	Fix: "Developer: give your Role no more than you have (kubectl auth can-i --list). Platform: custom resources " +
 		"for tenants belong into the Platform's tenantResources.",
 	Mappings: []string{"K02", "K09", "MTB-PL2-CC-TI-1"},
+	cases: []string{
+		"role-everything*", "role-escalate*", "role-impersonate*", "role-endpoints*", "role-quotas*", "role-bindings*",
+		"bind-admin", "bind-cluster-admin", "bind-edit", "bind", "bind-roles", "escalate", "escalate-roles", "wildcard",
+		"share-with-accounts", "share-with-everybody", "share-with-nobody", "share-with-strangers",
+		"share-with-their-accounts", "impersonate", "impersonate-account", "impersonate-accounts", "impersonate-extras",
+		"impersonate-groups", "impersonate-node", "impersonate-uids", "impersonate-user-info", "foreign-token", "csr",
+		"approve", "sign", "attest", "apiservices", "policies", "webhooks", "nodes-proxy", "nodes-proxy-write", "pod-proxy",
+		"service-proxy", "pod-status", "service-status", "ingress-status", "claim-status",
+	},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{roleBindings()}
 	},

@@ -21,7 +21,14 @@ var guardrailControl = Control{
 	Needs:   "ValidatingAdmissionPolicy v1",
 	Fix: "Developer: change the Space, not the objects made from it. Platform: change the Tenant or the Platform; " +
 		"who must change a managed object by hand needs the role bulkhead:platform-admin.",
-	Mappings:  []string{"K04", "MTB-PL1-BC-CPI-2", "MTB-PL1-CC-TI-1"},
+	Mappings: []string{"K04", "MTB-PL1-BC-CPI-2", "MTB-PL1-CC-TI-1"},
+	cases: []string{
+		"unmark-*", "delete-*", "annotate-*", "finalize-*", "own-*", "claim-managed", "claim-tenant", "change-guardrails",
+		"patch-namespace", "patch-quota", "patch-limits", "pods-at-home", "namespace-delete", "namespace-finalize",
+		"namespace-patch", "namespace-status", "namespace-update", "quota-delete", "quota-patch", "quota-status",
+		"limits-delete", "limits-patch", "home-label", "name-label", "pod-security-label", "tenant-label",
+		"system-namespace-*", "space-here", "space-moved", "space-status", "space-template*", "space-unfinished",
+	},
 	mutations: []func() mutation{recordChanger},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{managedObjects(), ownedLabels(), managedNamespaces(), protectedTenants(), futureWaivers(), definitions()}
@@ -141,8 +148,9 @@ func ownLabels(object string) string {
 // annotations stay free for the platform's other tools. Only Bulkhead deletes a tenant's namespace, after the Space.
 func managedNamespaces() validation {
 	return validation{
-		name:  "namespaces",
-		about: "Namespaces of tenants keep Bulkhead's marks, and go only with their Space or Tenant.",
+		name:   "namespaces",
+		behind: "RBAC: owners have no right to write namespaces",
+		about:  "Namespaces of tenants keep Bulkhead's marks, and go only with their Space or Tenant.",
 		match: match{rules: []admissionv1.NamedRuleWithOperations{
 			on("", []string{"namespaces", "namespaces/*"}, onCreate, onUpdate, onDelete),
 		}},
@@ -229,9 +237,10 @@ func protectedTenants() validation {
 // gives the object. Those that expire later stay, as records.
 func futureWaivers() validation {
 	return validation{
-		name:  "waivers",
-		about: "A Waiver expires after it is made.",
-		match: match{rules: []admissionv1.NamedRuleWithOperations{on(v1alpha1.GroupVersion.Group, []string{"waivers"}, onCreate)}},
+		name:   "waivers",
+		behind: "RBAC: owners have no right to create Waivers",
+		about:  "A Waiver expires after it is made.",
+		match:  match{rules: []admissionv1.NamedRuleWithOperations{on(v1alpha1.GroupVersion.Group, []string{"waivers"}, onCreate)}},
 		checks: []check{{
 			expression: "timestamp(dyn(object).metadata.creationTimestamp) < timestamp(dyn(object).spec.expires)",
 			message: `'Waiver "' + dyn(object).metadata.?name.orValue('') + '" expired at ' + dyn(object).spec.expires + ', before it was made at ' +
@@ -250,9 +259,10 @@ func definitions() validation {
 		rule.ResourceNames = append(rule.ResourceNames, kind+"."+v1alpha1.GroupVersion.Group)
 	}
 	return validation{
-		name:  "definitions",
-		about: "Bulkhead's CustomResourceDefinitions are not deleted by mistake.",
-		match: match{rules: []admissionv1.NamedRuleWithOperations{rule}},
+		name:   "definitions",
+		behind: "RBAC: owners have no right to delete definitions",
+		about:  "Bulkhead's CustomResourceDefinitions are not deleted by mistake.",
+		match:  match{rules: []admissionv1.NamedRuleWithOperations{rule}},
 		checks: []check{{
 			expression: "dyn(oldObject).metadata.?annotations[?" + allow + "].orValue('') == 'true'",
 			message: `'deleting ' + request.?name.orValue('') + ' would delete every object of its kind; if that is meant, annotate it with ' + ` +

@@ -19,8 +19,13 @@ var imagesControl = Control{
 	Needs: "MutatingAdmissionPolicy v1",
 	Fix: "Developer: push the image to an allowed registry; the refusal lists them. Platform: add the registry to the " +
 		"Platform's registries.",
-	Waivable:  true,
-	Mappings:  []string{"K04", "MTB-PL1-CC-DI-1"},
+	Waivable: true,
+	Mappings: []string{"K04", "MTB-PL1-CC-DI-1"},
+	cases: []string{
+		"foreign-registry*", "init-foreign-registry*", "ephemeral-foreign-registry", "image-volume*", "registry-prefix*",
+		"registry-sibling", "registry-port", "registry-alone", "public-registry", "second-container", "pull-ifnotpresent",
+		"pull-never",
+	},
 	mutations: []func() mutation{pullAlways},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
 		return []validation{images(s)}

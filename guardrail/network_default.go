@@ -28,6 +28,11 @@ var networkDefaultControl = Control{
 	Fix: "Developer: declare the flow in your Space's spec.to or spec.from; status.closedFlows says what is missing. " +
 		"Platform: allow flows between tenants in the Platform's flows.",
 	Mappings: []string{"K05", "MTB-PL1-CC-TI-2", "MTB-PL2-BC-OPS-4"},
+	cases: []string{
+		"from-anybody", "from-every-address", "from-everywhere*", "from-labelled", "from-own-and-address", "from-some-pods",
+		"from-system", "to-every-namespace", "to-everybody", "to-everywhere", "to-own-and-address", "to-pods", "to-some-pods",
+		"to-system", "own-policies",
+	},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{ownNetworkPolicies()}
 	},

@@ -22,6 +22,7 @@ var networkMetadataControl = Control{
 		"addresses of the node apart",
 	Fix:      "Developer: use the workload identity that the platform offers. Platform: as network-default.",
 	Mappings: []string{"K05", "K08"},
+	cases:    []string{"by-policy", "by-ipv6-policy", "by-wide-policy"},
 }
 
 // neverReached are addresses that no flow opens, whatever the Platform says: those that belong to the node that a pod

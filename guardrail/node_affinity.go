@@ -21,7 +21,14 @@ var nodeAffinityControl = Control{
 	Needs:   "the NodeRestriction admission plugin; MutatingAdmissionPolicy v1; a node group in the Platform's nodeGroups",
 	Fix: "Developer: remove nodeName, nodeSelectors on Bulkhead's label and tolerations without a key. Platform: give " +
 		"the Platform a free node group.",
-	Mappings:  []string{"K01", "K04"},
+	Mappings: []string{"K01", "K04"},
+	cases: []string{
+		"node-name*", "foreign-nodes*", "affinity-foreign-nodes*", "prefer-foreign-nodes", "tolerate-all*", "tolerate-other*",
+		"tolerate-other-by-default", "tolerate-tenants*", "tolerate-nameless", "affinity-foreign-pods*",
+		"affinity-named-namespaces", "affinity-not-own", "affinity-one-foreign", "affinity-own-and-foreign",
+		"anti-affinity-named-namespaces", "avoid-foreign-pods", "dislike-foreign-pods", "prefer-foreign-pods",
+		"preferred-affinity-named-namespaces", "preferred-anti-affinity-named-namespaces", "by-default",
+	},
 	mutations: []func() mutation{placePods},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{nodeAffinity()}

@@ -25,6 +25,10 @@ var rbacOwnControl = Control{
 		"for RoleBindings and ClusterRoleBindings, made by others, that name the tenant's users, groups or " +
 		"system:authenticated.",
 	Mappings: []string{"K02", "MTB-PL1-CC-TI-2", "MTB-PL2-BC-OPS-3"},
+	cases: []string{
+		"every-*", "get-secrets", "get-configmaps", "list-pods", "watch-services", "exec", "create-pods", "patch-deployments",
+		"delete-claims", "own-roles", "own-role-bindings", "own-spaces",
+	},
 }
 
 func read() []string { return []string{"get", "list", "watch"} }

@@ -22,6 +22,14 @@ var podSecurityControl = Control{
 	Waivable: true,
 	Mappings: []string{"K01", "MTB-PL1-BC-CPI-3", "MTB-PL1-BC-CPI-4", "MTB-PL1-BC-CPI-5", "MTB-PL1-BC-CPI-6",
 		"MTB-PL1-BC-HI-1", "MTB-PL1-BC-HI-3", "MTB-PL1-BC-HI-4", "MTB-PL1-BC-HI-5"},
+	cases: []string{
+		"*privileged", "privileged-through-*", "*privilege-escalation", "*privilege-escalation-unset", "*root", "*root-user",
+		"*capabilities-kept", "*capability-bpf", "*capability-dac-read-search", "*capability-net-admin",
+		"*capability-net-raw", "*capability-sys-admin", "*capability-sys-module", "*capability-sys-ptrace",
+		"*seccomp-unconfined", "seccomp-unset", "*apparmor-unconfined", "*selinux-type", "host-ipc", "host-network",
+		"host-pid", "host-path", "host-path-*", "*host-port", "probe-host", "proc-unmasked", "sysctl", "iscsi-volume",
+		"nfs-volume", "windows-host-process",
+	},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{lapsedPodSecurity()}
 	},
@@ -61,8 +69,9 @@ func lapsedPodSecurity() validation {
  !(c.?securityContext.?seccompProfile.?type.orValue(variables.shared.?seccompProfile.?type.orValue(''))
   in ['RuntimeDefault', 'Localhost'])`
 	return validation{
-		name:  "pod-security",
-		about: "Where a Waiver of Pod Security is over, pods are restricted again at once.",
+		name:   "pod-security",
+		behind: "Pod Security: only a waiver that is over, and whose label is still there, leaves anything to this policy",
+		about:  "Where a Waiver of Pod Security is over, pods are restricted again at once.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{
 				on("", []string{"pods"}, onCreate), on("", []string{"pods/ephemeralcontainers"}, onUpdate),

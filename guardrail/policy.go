@@ -44,6 +44,9 @@ type validation struct {
 	variables   []admissionv1.Variable
 	checks      []check
 	audit       []admissionv1.AuditAnnotation
+	// behind is, of a policy that no case of package hostile reaches, what refuses tenants before it. Tests of e2e/policy send
+	// it requests of others.
+	behind string
 }
 
 // check is one rule of a validation.

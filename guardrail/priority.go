@@ -19,6 +19,7 @@ var priorityControl = Control{
 		"priorityClasses, and give it preemptionPolicy: Never (delete and create it: the field cannot be changed).",
 	Waivable: true,
 	Mappings: []string{"K04"},
+	cases:    []string{"allowed-that-preempts", "node-critical*", "system-critical*"},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
 		return []validation{priority(s)}
 	},

@@ -24,6 +24,10 @@ var quotaControl = Control{
 	Fix: "Developer: free something, or move shares between your Spaces by their spec.quota. Platform: raise the " +
 		"Tenant's quota.",
 	Mappings: []string{"K01", "MTB-PL1-CC-FNS-1", "MTB-PL1-CC-FNS-2", "MTB-PL1-CC-TI-1"},
+	cases: []string{
+		"compute", "by-scale", "by-resize", "bounds-cpu", "bounds-memory", "bounds-ephemeral-storage", "bounds-objects",
+		"spaces",
+	},
 }
 
 // countPods counts every pod, the terminated ones too, which the key "pods" leaves out.

@@ -17,6 +17,7 @@ var schedulingControl = Control{
 		"schedulerNames.",
 	Waivable: true,
 	Mappings: []string{"K04"},
+	cases:    []string{"scheduler-name*", "binding", "old-binding", "bind-pods"},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
 		return []validation{scheduling(s)}
 	},

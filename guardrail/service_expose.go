@@ -20,6 +20,12 @@ var serviceExposeControl = Control{
 		"the Tenant's ingressHosts, load balancers to its quota.",
 	Waivable: true,
 	Mappings: []string{"K06", "MTB-PL1-BC-HI-1"},
+	cases: []string{
+		"node-port*", "load-balancer", "load-balancer-ports", "load-balancer-one-port", "external-ips*", "external-name",
+		"external-name-*", "endpoints", "endpoints-patch", "slices", "slices-patch", "ingress-foreign-host",
+		"ingress-any-host", "ingress-every-host", "ingress-second-rule", "ingress-foreign-tls", "ingress-hostless-tls",
+		"ingress-default-backend*", "ingress-server-alias", "ingress-snippet", "ingress-configuration-snippet",
+	},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{services(), endpoints(), ingresses()}
 	},
@@ -76,8 +82,9 @@ func services() validation {
 // anybody's (CVE-2021-25740). Who may write them in every namespace is the platform's: no tenant has such a right.
 func endpoints() validation {
 	return validation{
-		name:  "endpoints",
-		about: "Endpoints and EndpointSlices are written by controllers, not by tenants.",
+		name:   "endpoints",
+		behind: "RBAC: owners have no right to write endpoints",
+		about:  "Endpoints and EndpointSlices are written by controllers, not by tenants.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{
 				on("", []string{"endpoints"}, onCreate, onUpdate),

@@ -18,6 +18,10 @@ var storageControl = Control{
 		"Platform's storageClasses.",
 	Waivable: true,
 	Mappings: []string{"K04"},
+	cases: []string{
+		"any-class", "foreign-class", "no-class", "old-annotation", "existing-volume", "volume-selector", "csi-volume*",
+		"reclaim",
+	},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
 		return []validation{claims(s), volumes()}
 	},

@@ -16,8 +16,12 @@ var tokenControl = Control{
 	Needs: "MutatingAdmissionPolicy v1",
 	Fix: "Developer: set automountServiceAccountToken to false and remove projected tokens; if the pods do call the " +
 		"Kubernetes API, have apiAccess OwnNamespaces declared for the workload. Platform: declare it on the Tenant.",
-	Waivable:  true,
-	Mappings:  []string{"K03", "K09"},
+	Waivable: true,
+	Mappings: []string{"K03", "K09"},
+	cases: []string{
+		"mount*", "projected*", "projected-elsewhere", "certificate*", "foreign-audience*", "request", "request-audience",
+		"secret", "by-default",
+	},
 	mutations: []func() mutation{withholdTokens, markAudiences},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{tokenPods(), tokenCredentials()}
