@@ -13,6 +13,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
@@ -82,7 +83,7 @@ func readFixture(file string) (fixture, error) {
 	if err != nil {
 		return f, err
 	}
-	w, err := observe.Manifests([]string{"-"}, &manifests, observe.ManifestOptions{Now: fixtureTime, Tenants: source})
+	w, err := manifest.Read([]string{"-"}, &manifests, manifest.Options{Now: fixtureTime, Tenants: source})
 	if err != nil {
 		return f, err
 	}
@@ -98,7 +99,7 @@ func readFixture(file string) (fixture, error) {
 		}
 	}
 	for _, e := range w.Expected {
-		f.options.Expected = append(f.options.Expected, finding.Expected{Control: e.Control, Object: snapshot.Ref(e.Object)})
+		f.options.Expected = append(f.options.Expected, finding.Expected{Control: e.Control, Object: e.Object})
 	}
 	f.snapshot = s
 	return f, nil

@@ -11,7 +11,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/clustergen"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
@@ -93,7 +93,7 @@ func TestOwnRightsOverTheFenceAreAsGoodAsAdmission(t *testing.T) {
 // Promise: the network of Bulkhead's own example is Isolated without a word, with what admission says about its tenants'
 // rights; and each object that keeps it so is named once it is loosened.
 func TestTheExampleIsIsolatedAndWhatIsLoosenedIsNamed(t *testing.T) {
-	w, err := observe.Manifests([]string{"../examples/magazine"}, nil, observe.ManifestOptions{Now: fixtureTime})
+	w, err := manifest.Read([]string{"../examples/magazine"}, nil, manifest.Options{Now: fixtureTime})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestTheExampleIsIsolatedAndWhatIsLoosenedIsNamed(t *testing.T) {
 		}
 		o := finding.Options{Now: fixtureTime, Admission: admission}
 		for _, e := range w.Expected {
-			o.Expected = append(o.Expected, finding.Expected{Control: e.Control, Object: snapshot.Ref(e.Object)})
+			o.Expected = append(o.Expected, finding.Expected{Control: e.Control, Object: e.Object})
 		}
 		return networkFindings(s, o)
 	}

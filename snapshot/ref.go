@@ -1,5 +1,7 @@
 package snapshot
 
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 // Ref names an API object.
 type Ref struct {
 	Kind      string `json:"kind"`
@@ -13,4 +15,9 @@ func (r Ref) String() string {
 		return r.Kind + " " + r.Name
 	}
 	return r.Kind + " " + r.Namespace + "/" + r.Name
+}
+
+// RefOf returns the reference to an object of a kind.
+func RefOf(kind string, o metav1.Object) Ref {
+	return Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
 }

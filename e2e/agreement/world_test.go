@@ -19,8 +19,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/engine"
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/proof"
+	live "github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
@@ -51,7 +50,7 @@ type proven struct {
 }
 
 func (w *world) prove(ctx context.Context) (*proven, error) {
-	seen, err := observe.Cluster(ctx, cluster.Config, observe.ClusterOptions{Now: time.Now()})
+	seen, err := live.Read(ctx, cluster.Config, live.Options{Now: time.Now()})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +71,7 @@ func (w *world) prove(ctx context.Context) (*proven, error) {
 	for _, ns := range s.Namespaces {
 		namespaces = append(namespaces, ns.Name)
 	}
-	return &proven{rbac, isolation.Verify(s, finding.Options{Admission: evaluator, Expected: proof.Expected(seen)}), state, namespaces}, err
+	return &proven{rbac, isolation.Verify(s, finding.Options{Admission: evaluator, Expected: seen.Expected}), state, namespaces}, err
 }
 
 // same gives for a policy that was seen before the one that was seen, which is compiled already, and leaves the marks out.
@@ -172,7 +171,7 @@ func difference(before, after map[string]string) []string {
 func (w *world) restored(ctx context.Context) error {
 	var left []string
 	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, settled, true, func(ctx context.Context) (bool, error) {
-		seen, err := observe.Cluster(ctx, cluster.Config, observe.ClusterOptions{Now: time.Now()})
+		seen, err := live.Read(ctx, cluster.Config, live.Options{Now: time.Now()})
 		if err != nil {
 			return false, err
 		}

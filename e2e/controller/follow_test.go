@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	live "github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -51,13 +52,13 @@ func TestFollowerKnowsWhatListsSay(t *testing.T) {
 }
 
 // difference between what is followed and what is read; empty when there is none.
-func difference(t *testing.T, f *observe.Follower) string {
+func difference(t *testing.T, f *live.Follower) string {
 	t.Helper()
 	followed, err := f.World(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := observe.Cluster(t.Context(), bulkhead, observe.ClusterOptions{Now: time.Now()})
+	read, err := live.Read(t.Context(), bulkhead, live.Options{Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestFollowerNamesWhatItMayNotRead(t *testing.T) {
 		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list", "watch"}},
 	}}, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: meta.Name},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "reads-namespaces"}}})
-	f, err := observe.Follow(t.Context(), nobody, clock.RealClock{})
+	f, err := live.Follow(t.Context(), nobody, clock.RealClock{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/isolationreport"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	live "github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 	"github.com/bulkhead-dev/bulkhead/isolation"
@@ -60,9 +61,9 @@ func proveByHand(t *testing.T) *byHand {
 	}}
 }
 
-func follow(t *testing.T, clock clock.PassiveClock) *observe.Follower {
+func follow(t *testing.T, clock clock.PassiveClock) *live.Follower {
 	t.Helper()
-	f, err := observe.Follow(t.Context(), bulkhead, clock)
+	f, err := live.Follow(t.Context(), bulkhead, clock)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz/invent"
 	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/cli/proofview"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
@@ -92,7 +92,7 @@ type fuzzJudge struct {
 }
 
 func (j *fuzzJudge) prove(ctx context.Context) (*isolation.Report, error) {
-	world, err := observe.Cluster(ctx, j.config, observe.ClusterOptions{Now: time.Now()})
+	world, err := cluster.Read(ctx, j.config, cluster.Options{Now: time.Now()})
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/placement"
 )
 
@@ -63,7 +64,7 @@ func decide(streams IOStreams, from *files, chosen string, now time.Time) error 
 	if err != nil {
 		return err
 	}
-	files, err := observe.ReadFiles(from.paths, streams.In, rendered...)
+	files, err := manifest.ReadDeclarations(from.paths, streams.In, rendered...)
 	if err != nil {
 		return badFiles(streams.ErrOut, err)
 	}
@@ -85,7 +86,7 @@ func decide(streams IOStreams, from *files, chosen string, now time.Time) error 
 
 // badFiles prints faults one a line, starting with the place, so that editors can follow them.
 func badFiles(w io.Writer, err error) error {
-	var faults *observe.FaultsError
+	var faults *manifest.FaultsError
 	if !errors.As(err, &faults) {
 		return err
 	}
@@ -133,7 +134,7 @@ type workloadAnswer struct {
 
 // decideAll decides every workload. Tenants are sorted by name. The error, a FaultsError, has the workloads that
 // cannot be decided.
-func decideAll(files *observe.Files, now time.Time) (*decideAnswer, error) {
+func decideAll(files *manifest.Declarations, now time.Time) (*decideAnswer, error) {
 	if len(files.Tenants) == 0 {
 		return nil, errors.New("the files declare no Tenant: there is nothing to decide")
 	}
@@ -144,14 +145,14 @@ func decideAll(files *observe.Files, now time.Time) (*decideAnswer, error) {
 	if len(files.Platforms) > 0 {
 		platform = files.Platforms[0].Object
 	}
-	faults := &observe.FaultsError{}
+	faults := &manifest.FaultsError{}
 	for _, declared := range files.Tenants {
 		t := tenantAnswer{Tenant: declared.Object.Name, Source: declared.Source}
 		for i := range declared.Object.Spec.Workloads {
 			w := &declared.Object.Spec.Workloads[i]
 			placed, err := placement.Of(platform, declared.Object, w)
 			if err != nil {
-				faults.Faults = append(faults.Faults, observe.Fault{Source: declared.Source, Object: "Tenant " + t.Tenant,
+				faults.Faults = append(faults.Faults, manifest.Fault{Source: declared.Source, Object: "Tenant " + t.Tenant,
 					Message: err.Error()})
 				continue
 			}
@@ -172,7 +173,7 @@ func decideAll(files *observe.Files, now time.Time) (*decideAnswer, error) {
 }
 
 // notes say what was assumed or passed over, and which waivers end soon or have ended: they change no decision.
-func notes(files *observe.Files, now time.Time) []string {
+func notes(files *manifest.Declarations, now time.Time) []string {
 	var notes []string
 	if len(files.Platforms) == 0 {
 		notes = append(notes, "no Platform is declared: decided as if the platform had no sandboxed runtime")
@@ -212,7 +213,7 @@ func notes(files *observe.Files, now time.Time) []string {
 }
 
 // elsewhere tells of workloads that are decided, and wait for a cluster of their own environment.
-func elsewhere(files *observe.Files, here v1alpha1.Environment) []string {
+func elsewhere(files *manifest.Declarations, here v1alpha1.Environment) []string {
 	var waiting groups
 	for _, t := range files.Tenants {
 		for i := range t.Object.Spec.Workloads {

@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 )
 
 func TestMain(m *testing.M) {
@@ -63,11 +63,11 @@ spec:
 
 // BenchmarkDecideWithoutReading is deciding and printing alone.
 func BenchmarkDecideWithoutReading(b *testing.B) {
-	files, err := observe.ReadFiles([]string{"-"}, bytes.NewReader(tenantsFile(10_000)))
+	files, err := manifest.ReadDeclarations([]string{"-"}, bytes.NewReader(tenantsFile(10_000)))
 	if err != nil {
 		b.Fatal(err)
 	}
-	files.Platforms = append(files.Platforms, observe.Declared[v1alpha1.Platform]{Object: &v1alpha1.Platform{
+	files.Platforms = append(files.Platforms, manifest.Declared[v1alpha1.Platform]{Object: &v1alpha1.Platform{
 		Spec: v1alpha1.PlatformSpec{Environment: "Production", SandboxRuntimes: []string{"gvisor"}},
 	}})
 	for b.Loop() {

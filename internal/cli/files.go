@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/observe/kustomization"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest/kustomization"
 )
 
 // files are what a command reads instead of a cluster, by kubectl's flags of the same names.
@@ -46,7 +46,7 @@ func (f *files) String() string {
 }
 
 // rendered are the objects of the kustomization, each under a name that has the file that declares it.
-func (f *files) rendered() (rendered []observe.Rendered, declaredIn map[string]string, err error) {
+func (f *files) rendered() (rendered []manifest.Rendered, declaredIn map[string]string, err error) {
 	if f.kustomization == "" {
 		return nil, nil, nil
 	}
@@ -61,7 +61,7 @@ func (f *files) rendered() (rendered []observe.Rendered, declaredIn map[string]s
 	for _, object := range objects {
 		name := fmt.Sprintf("%s (rendered by %s)", object.File, f.kustomization)
 		declaredIn[name] = object.File
-		rendered = append(rendered, observe.Rendered{Name: name, Data: object.YAML})
+		rendered = append(rendered, manifest.Rendered{Name: name, Data: object.YAML})
 	}
 	return rendered, declaredIn, nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/cli/proofview"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
@@ -156,7 +158,7 @@ func (o *proveOptions) read(ctx context.Context, from *files) (*observe.World, e
 			return nil, err
 		}
 		o.declaredIn = declaredIn
-		world, err := observe.Manifests(from.paths, o.In, observe.ManifestOptions{Now: time.Now(), Tenants: source}, rendered...) //nolint:contextcheck // schema validation of what lies in memory takes a context and waits for nothing
+		world, err := manifest.Read(from.paths, o.In, manifest.Options{Now: time.Now(), Tenants: source}, rendered...) //nolint:contextcheck // schema validation of what lies in memory takes a context and waits for nothing
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +181,7 @@ func (o *proveOptions) read(ctx context.Context, from *files) (*observe.World, e
 		defer lock.Unlock()
 		o.Verbosef("  %s: %d", kind, objects)
 	}
-	return observe.Cluster(ctx, config, observe.ClusterOptions{Now: time.Now(), Tenants: source, Tell: tell})
+	return cluster.Read(ctx, config, cluster.Options{Now: time.Now(), Tenants: source, Tell: tell})
 }
 
 func (o *proveOptions) source() (observe.TenantSource, error) {

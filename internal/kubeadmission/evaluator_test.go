@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -16,7 +16,7 @@ import (
 
 func magazine(t testing.TB) *snapshot.Snapshot {
 	t.Helper()
-	w, err := observe.Manifests([]string{"../../examples/magazine"}, nil, observe.ManifestOptions{Now: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)})
+	w, err := manifest.Read([]string{"../../examples/magazine"}, nil, manifest.Options{Now: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)})
 	if err != nil {
 		t.Fatal(err)
 	}

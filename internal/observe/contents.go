@@ -8,7 +8,6 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -16,43 +15,42 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// contents gather what is read, from files or from a cluster, until a snapshot can be made of it.
-type contents struct {
+// Contents gather what is read, from files or from a cluster, until a World can be made of it.
+type Contents struct {
 	snapshot.Snapshot
 
+	// Declared says where the objects of files were declared; nil for a cluster.
+	Declared map[snapshot.Ref]Source
+	// Passed counts the objects that no proof reads, by "Kind apiVersion".
+	Passed map[string]int
+
 	pods      []*corev1.Pod
-	workloads []*workload
+	workloads []*Workload
 
 	// Bulkhead's own objects.
 	platform *v1alpha1.Platform
 	tenants  []*v1alpha1.Tenant
 	spaces   []*v1alpha1.Space
 	waivers  []*v1alpha1.Waiver
-
-	// read are the objects of files, to find those that are declared twice.
-	read   map[Ref]readItem
-	passed map[string]int
 }
 
-type readItem struct {
-	at     Source
-	object any
-	rest   any
-}
-
-func newContents() *contents {
-	return &contents{read: map[Ref]readItem{}, passed: map[string]int{}}
-}
-
-func refOf(kind string, object any) Ref {
-	if o, is := object.(metav1.Object); is {
-		return Ref{kind, o.GetNamespace(), o.GetName()}
+// AddOwn adds an object of Bulkhead's.
+func (c *Contents) AddOwn(object any) {
+	switch o := object.(type) {
+	case *v1alpha1.Platform:
+		c.platform = o
+	case *v1alpha1.Tenant:
+		c.tenants = append(c.tenants, o)
+	case *v1alpha1.Space:
+		c.spaces = append(c.spaces, o)
+	case *v1alpha1.Waiver:
+		c.waivers = append(c.waivers, o)
 	}
-	return Ref{Kind: kind}
 }
 
-// parameterKinds are the kinds of objects that the bindings of admission policies may refer to.
-func (c *contents) parameterKinds() map[schema.GroupVersionKind]bool {
+// ParameterKinds are the kinds of objects that the bindings of admission policies may refer to, and that are read: Secrets
+// never are.
+func (c *Contents) ParameterKinds() map[schema.GroupVersionKind]bool {
 	wanted := map[schema.GroupVersionKind]bool{}
 	want := func(k *admissionv1.ParamKind) {
 		if k != nil {
@@ -65,15 +63,13 @@ func (c *contents) parameterKinds() map[schema.GroupVersionKind]bool {
 	for _, p := range c.MutatingPolicies {
 		want(p.Spec.ParamKind)
 	}
+	delete(wanted, schema.GroupVersionKind{Version: "v1", Kind: "Secret"})
 	return wanted
 }
 
-// world makes the snapshot and what belongs to it.
-func (c *contents) world(source TenantSource) (*World, error) {
-	w := &World{Sources: make(map[Ref]Source, len(c.read)), Passed: c.passed}
-	for ref, item := range c.read {
-		w.Sources[ref] = item.at
-	}
+// World makes the snapshot and what belongs to it.
+func (c *Contents) World(source TenantSource) (*World, error) {
+	w := &World{Sources: c.Declared, Passed: c.Passed}
 	if c.platform != nil {
 		w.Freshness = c.platform.Spec.ProofFreshness.Duration
 	}
@@ -129,7 +125,7 @@ func waiversOf(waivers []*v1alpha1.Waiver, spaces []*v1alpha1.Space) []snapshot.
 }
 
 // inForce are the waivers of a Space's workload that have not expired.
-func (c *contents) inForce(tenant, workload string, now time.Time) []*v1alpha1.Waiver {
+func (c *Contents) inForce(tenant, workload string, now time.Time) []*v1alpha1.Waiver {
 	var list []*v1alpha1.Waiver
 	for _, w := range c.waivers {
 		if w.Spec.Tenant == tenant && w.Spec.Workload == workload && w.DeletionTimestamp.IsZero() && now.Before(w.Spec.Expires.Time) {

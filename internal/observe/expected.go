@@ -7,26 +7,17 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/placement"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Expected is an object that must be there, for a control.
-type Expected struct {
-	Control string
-	Object  Ref
-	// Labels and Annotations of a Namespace, which policies go by; nil for other objects.
-	Labels, Annotations map[string]string
-	// Rendered is an admission policy, or a binding of one, as Bulkhead makes it; nil for other objects.
-	Rendered runtime.Object
-}
-
 // rendered are the objects that Bulkhead makes of its own objects that were read; none without a Platform.
-func (c *contents) rendered() []guardrail.Object {
+func (c *Contents) rendered() []guardrail.Object {
 	if c.platform == nil || len(c.tenants) == 0 {
 		return nil
 	}
@@ -45,7 +36,7 @@ func (c *contents) rendered() []guardrail.Object {
 }
 
 // spaceInputs are what the objects of a tenant's Spaces depend on, for those that have, or are to have, a namespace here.
-func (c *contents) spaceInputs(t *v1alpha1.Tenant) []guardrail.SpaceInput {
+func (c *Contents) spaceInputs(t *v1alpha1.Tenant) []guardrail.SpaceInput {
 	var inputs []guardrail.SpaceInput
 	var shares []quota.Share
 	for _, s := range c.spaces {
@@ -73,7 +64,7 @@ func (c *contents) spaceInputs(t *v1alpha1.Tenant) []guardrail.SpaceInput {
 
 // placed reports whether a Space has a namespace on this cluster, or would have one: where only files are read, it is not
 // known which nodes are free, and a group of them is enough.
-func (c *contents) placed(s *v1alpha1.Space, wait *placement.Wait) bool {
+func (c *Contents) placed(s *v1alpha1.Space, wait *placement.Wait) bool {
 	switch {
 	case wait != nil && wait.Reason == v1alpha1.ReasonNeedsOtherEnvironment:
 		return false
@@ -86,7 +77,7 @@ func (c *contents) placed(s *v1alpha1.Space, wait *placement.Wait) bool {
 }
 
 // managed says that something that Bulkhead made was read.
-func (c *contents) managed() bool {
+func (c *Contents) managed() bool {
 	for _, ns := range c.Namespaces {
 		if value, _ := ns.Labels.Get(v1alpha1.LabelManagedBy); value == v1alpha1.ManagedBy {
 			return true
@@ -101,25 +92,25 @@ func isManaged(o metav1.Object) bool {
 }
 
 // addRendered adds objects that Bulkhead makes. One that was read as well is kept as it was read.
-func (c *contents) addRendered(objects []guardrail.Object) {
-	kinds := kindTable()
+func (c *Contents) addRendered(objects []guardrail.Object) {
+	kinds := Kinds()
 	for _, object := range objects {
 		gvk := object.GetObjectKind().GroupVersionKind()
 		k, known := kinds[gvk.GroupKind()]
-		if _, read := c.read[refOf(gvk.Kind, object)]; known && !read {
-			k.put(c, object)
+		if _, read := c.Declared[snapshot.RefOf(gvk.Kind, object)]; known && !read {
+			k.Put(c, object)
 		}
 	}
 }
 
 // expectedOf says for each object which controls need it.
-func expectedOf(objects []guardrail.Object) []Expected {
+func expectedOf(objects []guardrail.Object) []finding.Expected {
 	controls := guardrail.Controls()
-	var list []Expected
+	var list []finding.Expected
 	for _, object := range objects {
-		ref := refOf(object.GetObjectKind().GroupVersionKind().Kind, object)
+		ref := snapshot.RefOf(object.GetObjectKind().GroupVersionKind().Kind, object)
 		if id := object.GetLabels()[v1alpha1.LabelControl]; id != "" {
-			e := Expected{Control: id, Object: ref}
+			e := finding.Expected{Control: id, Object: ref}
 			if object.GetObjectKind().GroupVersionKind().Group == admissionv1.GroupName {
 				e.Rendered = object
 			}
@@ -128,7 +119,7 @@ func expectedOf(objects []guardrail.Object) []Expected {
 		}
 		for i := range controls {
 			if slices.ContainsFunc(controls[i].Objects, func(named string) bool { return names(named, ref) }) {
-				e := Expected{Control: controls[i].ID, Object: ref}
+				e := finding.Expected{Control: controls[i].ID, Object: ref}
 				if ref.Kind == "Namespace" {
 					e.Labels, e.Annotations = object.GetLabels(), object.GetAnnotations()
 				}
@@ -141,7 +132,7 @@ func expectedOf(objects []guardrail.Object) []Expected {
 
 // names says that a control's words for an object mean this one: "Namespace labels ...", "NetworkPolicy NAME*",
 // "FlowSchema bulkhead-tenant-NAME".
-func names(words string, ref Ref) bool {
+func names(words string, ref snapshot.Ref) bool {
 	kind, name, _ := strings.Cut(words, " ")
 	switch {
 	case kind != ref.Kind:

@@ -64,7 +64,7 @@ func ReadTenants(path string) ([]snapshot.Tenant, error) {
 }
 
 // nameTenants says which namespaces belong to whom.
-func (c *contents) nameTenants(source TenantSource) {
+func (c *Contents) nameTenants(source TenantSource) {
 	switch {
 	case len(source.Declared) > 0:
 		c.Tenants = source.Declared
@@ -77,7 +77,7 @@ func (c *contents) nameTenants(source TenantSource) {
 }
 
 // missDeclared notes the namespaces of tenants that were not found: nothing can be said of them.
-func (c *contents) missDeclared() {
+func (c *Contents) missDeclared() {
 	known := make(map[string]bool, len(c.Namespaces))
 	for _, ns := range c.Namespaces {
 		known[ns.Name] = true
@@ -92,7 +92,7 @@ func (c *contents) missDeclared() {
 }
 
 // labelled are the tenants that a namespace label names, beside those that are known already.
-func (c *contents) labelled(key string, known map[string]*snapshot.Tenant) []snapshot.Tenant {
+func (c *Contents) labelled(key string, known map[string]*snapshot.Tenant) []snapshot.Tenant {
 	tenants := known
 	if tenants == nil {
 		tenants = map[string]*snapshot.Tenant{}
@@ -132,7 +132,7 @@ func ownerByName(namespace string, tenants map[string]*snapshot.Tenant) string {
 
 // bulkheadTenants are Bulkhead's Tenants with their namespaces. A namespace that bears the label of a Tenant that is gone
 // still is a tenant's.
-func (c *contents) bulkheadTenants() []snapshot.Tenant {
+func (c *Contents) bulkheadTenants() []snapshot.Tenant {
 	tenants := make(map[string]*snapshot.Tenant, len(c.tenants))
 	for _, t := range c.tenants {
 		tenant := &snapshot.Tenant{Name: t.Name, Quota: guardrail.TenantQuota(c.platform, t), Owners: []rbacv1.Subject{}}
@@ -153,7 +153,7 @@ func (c *contents) bulkheadTenants() []snapshot.Tenant {
 
 // hasOwnNodes says that a workload of the tenant is to run on nodes of its own. On a cluster one that still waits for them
 // has no namespace, and so nothing that could run elsewhere.
-func (c *contents) hasOwnNodes(t *v1alpha1.Tenant) bool {
+func (c *Contents) hasOwnNodes(t *v1alpha1.Tenant) bool {
 	if t.Status.NodeGroup != "" || c.platform == nil {
 		return t.Status.NodeGroup != ""
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
-	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // Of proves what every tenant of a world can reach. An error means that nothing was proven. Policies that were compiled for
@@ -24,14 +23,5 @@ func Of(world *observe.World, compiled *kubeadmission.Compiled) (*isolation.Repo
 	if err != nil {
 		return nil, fmt.Errorf("prepare the evaluation of admission: %w", err)
 	}
-	return isolation.Verify(s, finding.Options{Admission: evaluator, Expected: Expected(world), Freshness: world.Freshness}), nil
-}
-
-// Expected are the objects that Bulkhead would have made for the tenants of a world.
-func Expected(world *observe.World) []finding.Expected {
-	list := make([]finding.Expected, len(world.Expected))
-	for i, e := range world.Expected {
-		list[i] = finding.Expected{Control: e.Control, Object: snapshot.Ref(e.Object), Labels: e.Labels, Annotations: e.Annotations, Rendered: e.Rendered}
-	}
-	return list
+	return isolation.Verify(s, finding.Options{Admission: evaluator, Expected: world.Expected, Freshness: world.Freshness}), nil
 }

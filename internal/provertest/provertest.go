@@ -13,8 +13,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/internal/demo"
 	"github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
-	"github.com/bulkhead-dev/bulkhead/internal/proof"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
@@ -61,11 +60,11 @@ func Magazine() (*Platform, error) {
 
 // render renders the declarations in files and folders.
 func render(paths []string, stdin io.Reader) (*Platform, error) {
-	w, err := observe.Manifests(paths, stdin, observe.ManifestOptions{Now: Time()})
+	w, err := manifest.Read(paths, stdin, manifest.Options{Now: Time()})
 	if err != nil {
 		return nil, fmt.Errorf("render the platform: %w", err)
 	}
-	return &Platform{Snapshot: w.Snapshot, Expected: proof.Expected(w), compiled: &kubeadmission.Compiled{}}, nil
+	return &Platform{Snapshot: w.Snapshot, Expected: w.Expected, compiled: &kubeadmission.Compiled{}}, nil
 }
 
 // Prove proves a state of the platform, with what Bulkhead knows about it. Policies that did not change are not compiled

@@ -9,7 +9,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/attack/prover"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
 )
 
 // Right is one rule of what Bulkhead holds, with why it needs it.
@@ -71,7 +71,7 @@ func Rights() []Right {
 		{Why: "elect a leader among Bulkhead's processes", Namespace: v1alpha1.SystemNamespace,
 			Rule: rule("coordination.k8s.io", []string{"get", "create", "update"}, "leases")},
 	}
-	for _, r := range observe.ClusterRights() {
+	for _, r := range cluster.Rights() {
 		rights = append(rights, Right{Why: "prove isolation: judge what the cluster holds, as lists that never are of Secrets", Rule: r})
 	}
 	for _, r := range prover.Rights() {

@@ -35,6 +35,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/waiver"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/auditlog"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
@@ -118,7 +120,7 @@ func New(ctx context.Context, o *Options) (ctrl.Manager, error) {
 		o.Prover = prover
 	}
 	if o.Read == nil {
-		follower, err := observe.Follow(ctx, settings, o.Clock)
+		follower, err := cluster.Follow(ctx, settings, o.Clock)
 		if err != nil {
 			return nil, fmt.Errorf("make the reader of the exact proof: %w", err)
 		}
@@ -218,9 +220,9 @@ func followAudit(mgr ctrl.Manager, o *Options, writer *status.Writer) error {
 		resource, _ := meta.UnsafeGuessKindToResource(gvk)
 		resources = append(resources, resource.GroupResource())
 	}
-	trail := observe.NewTrail(o.Clock, resources, func(user string, groups []string) bool {
+	writes := auditlog.NewWrites(o.Clock, resources, func(user string, groups []string) bool {
 		return user == "system:serviceaccount:"+v1alpha1.SystemNamespace+":"+v1alpha1.ManagedBy || slices.Contains(groups, v1alpha1.ControllerGroup)
 	})
-	writer.Trail = trail
-	return mgr.Add(&observe.AuditLog{Path: o.AuditLog, Trail: trail, Log: o.Log})
+	writer.AuditLog = writes
+	return mgr.Add(&auditlog.Tail{Path: o.AuditLog, Writes: writes, Log: o.Log})
 }

@@ -23,7 +23,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/auditlog"
 )
 
 // Wait is why a reconciler's chain of steps stopped without a fault: something does not exist yet, or a person must
@@ -177,8 +177,8 @@ type Writer struct {
 	Client client.Client
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
-	// Trail knows who did what, from the API server's audit log; nil when there is none.
-	Trail Trail
+	// AuditLog knows who did what, from the API server's audit log; nil when there is none.
+	AuditLog AuditLog
 
 	// waits holds since when objects have been waiting, by UID.
 	waits sync.Map
@@ -229,9 +229,9 @@ func passing(reason string) bool {
 	}
 }
 
-// Trail answers, some time later, who wrote something; with nil when it is not known.
-type Trail interface {
-	Ask(question observe.Question, answer func(deed *observe.Deed))
+// AuditLog answers, some time later, who wrote something; with nil when it is not known.
+type AuditLog interface {
+	Ask(question auditlog.Question, answer func(write *auditlog.Write))
 }
 
 // RecordRepairs writes an Event for every change that undid tampering: who, and what. The repaired object is the Event's
@@ -255,24 +255,24 @@ func (r *Writer) RecordRepairs(tenant string, obj client.Object, changes []apply
 			}
 			r.Events.Eventf(about, related, corev1.EventTypeWarning, string(c.Action), "Repair", "%s", note(tenant, c.String()))
 		}
-		if r.Trail == nil {
+		if r.AuditLog == nil {
 			write(suspect(&c, "no audit log"))
 			continue
 		}
-		r.Trail.Ask(question(&c), func(deed *observe.Deed) {
-			if deed == nil {
+		r.AuditLog.Ask(question(&c), func(written *auditlog.Write) {
+			if written == nil {
 				write(suspect(&c, "not in the audit log"))
 				return
 			}
-			write(deed.String())
+			write(written.String())
 		})
 	}
 }
 
-func question(c *apply.Change) observe.Question {
+func question(c *apply.Change) auditlog.Question {
 	kind := schema.FromAPIVersionAndKind(c.APIVersion, c.Kind)
 	resource, _ := meta.UnsafeGuessKindToResource(kind) // no kind of Bulkhead's has an irregular plural
-	q := observe.Question{Resource: resource.GroupResource(), Namespace: c.Namespace, Name: c.Name, Deleted: c.Action == apply.Restored}
+	q := auditlog.Question{Resource: resource.GroupResource(), Namespace: c.Namespace, Name: c.Name, Deleted: c.Action == apply.Restored}
 	if c.Noted {
 		q.User = c.By
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/auditlog"
 )
 
 var tenantChecklist = Checklist{
@@ -127,9 +127,9 @@ func TestPassingWaitsAreNotWritten(t *testing.T) {
 }
 
 // slowTrail answers when it is asked to.
-type slowTrail struct{ answers []func(*observe.Deed) }
+type slowTrail struct{ answers []func(*auditlog.Write) }
 
-func (t *slowTrail) Ask(_ observe.Question, answer func(*observe.Deed)) {
+func (t *slowTrail) Ask(_ auditlog.Question, answer func(*auditlog.Write)) {
 	t.answers = append(t.answers, answer)
 }
 
@@ -142,7 +142,7 @@ func (e *lastEvent) Eventf(about, _ runtime.Object, _, _, _, _ string, _ ...any)
 // reconciler makes of that object meanwhile.
 func TestLateEventsShareNothingWithTheReconciler(t *testing.T) {
 	trail, told := &slowTrail{}, &lastEvent{}
-	r := &Writer{Trail: trail, Events: told}
+	r := &Writer{AuditLog: trail, Events: told}
 	tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t", ResourceVersion: "1"}}
 	r.RecordRepairs("t", tenant, []apply.Change{{Action: apply.Created}, {Action: apply.Repaired, Kind: "Namespace", APIVersion: "v1"}})
 	tenant.ResourceVersion = "2"

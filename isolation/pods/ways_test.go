@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -105,7 +106,7 @@ webhooks:
 		{"kubelets still have gitRepo", mayDo("baseline", making) + oldNode, "may create a Deployment with a gitRepo volume"},
 		{"a pod's amounts may be changed", mayDo("privileged", rule("update", "", "pods/resize")) + pod, ""},
 	} {
-		w, err := observe.Manifests([]string{"-"}, strings.NewReader(c.manifests), observe.ManifestOptions{Now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), Tenants: observe.TenantSource{Key: "tenant"}})
+		w, err := manifest.Read([]string{"-"}, strings.NewReader(c.manifests), manifest.Options{Now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), Tenants: observe.TenantSource{Key: "tenant"}})
 		if err != nil {
 			t.Fatalf("%s: %v", c.what, err)
 		}

@@ -10,7 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	evaluate "github.com/bulkhead-dev/bulkhead/internal/kubeadmission"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -19,7 +19,7 @@ import (
 // enforced is what Bulkhead makes of the example platform, changed.
 func enforced(t *testing.T, change func(*snapshot.Snapshot)) *snapshot.Snapshot {
 	t.Helper()
-	w, err := observe.Manifests([]string{"../../examples/magazine"}, nil, observe.ManifestOptions{Now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)})
+	w, err := manifest.Read([]string{"../../examples/magazine"}, nil, manifest.Options{Now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)})
 	must(t, err)
 	contents := *w.Snapshot
 	// The workloads' files leave their namespace to kubectl -n; a reader has to put their Roles somewhere.

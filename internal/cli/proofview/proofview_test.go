@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
 	"github.com/bulkhead-dev/bulkhead/internal/proof"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
@@ -25,7 +26,7 @@ const openNetwork = `
 // Promise: the SARIF of a proof is valid by the schema of SARIF 2.1.0, has a rule for every code, and a line for each
 // object to blame that a file declares.
 func TestSARIFIsValid(t *testing.T) {
-	world, err := observe.Manifests([]string{"-"}, strings.NewReader(openNetwork), observe.ManifestOptions{Now: time.Unix(1_000, 0), Tenants: observe.TenantSource{Key: "team"}})
+	world, err := manifest.Read([]string{"-"}, strings.NewReader(openNetwork), manifest.Options{Now: time.Unix(1_000, 0), Tenants: observe.TenantSource{Key: "team"}})
 	if err != nil {
 		t.Fatal(err)
 	}

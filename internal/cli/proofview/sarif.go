@@ -62,7 +62,7 @@ func (p *Proof) sarif(version string) *sarif.Report {
 func (p *Proof) sarifLocation(blamed snapshot.Ref) *sarif.Location {
 	location := sarif.NewLocation().AddLogicalLocation(
 		sarif.NewLogicalLocation().WithFullyQualifiedName(blamed.String()).WithName(blamed.Name).WithKind("resource"))
-	if at, declared := p.World.Sources[observe.Ref(blamed)]; declared && at.Line > 0 {
+	if at, declared := p.World.Sources[blamed]; declared && at.Line > 0 {
 		if file, rendered := p.DeclaredIn[at.File]; rendered {
 			at = observe.Source{File: file, Line: 1, Column: 1}
 		}

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
@@ -27,7 +27,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	if !controllerutil.ContainsFinalizer(p.space, v1alpha1.Finalizer) {
 		return true, nil
 	}
-	marked, err := observe.Marked(ctx, r.Live, p.space)
+	marked, err := cluster.Marked(ctx, r.Live, p.space)
 	if err != nil || !marked {
 		return true, err
 	}
@@ -69,7 +69,7 @@ func (r *Reconciler) removedWith(ctx context.Context, p *pass) (string, error) {
 		name   string
 		what   string
 	}{
-		{observe.Definition(), definitionName, "the definition of Spaces"},
+		{cluster.Definition(), definitionName, "the definition of Spaces"},
 		{&corev1.Namespace{}, p.space.Namespace, "its home namespace"},
 	} {
 		err := r.Live.Get(ctx, client.ObjectKey{Name: container.name}, container.object)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
@@ -30,7 +30,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 	if !controllerutil.ContainsFinalizer(p.tenant, v1alpha1.Finalizer) {
 		return true, nil
 	}
-	marked, err := observe.Marked(ctx, r.Live, p.tenant)
+	marked, err := cluster.Marked(ctx, r.Live, p.tenant)
 	if err != nil || !marked {
 		return true, err
 	}
@@ -65,7 +65,7 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 
 // removedWithDefinition asks the API server itself whether the definition of Tenants is being removed, and every Tenant with it.
 func (r *Reconciler) removedWithDefinition(ctx context.Context) (bool, error) {
-	definition := observe.Definition()
+	definition := cluster.Definition()
 	err := r.Live.Get(ctx, client.ObjectKey{Name: definitionName}, definition)
 	if apierrors.IsNotFound(err) {
 		return true, nil

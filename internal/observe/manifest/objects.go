@@ -1,4 +1,4 @@
-package observe
+package manifest
 
 import (
 	"bytes"
@@ -11,34 +11,34 @@ import (
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// manifestReader turns documents into objects. It may be used by many goroutines at once.
-type manifestReader struct {
-	kinds map[schema.GroupKind]kind
+// objectReader turns documents into objects. It may be used by many goroutines at once.
+type objectReader struct {
+	kinds map[schema.GroupKind]observe.Kind
 	own   *definitions
 }
 
 // read turns one document into what it declares.
-func (m *manifestReader) read(doc *document) manifestResult {
+func (m *objectReader) read(doc *document) objects {
 	if doc.fault != nil {
-		return manifestResult{faults: []Fault{*doc.fault}}
+		return objects{faults: []Fault{*doc.fault}}
 	}
 	nodes, fault := doc.parse()
 	if fault != nil {
 		fault.Message += templateHint(doc.data)
-		return manifestResult{faults: []Fault{*fault}}
+		return objects{faults: []Fault{*fault}}
 	}
-	d := documentReader{manifestReader: m, document: doc}
+	d := documentReader{objectReader: m, document: doc}
 	for _, node := range nodes {
 		d.node(node, metav1.TypeMeta{})
 	}
-	return d.manifestResult
+	return d.objects
 }
 
 // templateHint tells what to do with a template.
@@ -51,9 +51,9 @@ func templateHint(data []byte) string {
 
 // documentReader reads one document.
 type documentReader struct {
-	*manifestReader
+	*objectReader
 	*document
-	manifestResult
+	objects
 }
 
 func (d *documentReader) fault(at *yaml.Node, object, format string, args ...any) {
@@ -105,14 +105,14 @@ func (d *documentReader) list(items *yaml.Node, typed metav1.TypeMeta) {
 }
 
 func (d *documentReader) object(node *yaml.Node, gvk schema.GroupVersionKind) {
-	d.manifestResult.kinds = append(d.manifestResult.kinds, gvk)
+	d.objects.kinds = append(d.objects.kinds, gvk)
 	if gvk.Group == v1alpha1.GroupVersion.Group && !strings.HasSuffix(gvk.Kind, "Report") {
 		if value, ok := d.convert(node); ok {
-			d.manifestReader.own.decodeObject(d.document, node, value, true, &d.manifestResult.own)
+			d.objectReader.own.decodeObject(d.document, node, value, true, &d.objects.own)
 		}
 		return
 	}
-	k, needed := d.manifestReader.kinds[gvk.GroupKind()]
+	k, needed := d.objectReader.kinds[gvk.GroupKind()]
 	if !needed {
 		d.passed = append(d.passed, gvk.Kind+" "+gvk.GroupVersion().String())
 		return
@@ -121,27 +121,27 @@ func (d *documentReader) object(node *yaml.Node, gvk schema.GroupVersionKind) {
 	if !ok {
 		return
 	}
-	if gvk.Version == "" || !k.understands(gvk.Version) {
-		d.miss(k.missing, node, objectName(gvk.Kind, value), "is of version "+gvk.Version+", which is not understood: give "+strings.Join(k.versions, " or "))
+	if gvk.Version == "" || !k.Understands(gvk.Version) {
+		d.miss(k.Missing, node, objectName(gvk.Kind, value), "is of version "+gvk.Version+", which is not understood: give "+strings.Join(k.Versions, " or "))
 		return
 	}
 	d.take(node, &k, gvk.Kind, value)
 }
 
 // take decodes an object of a kind that proofs read.
-func (d *documentReader) take(node *yaml.Node, k *kind, kindName string, value map[string]any) {
+func (d *documentReader) take(node *yaml.Node, k *observe.Kind, kindName string, value map[string]any) {
 	name := objectName(kindName, value)
 	meta, _ := value["metadata"].(map[string]any)
 	delete(meta, "managedFields")
-	object, err := k.decode(value)
-	var unknown *unknownFieldsError
+	object, err := k.Decode(value)
+	var unknown *observe.UnknownFieldsError
 	switch {
 	case errors.As(err, &unknown):
-		for _, path := range unknown.paths {
-			d.miss(k.missing, place(node, path), name, fmt.Sprintf("has field %s, which is not known here", path))
+		for _, path := range unknown.Paths {
+			d.miss(k.Missing, place(node, path), name, fmt.Sprintf("has field %s, which is not known here", path))
 		}
 	case err != nil:
-		d.miss(k.missing, node, name, "cannot be decoded: "+err.Error())
+		d.miss(k.Missing, node, name, "cannot be decoded: "+err.Error())
 		return
 	}
 	if object.GetName() == "" {
@@ -151,13 +151,13 @@ func (d *documentReader) take(node *yaml.Node, k *kind, kindName string, value m
 	case object.GetName() == "":
 		d.fault(node, kindName, "metadata.name is missing")
 		return
-	case !k.namespaced:
+	case !k.Namespaced:
 		object.SetNamespace("")
 	case object.GetNamespace() == "":
 		object.SetNamespace(metav1.NamespaceDefault)
 	}
-	read := item{kind: kindName, object: object, put: k.put, at: d.source(node)}
-	if _, isWorkload := object.(*workload); isWorkload {
+	read := item{kind: kindName, object: object, put: k.Put, at: d.source(node)}
+	if _, isWorkload := object.(*observe.Workload); isWorkload {
 		delete(value, "metadata")
 		read.rest = value
 	}
@@ -181,9 +181,8 @@ func (d *documentReader) convert(node *yaml.Node) (map[string]any, bool) {
 	return object, isMap
 }
 
-// parameters are the objects of the kinds that admission policies' bindings refer to. Secrets are never read.
-func (m *manifestReader) parameters(documents []document, results []manifestResult, wanted map[schema.GroupVersionKind]bool) ([]*unstructured.Unstructured, []Fault) {
-	delete(wanted, schema.GroupVersionKind{Version: "v1", Kind: "Secret"})
+// parameters are the objects of the kinds that admission policies' bindings refer to.
+func (m *objectReader) parameters(documents []document, results []objects, wanted map[schema.GroupVersionKind]bool) ([]*unstructured.Unstructured, []Fault) {
 	var found []*unstructured.Unstructured
 	var faults []Fault
 	for i := range results {
@@ -199,10 +198,10 @@ func (m *manifestReader) parameters(documents []document, results []manifestResu
 }
 
 // untyped reads a document's objects of some kinds as they are.
-func (m *manifestReader) untyped(doc *document, wanted map[schema.GroupVersionKind]bool) ([]*unstructured.Unstructured, []Fault) {
-	raw := manifestReader{own: m.own, kinds: map[schema.GroupKind]kind{}}
+func (m *objectReader) untyped(doc *document, wanted map[schema.GroupVersionKind]bool) ([]*unstructured.Unstructured, []Fault) {
+	raw := objectReader{own: m.own, kinds: map[schema.GroupKind]observe.Kind{}}
 	for gvk := range wanted {
-		raw.kinds[gvk.GroupKind()] = kind{versions: []string{gvk.Version}, namespaced: true, missing: gvk.Kind, decode: func(value map[string]any) (metav1.Object, error) {
+		raw.kinds[gvk.GroupKind()] = observe.Kind{Versions: []string{gvk.Version}, Namespaced: true, Missing: gvk.Kind, Decode: func(value map[string]any) (metav1.Object, error) {
 			return &unstructured.Unstructured{Object: value}, nil
 		}}
 	}
@@ -214,31 +213,6 @@ func (m *manifestReader) untyped(doc *document, wanted map[schema.GroupVersionKi
 		}
 	}
 	return found, r.faults
-}
-
-// unknownFieldsError names the fields of an object that nobody here knows.
-type unknownFieldsError struct{ paths []string }
-
-func (e *unknownFieldsError) Error() string { return "unknown fields " + strings.Join(e.paths, ", ") }
-
-// strict decodes value into typed. Unknown fields in metadata and status are no error: no way between tenants hides there.
-func strict(value map[string]any, typed any) error {
-	err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(value, typed, true)
-	faults, isStrict := runtime.AsStrictDecodingError(err)
-	if !isStrict {
-		return err
-	}
-	var paths []string
-	for _, fault := range faults.Errors() {
-		path := strings.TrimSuffix(strings.TrimPrefix(fault.Error(), `unknown field "`), `"`)
-		if !strings.HasPrefix(path, "metadata.") && path != "status" && !strings.HasPrefix(path, "status.") {
-			paths = append(paths, path)
-		}
-	}
-	if len(paths) == 0 {
-		return nil
-	}
-	return &unknownFieldsError{paths}
 }
 
 // revisionOf files is the same for the same contents in the same order of names, wherever they lie.

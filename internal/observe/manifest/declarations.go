@@ -1,4 +1,5 @@
-package observe
+// Package manifest reads folders of YAML and JSON: Bulkhead's own declarations, strictly, and everything that proofs read.
+package manifest
 
 import (
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/parallel"
 )
 
@@ -22,25 +24,15 @@ const (
 	maxFaults = 20
 )
 
-// Source is a place in a file. Line and Column count from 1.
-type Source struct {
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
-}
-
-// String is file:line:column, as compilers write it and editors follow it.
-func (s Source) String() string { return fmt.Sprintf("%s:%d:%d", s.File, s.Line, s.Column) }
-
 // Declared is an object together with where it was declared.
 type Declared[T any] struct {
 	Object *T
-	Source Source
+	Source observe.Source
 }
 
-// Files is what files declare, each kind in the order of the files and of the documents in them. Every object has
+// Declarations is what files declare, each kind in the order of the files and of the documents in them. Every object has
 // passed the checks that the API server would make, and has its defaults.
-type Files struct {
+type Declarations struct {
 	Platforms []Declared[v1alpha1.Platform]
 	Tenants   []Declared[v1alpha1.Tenant]
 	Spaces    []Declared[v1alpha1.Space]
@@ -51,7 +43,7 @@ type Files struct {
 
 // Fault is something wrong in a file.
 type Fault struct {
-	Source Source
+	Source observe.Source
 	// Object is the kind and name of the object concerned; empty when it is not known.
 	Object string
 	// Message says what is wrong: the field, the reason and what is allowed, in the API server's own words where it
@@ -87,21 +79,21 @@ func (e *FaultsError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// ReadFiles reads the objects that files declare. A path is a file, a folder (all *.yaml, *.yml and *.json files in it
+// ReadDeclarations reads the objects that files declare. A path is a file, a folder (all *.yaml, *.yml and *.json files in it
 // and below, but nothing whose name starts with a dot), or "-" for stdin. Decoding is strict: unknown fields,
 // duplicate keys and objects that are declared twice are faults, as is all that the API server would refuse. The error
 // is a *FaultsError unless a file could not be read.
-func ReadFiles(paths []string, stdin io.Reader, rendered ...Rendered) (Files, error) {
+func ReadDeclarations(paths []string, stdin io.Reader, rendered ...Rendered) (Declarations, error) {
 	inputs, err := readInputs(paths, stdin, rendered)
 	if err != nil {
-		return Files{}, err
+		return Declarations{}, err
 	}
 	var documents []document
 	for i := range inputs {
 		documents = append(documents, split(&inputs[i])...)
 	}
 	results := inParallel(documents, newDefinitions().decode)
-	var files Files
+	var files Declarations
 	var faults []Fault
 	for i := range results {
 		faults = append(faults, results[i].faults...)
@@ -110,7 +102,7 @@ func ReadFiles(paths []string, stdin io.Reader, rendered ...Rendered) (Files, er
 	faults = append(faults, emptyFiles(inputs, documents, results)...)
 	faults = append(faults, files.duplicates()...)
 	if len(faults) > 0 {
-		return Files{}, newFaultsError(inputs, faults)
+		return Declarations{}, newFaultsError(inputs, faults)
 	}
 	return files, nil
 }
@@ -157,7 +149,7 @@ func (r *result) empty() bool {
 	return len(r.platforms)+len(r.tenants)+len(r.spaces)+len(r.waivers)+len(r.others)+len(r.faults) == 0
 }
 
-func (f *Files) add(r *result) {
+func (f *Declarations) add(r *result) {
 	f.Platforms = append(f.Platforms, r.platforms...)
 	f.Tenants = append(f.Tenants, r.tenants...)
 	f.Spaces = append(f.Spaces, r.spaces...)
@@ -181,17 +173,17 @@ func emptyFiles(inputs []input, documents []document, results []result) []Fault 
 	var faults []Fault
 	for i := range inputs {
 		if !declares[inputs[i].name] {
-			faults = append(faults, Fault{Source: Source{inputs[i].name, 1, 1}, Message: "the file declares nothing"})
+			faults = append(faults, Fault{Source: observe.Source{File: inputs[i].name, Line: 1, Column: 1}, Message: "the file declares nothing"})
 		}
 	}
 	return faults
 }
 
 // duplicates are objects that are declared more than once.
-func (f *Files) duplicates() []Fault {
-	first := make(map[string]Source, len(f.Tenants)+len(f.Spaces))
+func (f *Declarations) duplicates() []Fault {
+	first := make(map[string]observe.Source, len(f.Tenants)+len(f.Spaces))
 	var faults []Fault
-	note := func(object string, at Source) {
+	note := func(object string, at observe.Source) {
 		if before, twice := first[object]; twice {
 			faults = append(faults, Fault{Source: at, Object: object, Message: "already declared at " + before.String()})
 			return

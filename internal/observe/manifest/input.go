@@ -1,4 +1,4 @@
-package observe
+package manifest
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bulkhead-dev/bulkhead/internal/observe/kustomization"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest/kustomization"
 )
 
 // stdinPath is the path that means standard input, and stdinName how places in it are told.

@@ -1,4 +1,4 @@
-package observe
+package manifest
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
 // decode turns one document into objects or faults.
@@ -123,7 +124,7 @@ func text(value any) string {
 }
 
 // take converts a checked object into its type.
-func (r *result) take(kind string, object map[string]any, at Source) error {
+func (r *result) take(kind string, object map[string]any, at observe.Source) error {
 	switch kind {
 	case "Platform":
 		return take(&r.platforms, object, at)
@@ -137,7 +138,7 @@ func (r *result) take(kind string, object map[string]any, at Source) error {
 	return fmt.Errorf("kind %s is defined and not read: this is a fault of Bulkhead", kind)
 }
 
-func take[T any](list *[]Declared[T], object map[string]any, at Source) error {
+func take[T any](list *[]Declared[T], object map[string]any, at observe.Source) error {
 	typed := new(T)
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, typed); err != nil {
 		return err

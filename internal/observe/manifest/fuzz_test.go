@@ -1,4 +1,4 @@
-package observe
+package manifest
 
 import (
 	"bytes"
@@ -14,11 +14,11 @@ import (
 // FuzzReadFiles: whatever a file holds, reading it ends with objects or with faults that have a place in the file;
 // never with a panic, and never with both.
 func FuzzReadFiles(f *testing.F) {
-	seeds, err := filepath.Glob("../../examples/magazine/*/*.yaml")
+	seeds, err := filepath.Glob("../../../examples/magazine/*/*.yaml")
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, name := range append(seeds, "../../examples/magazine/platform.yaml") {
+	for _, name := range append(seeds, "../../../examples/magazine/platform.yaml") {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -63,7 +63,7 @@ func FuzzReadFiles(f *testing.F) {
 // Promise: a file that cannot be read at all is an error of its own, not a fault in it.
 func TestReadFilesTellsFilesThatCannotBeRead(t *testing.T) {
 	folder := t.TempDir()
-	_, err := ReadFiles([]string{filepath.Join(folder, "none.yaml"), folder}, nil)
+	_, err := ReadDeclarations([]string{filepath.Join(folder, "none.yaml"), folder}, nil)
 	var faults *FaultsError
 	if err == nil || errors.As(err, &faults) {
 		t.Fatalf("got %v, want an error in reading", err)
@@ -73,7 +73,7 @@ func TestReadFilesTellsFilesThatCannotBeRead(t *testing.T) {
 			t.Errorf("%v: does not tell %q", err, want)
 		}
 	}
-	_, err = ReadFiles([]string{"-"}, endless{})
+	_, err = ReadDeclarations([]string{"-"}, endless{})
 	if err == nil || err.Error() != "<stdin> is larger than 64 MiB: split it into several files" {
 		t.Errorf("endless input: %v", err)
 	}

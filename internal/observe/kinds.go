@@ -2,6 +2,7 @@ package observe
 
 import (
 	"slices"
+	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,7 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
@@ -19,22 +21,23 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// kind is how to read the objects of a kind that proofs need.
-type kind struct {
-	// versions that are spelt alike, as far as proofs read them.
-	versions   []string
-	namespaced bool
-	// missing is the kind that proofs lack when one of these is not understood: a workload's is Pod.
-	missing string
-	// decode returns the object also where it has unknown fields, with an *unknownFieldsError.
-	decode func(value map[string]any) (metav1.Object, error)
-	// put adds an object to the contents.
-	put func(c *contents, object any)
-	// filesOnly: a cluster shows the same in another kind.
-	filesOnly bool
+// Kind is how to read the objects of a kind that proofs need.
+type Kind struct {
+	// Versions that are spelt alike, as far as proofs read them.
+	Versions   []string
+	Namespaced bool
+	// Missing is the kind that proofs lack when one of these is not understood: a workload's is Pod.
+	Missing string
+	// Decode returns the object also where it has unknown fields, with an *UnknownFieldsError.
+	Decode func(value map[string]any) (metav1.Object, error)
+	// Put adds an object to the contents.
+	Put func(c *Contents, object any)
+	// FilesOnly: a cluster shows the same in another kind.
+	FilesOnly bool
 }
 
-func (k *kind) understands(version string) bool { return slices.Contains(k.versions, version) }
+// Understands reports whether objects of a version can be read.
+func (k *Kind) Understands(version string) bool { return slices.Contains(k.Versions, version) }
 
 // pointer is *T with an API object's methods.
 type pointer[T any] interface {
@@ -43,9 +46,9 @@ type pointer[T any] interface {
 }
 
 // kindOf is a kind whose objects go into a list of the snapshot as they are, with what the API server defaults.
-func kindOf[T any, P pointer[T]](name string, namespaced bool, list func(s *snapshot.Snapshot) *[]P, complete func(P), versions ...string) kind {
-	return kind{versions: versions, namespaced: namespaced, missing: name,
-		decode: func(value map[string]any) (metav1.Object, error) {
+func kindOf[T any, P pointer[T]](name string, namespaced bool, list func(s *snapshot.Snapshot) *[]P, complete func(P), versions ...string) Kind {
+	return Kind{Versions: versions, Namespaced: namespaced, Missing: name,
+		Decode: func(value map[string]any) (metav1.Object, error) {
 			object := P(new(T))
 			err := strict(value, object)
 			if complete != nil {
@@ -53,7 +56,7 @@ func kindOf[T any, P pointer[T]](name string, namespaced bool, list func(s *snap
 			}
 			return object, err
 		},
-		put: func(c *contents, object any) {
+		Put: func(c *Contents, object any) {
 			if typed, is := object.(P); is {
 				to := list(&c.Snapshot)
 				*to = append(*to, typed)
@@ -61,10 +64,10 @@ func kindOf[T any, P pointer[T]](name string, namespaced bool, list func(s *snap
 		}}
 }
 
-// kindTable is every kind that proofs read, Bulkhead's own aside.
-func kindTable() map[schema.GroupKind]kind {
-	table := map[schema.GroupKind]kind{}
-	add := func(group, name string, k kind) { table[schema.GroupKind{Group: group, Kind: name}] = k }
+// Kinds is every kind that proofs read, Bulkhead's own aside.
+func Kinds() map[schema.GroupKind]Kind {
+	table := map[schema.GroupKind]Kind{}
+	add := func(group, name string, k Kind) { table[schema.GroupKind{Group: group, Kind: name}] = k }
 	addNetworkKinds(add)
 	addEndpointKinds(add)
 	addRightsKinds(add)
@@ -74,7 +77,7 @@ func kindTable() map[schema.GroupKind]kind {
 	return table
 }
 
-func addNetworkKinds(add func(group, name string, k kind)) {
+func addNetworkKinds(add func(group, name string, k Kind)) {
 	const admin = "policy.networking.k8s.io"
 	add(networkingv1.GroupName, "NetworkPolicy", kindOf("NetworkPolicy", true,
 		func(s *snapshot.Snapshot) *[]*networkingv1.NetworkPolicy { return &s.NetworkPolicies }, completeNetworkPolicy, "v1"))
@@ -92,7 +95,7 @@ func addNetworkKinds(add func(group, name string, k kind)) {
 		func(s *snapshot.Snapshot) *[]*adminv1alpha2.ClusterNetworkPolicy { return &s.ClusterNetworkPolicies }, nil, "v1alpha2", "v1beta1"))
 }
 
-func addRightsKinds(add func(group, name string, k kind)) {
+func addRightsKinds(add func(group, name string, k Kind)) {
 	add(rbacv1.GroupName, "Role", kindOf("Role", true,
 		func(s *snapshot.Snapshot) *[]*rbacv1.Role { return &s.Roles }, nil, "v1"))
 	add(rbacv1.GroupName, "RoleBinding", kindOf("RoleBinding", true,
@@ -105,7 +108,7 @@ func addRightsKinds(add func(group, name string, k kind)) {
 		func(s *snapshot.Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts }, nil, "v1"))
 }
 
-func addAdmissionKinds(add func(group, name string, k kind)) {
+func addAdmissionKinds(add func(group, name string, k Kind)) {
 	const group = admissionv1.GroupName
 	versions := []string{"v1", "v1beta1", "v1alpha1"}
 	add(group, "ValidatingAdmissionPolicy", kindOf("ValidatingAdmissionPolicy", false,
@@ -127,9 +130,9 @@ func addAdmissionKinds(add func(group, name string, k kind)) {
 		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingWebhookConfiguration { return &s.MutatingWebhooks }, completeMutatingWebhooks, "v1"))
 }
 
-func addClusterKinds(add func(group, name string, k kind)) {
-	add("", "Namespace", kind{versions: []string{"v1"}, missing: "Namespace",
-		decode: decodeAs[corev1.Namespace], put: func(c *contents, object any) {
+func addClusterKinds(add func(group, name string, k Kind)) {
+	add("", "Namespace", Kind{Versions: []string{"v1"}, Missing: "Namespace",
+		Decode: decodeAs[corev1.Namespace], Put: func(c *Contents, object any) {
 			if ns, is := object.(*corev1.Namespace); is {
 				c.Namespaces = append(c.Namespaces, snapshot.NamespaceOf(ns))
 			}
@@ -158,4 +161,30 @@ func decodeAs[T any, P pointer[T]](value map[string]any) (metav1.Object, error) 
 	object := P(new(T))
 	err := strict(value, object)
 	return object, err
+}
+
+// UnknownFieldsError names the fields of an object that nobody here knows.
+type UnknownFieldsError struct{ Paths []string }
+
+// Error names the fields.
+func (e *UnknownFieldsError) Error() string { return "unknown fields " + strings.Join(e.Paths, ", ") }
+
+// strict decodes value into typed. Unknown fields in metadata and status are no error: no way between tenants hides there.
+func strict(value map[string]any, typed any) error {
+	err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(value, typed, true)
+	faults, isStrict := runtime.AsStrictDecodingError(err)
+	if !isStrict {
+		return err
+	}
+	var paths []string
+	for _, fault := range faults.Errors() {
+		path := strings.TrimSuffix(strings.TrimPrefix(fault.Error(), `unknown field "`), `"`)
+		if !strings.HasPrefix(path, "metadata.") && path != "status" && !strings.HasPrefix(path, "status.") {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	return &UnknownFieldsError{paths}
 }

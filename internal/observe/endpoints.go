@@ -13,15 +13,15 @@ import (
 
 // addEndpointKinds adds where traffic of Services goes. A cluster mirrors Endpoints in EndpointSlices by itself, and warns
 // whoever reads them.
-func addEndpointKinds(add func(group, name string, k kind)) {
-	add(discoveryv1.GroupName, "EndpointSlice", kind{versions: []string{"v1"}, namespaced: true, missing: "EndpointSlice",
-		decode: decodeEndpointSlice, put: func(c *contents, object any) {
+func addEndpointKinds(add func(group, name string, k Kind)) {
+	add(discoveryv1.GroupName, "EndpointSlice", Kind{Versions: []string{"v1"}, Namespaced: true, Missing: "EndpointSlice",
+		Decode: decodeEndpointSlice, Put: func(c *Contents, object any) {
 			if slice, is := object.(*discoveryv1.EndpointSlice); is {
 				c.Endpoints = append(c.Endpoints, endpointsOf(slice))
 			}
 		}})
-	add("", "Endpoints", kind{versions: []string{"v1"}, namespaced: true, missing: "EndpointSlice", filesOnly: true,
-		decode: decodeAs[oldEndpoints], put: func(c *contents, object any) {
+	add("", "Endpoints", Kind{Versions: []string{"v1"}, Namespaced: true, Missing: "EndpointSlice", FilesOnly: true,
+		Decode: decodeAs[oldEndpoints], Put: func(c *Contents, object any) {
 			if old, is := object.(*oldEndpoints); is {
 				c.Endpoints = append(c.Endpoints, old.endpoints())
 			}

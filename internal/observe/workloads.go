@@ -3,7 +3,6 @@ package observe
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,19 +12,19 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// workload is an object that makes pods, or makes what makes them.
-type workload struct {
+// Workload is an object that makes pods, or makes what makes them.
+type Workload struct {
 	metav1.ObjectMeta
 
 	Kind     string
 	Template corev1.PodTemplateSpec
 }
 
-func (w *workload) ref() Ref { return Ref{w.Kind, w.Namespace, w.Name} }
+func (w *Workload) ref() snapshot.Ref { return snapshot.RefOf(w.Kind, w) }
 
 // addWorkloadKinds adds what is, or stands for, pods. Of a workload, only its template is read.
-func addWorkloadKinds(add func(group, name string, k kind)) {
-	add("", "Pod", kind{versions: []string{"v1"}, namespaced: true, missing: "Pod", decode: decodePod, put: func(c *contents, object any) {
+func addWorkloadKinds(add func(group, name string, k Kind)) {
+	add("", "Pod", Kind{Versions: []string{"v1"}, Namespaced: true, Missing: "Pod", Decode: decodePod, Put: func(c *Contents, object any) {
 		if pod, is := object.(*corev1.Pod); is {
 			c.pods = append(c.pods, pod)
 		}
@@ -42,10 +41,10 @@ func addWorkloadKinds(add func(group, name string, k kind)) {
 		{"batch", "Job", []string{"spec", "template"}},
 		{"batch", "CronJob", []string{"spec", "jobTemplate", "spec", "template"}},
 	} {
-		add(w.group, w.name, kind{versions: []string{"v1"}, namespaced: true, missing: "Pod",
-			decode: func(value map[string]any) (metav1.Object, error) { return decodeWorkload(w.name, value, w.path) },
-			put: func(c *contents, object any) {
-				if made, is := object.(*workload); is {
+		add(w.group, w.name, Kind{Versions: []string{"v1"}, Namespaced: true, Missing: "Pod",
+			Decode: func(value map[string]any) (metav1.Object, error) { return decodeWorkload(w.name, value, w.path) },
+			Put: func(c *Contents, object any) {
+				if made, is := object.(*Workload); is {
 					c.workloads = append(c.workloads, made)
 				}
 			}})
@@ -66,7 +65,7 @@ var errNoTemplate = errors.New("it has no template for its pods")
 
 // decodeWorkload moves the template out of value.
 func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Object, error) {
-	w := &workload{Kind: kind}
+	w := &Workload{Kind: kind}
 	if err := strictPart(value["metadata"], &w.ObjectMeta); err != nil && !isUnknownFields(err) {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
@@ -76,10 +75,10 @@ func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Ob
 	}
 	unstructured.RemoveNestedField(value, path...)
 	err = strictPart(template, &w.Template)
-	var unknown *unknownFieldsError
+	var unknown *UnknownFieldsError
 	if errors.As(err, &unknown) {
-		for i, field := range unknown.paths {
-			unknown.paths[i] = strings.Join(path, ".") + "." + field
+		for i, field := range unknown.Paths {
+			unknown.Paths[i] = strings.Join(path, ".") + "." + field
 		}
 	} else if err != nil {
 		return nil, err
@@ -89,7 +88,7 @@ func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Ob
 }
 
 func isUnknownFields(err error) bool {
-	var unknown *unknownFieldsError
+	var unknown *UnknownFieldsError
 	return errors.As(err, &unknown)
 }
 
@@ -106,14 +105,14 @@ func strictPart(value, typed any) error {
 // standIns adds a pod for each workload none of whose pods is there: in files it stands for pods to come, on a cluster it is
 // idle, since Pod Security may well refuse them. A workload that another one made (a ReplicaSet of a
 // Deployment, a Job of a CronJob) is left to that one if it is there too.
-func (c *contents) standIns() {
+func (c *Contents) standIns() {
 	has := c.withPods()
 	names := make(map[string]bool, len(c.pods))
 	for _, pod := range c.pods {
 		c.Pods = append(c.Pods, podOf(pod))
 		names[pod.Namespace+"/"+pod.Name] = true
 	}
-	present := make(map[Ref]bool, len(c.workloads))
+	present := make(map[snapshot.Ref]bool, len(c.workloads))
 	for _, w := range c.workloads {
 		present[w.ref()] = true
 	}
@@ -123,7 +122,7 @@ func (c *contents) standIns() {
 			continue
 		}
 		top := snapshot.Owner{Kind: w.Kind, Name: w.Name}
-		if owner != (Ref{}) {
+		if owner != (snapshot.Ref{}) {
 			top = snapshot.Owner{Kind: owner.Kind, Name: owner.Name}
 		}
 		pod := snapshot.PodOfTemplate(w.Namespace, top, &w.Template)
@@ -138,16 +137,16 @@ func (c *contents) standIns() {
 }
 
 // withPods are the workloads whose pods are there, and those that made such workloads.
-func (c *contents) withPods() map[Ref]bool {
-	has := map[Ref]bool{}
+func (c *Contents) withPods() map[snapshot.Ref]bool {
+	has := map[snapshot.Ref]bool{}
 	for _, pod := range c.pods {
-		if owner := controllerOf(pod, pod.Namespace); owner != (Ref{}) {
+		if owner := controllerOf(pod, pod.Namespace); owner != (snapshot.Ref{}) {
 			has[owner] = true
 		}
 	}
 	for range 2 { // Pod, ReplicaSet, Deployment: no chain is longer
 		for _, w := range c.workloads {
-			if owner := controllerOf(w, w.Namespace); owner != (Ref{}) && has[w.ref()] {
+			if owner := controllerOf(w, w.Namespace); owner != (snapshot.Ref{}) && has[w.ref()] {
 				has[owner] = true
 			}
 		}
@@ -155,11 +154,11 @@ func (c *contents) withPods() map[Ref]bool {
 	return has
 }
 
-func controllerOf(object metav1.Object, namespace string) Ref {
+func controllerOf(object metav1.Object, namespace string) snapshot.Ref {
 	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
-		return Ref{owner.Kind, namespace, owner.Name}
+		return snapshot.Ref{Kind: owner.Kind, Namespace: namespace, Name: owner.Name}
 	}
-	return Ref{}
+	return snapshot.Ref{}
 }
 
 // podOf is a pod with the workload that people know it by: the Deployment and not its ReplicaSet, whose name is the
@@ -209,28 +208,6 @@ func completePorts(ports []corev1.ContainerPort, hostNetwork bool) {
 		setDefault(&ports[i].Protocol, corev1.ProtocolTCP)
 		if hostNetwork && ports[i].HostPort == 0 {
 			ports[i].HostPort = ports[i].ContainerPort
-		}
-	}
-}
-
-// everyClusterHas are the namespaces that the API server makes by itself.
-func everyClusterHas() []string {
-	return []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
-}
-
-// assumeBuiltIn adds what every cluster has and no file needs to say: its first namespaces, and in every namespace the
-// ServiceAccount default.
-func (c *contents) assumeBuiltIn() {
-	for _, name := range everyClusterHas() {
-		if !slices.ContainsFunc(c.Namespaces, func(ns *snapshot.Namespace) bool { return ns.Name == name }) {
-			c.Namespaces = append(c.Namespaces, &snapshot.Namespace{Name: name})
-		}
-	}
-	for _, ns := range c.Namespaces {
-		if _, declared := c.read[Ref{"ServiceAccount", ns.Name, "default"}]; !declared {
-			account := &corev1.ServiceAccount{}
-			account.Namespace, account.Name = ns.Name, "default"
-			c.ServiceAccounts = append(c.ServiceAccounts, account)
 		}
 	}
 }

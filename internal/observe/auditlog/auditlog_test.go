@@ -1,4 +1,4 @@
-package observe
+package auditlog
 
 import (
 	"context"
@@ -36,7 +36,7 @@ type followed struct {
 	t     *testing.T
 	path  string
 	clock *clocktesting.FakePassiveClock
-	log   *AuditLog
+	log   *Tail
 }
 
 func follow(t *testing.T) *followed {
@@ -47,7 +47,7 @@ func follow(t *testing.T) *followed {
 
 func (f *followed) restart() {
 	ours := func(user string, _ []string) bool { return user == "bulkhead" }
-	f.log = &AuditLog{Path: f.path, Trail: NewTrail(f.clock, []schema.GroupResource{quotas, policies, spaces}, ours), Log: logr.Discard()}
+	f.log = &Tail{Path: f.path, Writes: NewWrites(f.clock, []schema.GroupResource{quotas, policies, spaces}, ours), Log: logr.Discard()}
 	f.t.Cleanup(func() { _ = f.log.close() })
 }
 
@@ -70,12 +70,12 @@ func (f *followed) write(content string) {
 func (f *followed) who(q Question) string {
 	f.t.Helper()
 	answers := []string{}
-	f.log.Trail.Ask(q, func(deed *Deed) {
-		if deed == nil {
+	f.log.Writes.Ask(q, func(write *Write) {
+		if write == nil {
 			answers = append(answers, "nobody")
 			return
 		}
-		answers = append(answers, deed.String())
+		answers = append(answers, write.String())
 	})
 	for _, wait := range []time.Duration{0, settles, patience} {
 		f.clock.SetTime(f.clock.Now().Add(wait))
@@ -94,9 +94,9 @@ func (f *followed) want(q Question, want string) {
 	}
 }
 
-// Promise: the log tells who changed or deleted an object, when and how; each deed answers once, and only for its object,
-// its kind of deed, and its user. What did not happen, what is ours, and what is only about a status answers for nothing.
-func TestTrailTellsWhoItWas(t *testing.T) {
+// Promise: the log tells who changed or deleted an object, when and how; each write answers once, and only for its object,
+// its kind of write, and its user. What did not happen, what is ours, and what is only about a status answers for nothing.
+func TestWhoItWas(t *testing.T) {
 	f := follow(t)
 	deleted := Question{Resource: quotas, Namespace: "n", Name: "q", Deleted: true}
 	changed := Question{Resource: policies, Name: "p"}
@@ -129,19 +129,19 @@ func TestTrailTellsWhoItWas(t *testing.T) {
 	}
 }
 
-// Promise: nothing that happens to the file loses the deeds after it: rotation, truncation, a file that comes late or
+// Promise: nothing that happens to the file loses the writes after it: rotation, truncation, a file that comes late or
 // goes for a while, lines that come in pieces, that are no events or have no end; and a restart knows what was before.
-func TestAuditLogIsFollowedThroughEverything(t *testing.T) {
+func TestTailIsFollowedThroughEverything(t *testing.T) {
 	f := follow(t)
 	n := 0
-	deed := func() (line string, q Question, want string) {
+	write := func() (line string, q Question, want string) {
 		n++
 		name, user := fmt.Sprintf("q%d", n), fmt.Sprintf("user%d", n)
 		return auditLine(user, "delete", quotas, "n", name, ""), Question{Resource: quotas, Namespace: "n", Name: name, Deleted: true}, user + " (delete"
 	}
 	told := func(how string) {
 		t.Helper()
-		line, q, want := deed()
+		line, q, want := write()
 		f.write(line)
 		if got := f.who(q); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: told %q, want %q", how, got, want)
@@ -150,12 +150,12 @@ func TestAuditLogIsFollowedThroughEverything(t *testing.T) {
 	f.log.Poll() // no file yet
 	told("a file that comes late")
 
-	line, q, want := deed()
+	line, q, want := write()
 	f.write(line[:50])
 	f.write(line[50:])
 	f.want(q, want)
 
-	last, q, want := deed()
+	last, q, want := write()
 	if file, err := os.OpenFile(f.path, os.O_APPEND|os.O_WRONLY, 0); err != nil {
 		t.Fatal(err)
 	} else if _, err := file.WriteString(last); err != nil || file.Close() != nil {
@@ -181,9 +181,9 @@ func TestAuditLogIsFollowedThroughEverything(t *testing.T) {
 
 	f.write("no JSON\n{\"kind\": \"Pod\"}\n\n\x00\xff\n{\"kind\": 3}\nnull\n")
 	told("lines that are no events")
-	f.write(strings.Repeat("x", maxAuditLine) + strings.Repeat("y", maxAuditLine))
+	f.write(strings.Repeat("x", maxLine) + strings.Repeat("y", maxLine))
 	f.write("z\n")
-	if cap(f.log.line) > auditChunk {
+	if cap(f.log.line) > chunkSize {
 		t.Errorf("a long line holds %d bytes", cap(f.log.line))
 	}
 	told("a line that is too long")
@@ -199,21 +199,21 @@ func TestAuditLogIsFollowedThroughEverything(t *testing.T) {
 }
 
 // Promise: what is remembered is bounded, whatever the log holds and however much is asked.
-func TestTrailIsBounded(t *testing.T) {
+func TestWritesAreBounded(t *testing.T) {
 	f := follow(t)
-	for i := range 3 * maxDeeds {
-		if err := f.log.Trail.Note([]byte(auditLine(strings.Repeat("u", 5000), "patch", quotas, "n", fmt.Sprintf("q%d", i), ""))); err != nil {
+	for i := range 3 * maxWrites {
+		if err := f.log.Writes.Note([]byte(auditLine(strings.Repeat("u", 5000), "patch", quotas, "n", fmt.Sprintf("q%d", i), ""))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(f.log.Trail.deeds) != maxDeeds || len(f.log.Trail.order) != maxDeeds {
-		t.Errorf("%d deeds in %d places, want at most %d", len(f.log.Trail.deeds), len(f.log.Trail.order), maxDeeds)
+	if len(f.log.Writes.last) != maxWrites || len(f.log.Writes.order) != maxWrites {
+		t.Errorf("%d writes in %d places, want at most %d", len(f.log.Writes.last), len(f.log.Writes.order), maxWrites)
 	}
 	answers := 0
 	for range 2 * maxQuestions {
-		f.log.Trail.Ask(Question{Resource: quotas, Name: "none"}, func(deed *Deed) {
-			if deed != nil {
-				t.Errorf("told %v", deed)
+		f.log.Writes.Ask(Question{Resource: quotas, Name: "none"}, func(write *Write) {
+			if write != nil {
+				t.Errorf("told %v", write)
 			}
 			answers++
 		})
@@ -223,16 +223,16 @@ func TestTrailIsBounded(t *testing.T) {
 	}
 	f.clock.SetTime(f.clock.Now().Add(patience))
 	f.log.Poll()
-	if answers != 2*maxQuestions || len(f.log.Trail.questions) != 0 {
-		t.Errorf("%d answers to %d questions, %d open", answers, 2*maxQuestions, len(f.log.Trail.questions))
+	if answers != 2*maxQuestions || len(f.log.Writes.questions) != 0 {
+		t.Errorf("%d answers to %d questions, %d open", answers, 2*maxQuestions, len(f.log.Writes.questions))
 	}
-	if got := f.who(Question{Resource: quotas, Namespace: "n", Name: fmt.Sprintf("q%d", 3*maxDeeds-1)}); len(got) > 2*maxUserBytes {
+	if got := f.who(Question{Resource: quotas, Namespace: "n", Name: fmt.Sprintf("q%d", 3*maxWrites-1)}); len(got) > 2*maxUserBytes {
 		t.Errorf("a name of %d bytes", len(got))
 	}
 }
 
 // Promise: following ends with its context, and holds no file then.
-func TestAuditLogEnds(t *testing.T) {
+func TestTailEnds(t *testing.T) {
 	f := follow(t)
 	f.write(auditLine("carol", "delete", quotas, "n", "q", ""))
 	ctx, cancel := context.WithCancel(t.Context())

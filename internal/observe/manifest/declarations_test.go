@@ -1,4 +1,4 @@
-package observe
+package manifest
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
 // examplePlatform is what tests decide against.
@@ -36,11 +37,11 @@ spec:
     - {name: site, code: Audited, environment: Production, clusterScoped: false}
 status: {patterns: Hard}
 `
-	files, err := ReadFiles([]string{"-"}, strings.NewReader("apiVersion: v1\nkind: Namespace\n---\n"+tenant))
+	files, err := ReadDeclarations([]string{"-"}, strings.NewReader("apiVersion: v1\nkind: Namespace\n---\n"+tenant))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files.Tenants) != 1 || files.Tenants[0].Source != (Source{"<stdin>", 5, 1}) || files.Others["Namespace v1"] != 1 {
+	if len(files.Tenants) != 1 || files.Tenants[0].Source != (observe.Source{File: "<stdin>", Line: 5, Column: 1}) || files.Others["Namespace v1"] != 1 {
 		t.Fatalf("%d tenants, the first at %v, others %v", len(files.Tenants), files.Tenants[0].Source, files.Others)
 	}
 	want := &v1alpha1.Tenant{}
@@ -58,7 +59,7 @@ status: {patterns: Hard}
 // Promise: a file says the same in YAML, in JSON, in a List and in a list of its kind.
 func TestReadFilesReadsEveryForm(t *testing.T) {
 	read := func(content string) string {
-		files, err := ReadFiles([]string{"-"}, strings.NewReader(content))
+		files, err := ReadDeclarations([]string{"-"}, strings.NewReader(content))
 		if err != nil || len(files.Tenants) != 2 {
 			t.Fatalf("%d tenants, %v, in:\n%s", len(files.Tenants), err, content)
 		}
@@ -105,7 +106,7 @@ func TestReadFilesKeepsTheOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	files, err := ReadFiles([]string{folder}, nil)
+	files, err := ReadDeclarations([]string{folder}, nil)
 	if err != nil || len(files.Tenants) != 300 {
 		t.Fatalf("%d tenants, %v", len(files.Tenants), err)
 	}
@@ -181,7 +182,7 @@ func BenchmarkReadFiles(b *testing.B) {
 	data := manyTenants(10_000)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		files, err := ReadFiles([]string{"-"}, bytes.NewReader(data))
+		files, err := ReadDeclarations([]string{"-"}, bytes.NewReader(data))
 		if err != nil || len(files.Tenants) != 10_000 {
 			b.Fatalf("%d tenants, %v", len(files.Tenants), err)
 		}

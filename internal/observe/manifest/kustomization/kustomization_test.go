@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bulkhead-dev/bulkhead/internal/observe/kustomization"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest/kustomization"
 )
 
 // write makes a folder of files, by their paths in it.

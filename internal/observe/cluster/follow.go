@@ -1,4 +1,4 @@
-package observe
+package cluster
 
 import (
 	"cmp"
@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -62,7 +63,7 @@ func Follow(ctx context.Context, config *rest.Config, c clock.PassiveClock) (*Fo
 // World is what is known now, of Bulkhead's own tenants. Its time is the latest at which all of it was current. A kind
 // that may not be watched, or whose watch lags behind, is Missing with the reason. The first call waits until everything
 // was read, or ctx ends.
-func (f *Follower) World(ctx context.Context) (*World, error) {
+func (f *Follower) World(ctx context.Context) (*observe.World, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	served, err := discoverServed(f.config)
@@ -72,29 +73,28 @@ func (f *Follower) World(ctx context.Context) (*World, error) {
 	if err := f.note(ctx); err != nil {
 		return nil, err
 	}
-	reader := clusterReader{client: f.client}
+	reader := reader{client: f.client}
 	lists := append(reader.listings(served), ownListings(served)...)
-	c := newContents()
+	c := &observe.Contents{}
 	c.Missing = append(c.Missing, served.missing...)
 	if err := f.take(ctx, c, lists); err != nil {
 		return nil, err
 	}
-	parameters := served.parameters(c.parameterKinds())
+	parameters := served.parameters(c.ParameterKinds())
 	if err := f.take(ctx, c, parameters); err != nil {
 		return nil, err
 	}
 	f.dropOthers(append(lists, parameters...))
 	c.Revision = revisionRange(f.revisions())
-	w, err := c.world(TenantSource{})
+	w, err := c.World(observe.TenantSource{})
 	if err != nil {
 		return nil, err
 	}
-	w.Sources = nil
 	return w, nil
 }
 
 // take adds what is known of some kinds to the contents, once it is known.
-func (f *Follower) take(ctx context.Context, c *contents, lists []listing) error {
+func (f *Follower) take(ctx context.Context, c *observe.Contents, lists []listing) error {
 	var watched []*watchedKind
 	for i := range lists {
 		l := &lists[i]
@@ -120,7 +120,7 @@ func (f *Follower) take(ctx context.Context, c *contents, lists []listing) error
 		if c.Time.IsZero() || current.Before(c.Time) {
 			c.Time = current
 		}
-		c.take(w.known())
+		w.known().addTo(c)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package observe
+package manifest
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 )
 
 // Bounds on one document's content. Aliases are followed, so a few bytes could stand for billions of values.
@@ -78,7 +80,7 @@ func notText(name string, data []byte) *Fault {
 	}
 	line := bytes.Count(data[:at], []byte("\n"))
 	column := at - bytes.LastIndexByte(data[:at], '\n')
-	return &Fault{Source: Source{name, line + 1, column}, Message: "not a text file: it has " + what + "; YAML and JSON are text in UTF-8"}
+	return &Fault{Source: observe.Source{File: name, Line: line + 1, Column: column}, Message: "not a text file: it has " + what + "; YAML and JSON are text in UTF-8"}
 }
 
 // parse reads the YAML documents of d; there is more than one only where one ends with "...".
@@ -126,11 +128,11 @@ func (d *document) syntax(err error) *Fault {
 	if len(bytes.TrimLeft(content, " ")) > 0 && content[column] == '\t' {
 		text = "a tab in the indentation: YAML indents with spaces only"
 	}
-	return &Fault{Source: Source{d.file, d.before + line, column + 1}, Message: "not valid YAML: " + text}
+	return &Fault{Source: observe.Source{File: d.file, Line: d.before + line, Column: column + 1}, Message: "not valid YAML: " + text}
 }
 
-func (d *document) source(node *yaml.Node) Source {
-	return Source{d.file, d.before + max(node.Line, 1), max(node.Column, 1)}
+func (d *document) source(node *yaml.Node) observe.Source {
+	return observe.Source{File: d.file, Line: d.before + max(node.Line, 1), Column: max(node.Column, 1)}
 }
 
 // values turns nodes into the values of JSON, strictly.

@@ -1,4 +1,4 @@
-package observe
+package auditlog
 
 import (
 	"bytes"
@@ -17,18 +17,18 @@ const (
 	// lookBack is how much of an existing log is read at the start: what was done while nobody followed is told too, and
 	// no position need be kept anywhere.
 	lookBack = 16 << 20
-	// maxAuditLine bounds a line. Longer ones, which hold whole objects, are passed over.
-	maxAuditLine = 4 << 20
-	auditChunk   = 64 << 10
-	auditPoll    = 100 * time.Millisecond
+	// maxLine bounds a line. Longer ones, which hold whole objects, are passed over.
+	maxLine    = 4 << 20
+	chunkSize  = 64 << 10
+	pollPeriod = 100 * time.Millisecond
 )
 
-// AuditLog follows the file that the API server writes its audit log to (--audit-log-path, in the format json) into a
-// trail: through rotation, truncation, and times when there is no file. It only reads, and nothing waits for it.
-type AuditLog struct {
-	Path  string
-	Trail *Trail
-	Log   logr.Logger
+// Tail follows the file that the API server writes its audit log to (--audit-log-path, in the format json) into a
+// Writes: through rotation, truncation, and times when there is no file. It only reads, and nothing waits for it.
+type Tail struct {
+	Path   string
+	Writes *Writes
+	Log    logr.Logger
 
 	file   *os.File
 	offset int64
@@ -41,12 +41,12 @@ type AuditLog struct {
 	passedOver int
 }
 
-// NeedLeaderElection is false: a process that stands by knows the trail when it takes over.
-func (*AuditLog) NeedLeaderElection() bool { return false }
+// NeedLeaderElection is false: a process that stands by knows the writes when it takes over.
+func (*Tail) NeedLeaderElection() bool { return false }
 
 // Start follows until ctx ends.
-func (a *AuditLog) Start(ctx context.Context) error {
-	ticker := time.NewTicker(auditPoll)
+func (a *Tail) Start(ctx context.Context) error {
+	ticker := time.NewTicker(pollPeriod)
 	defer ticker.Stop()
 	for {
 		a.Poll()
@@ -58,8 +58,8 @@ func (a *AuditLog) Start(ctx context.Context) error {
 	}
 }
 
-// Poll reads what the log has by now, and lets the trail answer.
-func (a *AuditLog) Poll() {
+// Poll reads what the log has by now, and answers the questions that can be.
+func (a *Tail) Poll() {
 	complaint := ""
 	if err := a.poll(); err != nil {
 		complaint = err.Error()
@@ -71,10 +71,10 @@ func (a *AuditLog) Poll() {
 			a.Log.Info("following the audit log", "file", a.Path)
 		}
 	}
-	a.Trail.Answer()
+	a.Writes.Answer()
 }
 
-func (a *AuditLog) poll() error {
+func (a *Tail) poll() error {
 	now, err := os.Stat(a.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look at the audit log: %w", err)
@@ -102,7 +102,7 @@ func (a *AuditLog) poll() error {
 }
 
 // open starts with a file: with the last part of one that was there before us, and with all of a new one.
-func (a *AuditLog) open() error {
+func (a *Tail) open() error {
 	file, err := os.Open(a.Path)
 	if err != nil {
 		return fmt.Errorf("open the audit log: %w", err)
@@ -119,7 +119,7 @@ func (a *AuditLog) open() error {
 	return a.read()
 }
 
-func (a *AuditLog) close() error {
+func (a *Tail) close() error {
 	if a.file == nil {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (a *AuditLog) close() error {
 }
 
 // read takes in what the open file has beyond what was read. A file that became shorter was emptied, and starts anew.
-func (a *AuditLog) read() error {
+func (a *Tail) read() error {
 	info, err := a.file.Stat()
 	if err != nil {
 		return fmt.Errorf("look at the audit log: %w", err)
@@ -140,7 +140,7 @@ func (a *AuditLog) read() error {
 	if info.Size() < a.offset {
 		a.offset, a.line, a.skipping = 0, a.line[:0], false
 	}
-	chunk := make([]byte, auditChunk)
+	chunk := make([]byte, chunkSize)
 	for {
 		n, err := a.file.ReadAt(chunk, a.offset)
 		a.offset += int64(n)
@@ -155,14 +155,14 @@ func (a *AuditLog) read() error {
 }
 
 // take cuts what was read into lines.
-func (a *AuditLog) take(data []byte) {
+func (a *Tail) take(data []byte) {
 	for {
 		part, rest, complete := bytes.Cut(data, []byte("\n"))
 		switch {
 		case a.skipping:
-		case len(a.line)+len(part) > maxAuditLine:
+		case len(a.line)+len(part) > maxLine:
 			a.skipping = true
-			a.passOver(fmt.Errorf("a line of more than %d MiB", maxAuditLine>>20))
+			a.passOver(fmt.Errorf("a line of more than %d MiB", maxLine>>20))
 		default:
 			a.line = append(a.line, part...)
 		}
@@ -170,19 +170,19 @@ func (a *AuditLog) take(data []byte) {
 			return
 		}
 		if !a.skipping && len(bytes.TrimSpace(a.line)) > 0 {
-			if err := a.Trail.Note(a.line); err != nil {
+			if err := a.Writes.Note(a.line); err != nil {
 				a.passOver(err)
 			}
 		}
 		a.line, a.skipping, data = a.line[:0], false, rest
-		if cap(a.line) > auditChunk {
+		if cap(a.line) > chunkSize {
 			a.line = nil // one long line must not hold its memory
 		}
 	}
 }
 
 // passOver tells of lines that are no use: of the first, the second, the fourth, and so on.
-func (a *AuditLog) passOver(err error) {
+func (a *Tail) passOver(err error) {
 	a.passedOver++
 	if a.passedOver&(a.passedOver-1) == 0 {
 		a.Log.Info("the audit log has a line that cannot be used; it is passed over", "problem", err.Error(), "so far", a.passedOver)

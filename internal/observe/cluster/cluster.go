@@ -1,4 +1,5 @@
-package observe
+// Package cluster reads and follows what proofs read of a running cluster.
+package cluster
 
 import (
 	"cmp"
@@ -6,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -15,22 +17,24 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/parallel"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// ClusterOptions say what a cluster does not say itself.
-type ClusterOptions struct {
+// Options say what a cluster does not say itself.
+type Options struct {
 	// Now is the time before reading begins: what is read is no older.
 	Now time.Time
 	// Tenants says who the tenants are.
-	Tenants TenantSource
+	Tenants observe.TenantSource
 	// Tell is told of each kind that was read; nil for nobody. Calls come from several goroutines.
 	Tell func(kind string, objects int)
 }
@@ -38,10 +42,10 @@ type ClusterOptions struct {
 // pageSize of a list: what an API server answers in a fraction of a second.
 const pageSize = 500
 
-// Cluster reads everything that proofs read of a running cluster, in pages, and nothing else; never a Secret. A kind that
+// Read reads everything that proofs read of a running cluster, in pages, and nothing else; never a Secret. A kind that
 // may not be listed, or of which something is not understood, is Missing with the reason. A kind that the API server does
 // not serve has no objects. The lists are of one moment each, so the revision is the range of them.
-func Cluster(ctx context.Context, config *rest.Config, o ClusterOptions) (*World, error) {
+func Read(ctx context.Context, config *rest.Config, o Options) (*observe.World, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
@@ -50,39 +54,39 @@ func Cluster(ctx context.Context, config *rest.Config, o ClusterOptions) (*World
 	if err != nil {
 		return nil, err
 	}
-	r := clusterReader{client: client, tell: o.Tell}
+	r := reader{client: client, tell: o.Tell}
 	lists := append(r.listings(served), ownListings(served)...)
-	results := inParallel(lists, func(l *listing) listed { return r.read(ctx, l) })
+	results := make([]listed, len(lists))
+	parallel.Each(runtime.GOMAXPROCS(0), len(lists), 1, func(i int) { results[i] = r.read(ctx, &lists[i]) })
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("read the cluster: %w", err)
 	}
-	c := newContents()
+	c := &observe.Contents{}
 	c.Time = o.Now
 	c.Missing = append(c.Missing, served.missing...)
 	var revisions []string
 	for i := range results {
-		c.take(&results[i])
+		results[i].addTo(c)
 		revisions = append(revisions, results[i].revision)
 	}
-	for _, l := range served.parameters(c.parameterKinds()) {
+	for _, l := range served.parameters(c.ParameterKinds()) {
 		found := r.read(ctx, &l)
-		c.take(&found)
+		found.addTo(c)
 	}
 	c.Revision = revisionRange(revisions)
-	w, err := c.world(o.Tenants)
+	w, err := c.World(o.Tenants)
 	if err != nil {
 		return nil, err
 	}
-	w.Sources = nil
 	return w, ctx.Err()
 }
 
-// ClusterRights are what Cluster and Follower ask for: to list and watch every kind that proofs read. Parameters of other people's admission
+// Rights are what Read and a Follower ask for: to list and watch every kind that proofs read. Parameters of other people's admission
 // policies are not among them; where they may not be listed, they are Missing.
-func ClusterRights() []rbacv1.PolicyRule {
+func Rights() []rbacv1.PolicyRule {
 	resources := map[string][]string{v1alpha1.GroupVersion.Group: {"platforms", "spaces", "tenants", "waivers"}}
-	for gk, k := range kindTable() {
-		if k.filesOnly {
+	for gk, k := range observe.Kinds() {
+		if k.FilesOnly {
 			continue
 		}
 		resource, _ := meta.UnsafeGuessKindToResource(gk.WithVersion("")) // no kind that proofs read has an irregular plural
@@ -127,9 +131,9 @@ func discoverServed(config *rest.Config) (*servedKinds, error) {
 	}
 	if failed != nil {
 		for _, group := range slices.SortedFunc(maps.Keys(failed.Groups), func(a, b schema.GroupVersion) int { return cmp.Compare(a.String(), b.String()) }) {
-			for gk, k := range kindTable() {
+			for gk, k := range observe.Kinds() {
 				if gk.Group == group.Group {
-					served.missing = append(served.missing, snapshot.Missing{Kind: k.missing, Why: fmt.Sprintf("%s could not be discovered: %v", group, failed.Groups[group])})
+					served.missing = append(served.missing, snapshot.Missing{Kind: k.Missing, Why: fmt.Sprintf("%s could not be discovered: %v", group, failed.Groups[group])})
 				}
 			}
 		}
@@ -144,7 +148,7 @@ type listing struct {
 	resource schema.GroupVersionResource
 	// take understands one object; put adds it to the contents.
 	take func(value map[string]any) (any, error)
-	put  func(c *contents, object any)
+	put  func(c *observe.Contents, object any)
 	// unknown says why the kind, though served, cannot be read.
 	unknown string
 }
@@ -158,26 +162,26 @@ type listed struct {
 }
 
 // listings are those of all kinds that proofs read and the cluster serves.
-func (r *clusterReader) listings(served *servedKinds) []listing {
-	table := kindTable()
+func (r *reader) listings(served *servedKinds) []listing {
+	table := observe.Kinds()
 	var list []listing
 	for _, gk := range slices.SortedFunc(maps.Keys(table), func(a, b schema.GroupKind) int { return cmp.Compare(a.String(), b.String()) }) {
 		k := table[gk]
-		if k.filesOnly {
+		if k.FilesOnly {
 			continue
 		}
-		l := listing{name: gk.Kind, missing: k.missing, put: k.put, take: func(value map[string]any) (any, error) { return k.decode(value) }}
+		l := listing{name: gk.Kind, missing: k.Missing, put: k.Put, take: func(value map[string]any) (any, error) { return k.Decode(value) }}
 		var others []string
 		for gvk, resource := range served.resources {
-			if gvk.GroupKind() == gk && !k.understands(gvk.Version) {
+			if gvk.GroupKind() == gk && !k.Understands(gvk.Version) {
 				others = append(others, gvk.Version)
 				l.resource = gvk.GroupVersion().WithResource(resource)
 			}
 		}
-		i := slices.IndexFunc(k.versions, func(version string) bool { return served.resources[gk.WithVersion(version)] != "" })
+		i := slices.IndexFunc(k.Versions, func(version string) bool { return served.resources[gk.WithVersion(version)] != "" })
 		switch {
 		case i >= 0:
-			l.resource = gk.WithVersion(k.versions[i]).GroupVersion().WithResource(served.resources[gk.WithVersion(k.versions[i])])
+			l.resource = gk.WithVersion(k.Versions[i]).GroupVersion().WithResource(served.resources[gk.WithVersion(k.Versions[i])])
 		case len(others) > 0:
 			l.unknown = fmt.Sprintf("the cluster serves it as %s only, which is not understood here", strings.Join(others, ", "))
 		default:
@@ -191,45 +195,32 @@ func (r *clusterReader) listings(served *servedKinds) []listing {
 // ownListings are those of Bulkhead's own kinds.
 func ownListings(served *servedKinds) []listing {
 	var list []listing
-	add := func(kind string, take func(value map[string]any) (any, error), put func(c *contents, object any)) {
+	add := func(kind string, take func(value map[string]any) (any, error)) {
 		gvk := v1alpha1.GroupVersion.WithKind(kind)
 		if resource := served.resources[gvk]; resource != "" {
-			list = append(list, listing{name: kind, missing: kind, resource: v1alpha1.GroupVersion.WithResource(resource), take: take, put: put})
+			list = append(list, listing{name: kind, missing: kind, resource: v1alpha1.GroupVersion.WithResource(resource), take: take, put: (*observe.Contents).AddOwn})
 		}
 	}
-	add("Platform", convertTo[v1alpha1.Platform], func(c *contents, object any) { c.platform, _ = object.(*v1alpha1.Platform) })
-	add("Tenant", convertTo[v1alpha1.Tenant], func(c *contents, object any) {
-		if t, is := object.(*v1alpha1.Tenant); is {
-			c.tenants = append(c.tenants, t)
-		}
-	})
-	add("Space", convertTo[v1alpha1.Space], func(c *contents, object any) {
-		if s, is := object.(*v1alpha1.Space); is {
-			c.spaces = append(c.spaces, s)
-		}
-	})
-	add("Waiver", convertTo[v1alpha1.Waiver], func(c *contents, object any) {
-		if w, is := object.(*v1alpha1.Waiver); is {
-			c.waivers = append(c.waivers, w)
-		}
-	})
+	add("Platform", convertTo[v1alpha1.Platform])
+	add("Tenant", convertTo[v1alpha1.Tenant])
+	add("Space", convertTo[v1alpha1.Space])
+	add("Waiver", convertTo[v1alpha1.Waiver])
 	return list
 }
 
 func convertTo[T any](value map[string]any) (any, error) {
 	object := new(T)
-	return object, runtime.DefaultUnstructuredConverter.FromUnstructured(value, object)
+	return object, apiruntime.DefaultUnstructuredConverter.FromUnstructured(value, object)
 }
 
-// parameters are the listings of the kinds that admission policies' bindings refer to. Secrets are never read.
+// parameters are the listings of the kinds that admission policies' bindings refer to.
 func (s *servedKinds) parameters(wanted map[schema.GroupVersionKind]bool) []listing {
-	delete(wanted, schema.GroupVersionKind{Version: "v1", Kind: "Secret"})
 	var list []listing
 	for gvk := range wanted {
 		if resource := s.resources[gvk]; resource != "" {
 			list = append(list, listing{name: gvk.Kind, missing: gvk.Kind, resource: gvk.GroupVersion().WithResource(resource),
 				take: func(value map[string]any) (any, error) { return &unstructured.Unstructured{Object: value}, nil },
-				put: func(c *contents, object any) {
+				put: func(c *observe.Contents, object any) {
 					if parameter, is := object.(*unstructured.Unstructured); is {
 						c.Parameters = append(c.Parameters, parameter)
 					}
@@ -240,21 +231,22 @@ func (s *servedKinds) parameters(wanted map[schema.GroupVersionKind]bool) []list
 	return list
 }
 
-func (c *contents) take(l *listed) {
+// addTo adds what was read of a kind to the contents.
+func (l *listed) addTo(c *observe.Contents) {
 	for _, object := range l.objects {
 		l.listing.put(c, object)
 	}
 	c.Missing = append(c.Missing, l.missing...)
 }
 
-// clusterReader lists.
-type clusterReader struct {
+// reader lists.
+type reader struct {
 	client dynamic.Interface
 	tell   func(kind string, objects int)
 }
 
 // read lists one kind. A list that takes so long that its revision is compacted meanwhile begins again.
-func (r *clusterReader) read(ctx context.Context, l *listing) listed {
+func (r *reader) read(ctx context.Context, l *listing) listed {
 	const tries = 3
 	miss := func(why string) listed {
 		return listed{listing: l, missing: []snapshot.Missing{{Kind: l.missing, Why: why}}}
@@ -278,7 +270,7 @@ func (r *clusterReader) read(ctx context.Context, l *listing) listed {
 	return miss(fmt.Sprintf("%s: %v", l.name, err))
 }
 
-func (r *clusterReader) pages(ctx context.Context, l *listing) (listed, error) {
+func (r *reader) pages(ctx context.Context, l *listing) (listed, error) {
 	found := listed{listing: l}
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
@@ -301,12 +293,12 @@ func (r *clusterReader) pages(ctx context.Context, l *listing) (listed, error) {
 // add understands one object of a list. What is not understood makes the kind Missing; the rest still counts.
 func (f *listed) add(item *unstructured.Unstructured) {
 	item.SetManagedFields(nil)
-	name := objectName(f.listing.name, item.Object)
+	name := snapshot.RefOf(f.listing.name, item).String()
 	object, err := f.listing.take(item.Object)
 	if err != nil {
 		f.missing = append(f.missing, snapshot.Missing{Kind: f.listing.missing, Why: name + ": " + err.Error()})
 	}
-	var unknown *unknownFieldsError
+	var unknown *observe.UnknownFieldsError
 	if err == nil || errors.As(err, &unknown) {
 		f.objects = append(f.objects, object)
 	}

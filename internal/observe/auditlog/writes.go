@@ -1,4 +1,5 @@
-package observe
+// Package auditlog reads from the API server's audit log who wrote an object last.
+package auditlog
 
 import (
 	"encoding/json"
@@ -12,8 +13,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Deed is one write as the API server's audit log tells of it.
-type Deed struct {
+// Write is one write as the API server's audit log tells of it.
+type Write struct {
 	// User who asked for it; As in whose name, if that was another's.
 	User, As string
 	Verb     string
@@ -21,35 +22,35 @@ type Deed struct {
 }
 
 // String is for an Event: who, and how that is known.
-func (d *Deed) String() string {
-	user := d.User
-	if d.As != "" {
-		user += " as " + d.As
+func (w *Write) String() string {
+	user := w.User
+	if w.As != "" {
+		user += " as " + w.As
 	}
-	return fmt.Sprintf("%s (%s at %s, by the audit log)", user, d.Verb, d.At.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%s (%s at %s, by the audit log)", user, w.Verb, w.At.UTC().Format(time.RFC3339))
 }
 
-// by tells whether admission saw this user.
-func (d *Deed) by(user string) bool {
-	if d.As != "" {
-		return d.As == printable(user)
+// by reports whether admission saw this user.
+func (w *Write) by(user string) bool {
+	if w.As != "" {
+		return w.As == printable(user)
 	}
-	return d.User == printable(user)
+	return w.User == printable(user)
 }
 
-// Question asks the trail who did something to an object.
+// Question asks who did something to an object.
 type Question struct {
 	Resource        schema.GroupResource
 	Namespace, Name string
 	// Deleted asks for a deletion, else for a change.
 	Deleted bool
-	// User whose deed it must have been, where that is known otherwise; empty for anybody's.
+	// User whose write it must have been, where that is known otherwise; empty for anybody's.
 	User string
 }
 
-// Bounds of the trail: what it remembers takes a few MiB at the most, whatever the log holds.
+// Bounds of what is remembered: a few MiB at the most, whatever the log holds.
 const (
-	maxDeeds     = 8192
+	maxWrites    = 8192
 	maxQuestions = 1024
 	maxUserBytes = 200
 	// settles is how long the log is given to tell of a later change than the one that it tells of already, and patience
@@ -60,43 +61,43 @@ const (
 	collected = time.Minute
 )
 
-// Trail remembers who wrote what last, out of the API server's audit log. It is safe for concurrent use, and nobody
+// Writes remembers who wrote what last, out of the API server's audit log. It is safe for concurrent use, and nothing
 // waits for it: answers come by a call.
-type Trail struct {
+type Writes struct {
 	clock     clock.PassiveClock
 	resources map[schema.GroupResource]bool
 	ours      func(user string, groups []string) bool
 
 	lock      sync.Mutex
-	deeds     map[trailKey]*lastDeeds
-	order     []trailKey // oldest first
+	last      map[object]*lastWrites
+	order     []object // oldest first
 	questions []asked
 }
 
-type trailKey struct {
+type object struct {
 	resource        schema.GroupResource
 	namespace, name string
 }
 
-type lastDeeds struct{ change, deletion *Deed }
+type lastWrites struct{ change, deletion *Write }
 
 type asked struct {
 	Question
 	at     time.Time
-	answer func(deed *Deed)
+	answer func(write *Write)
 }
 
-// NewTrail makes a Trail that remembers writes to these resources, but not our own.
-func NewTrail(clk clock.PassiveClock, resources []schema.GroupResource, ours func(user string, groups []string) bool) *Trail {
-	t := &Trail{clock: clk, resources: map[schema.GroupResource]bool{}, ours: ours, deeds: map[trailKey]*lastDeeds{}}
+// NewWrites returns a Writes that remembers writes to these resources, but not our own.
+func NewWrites(clk clock.PassiveClock, resources []schema.GroupResource, ours func(user string, groups []string) bool) *Writes {
+	w := &Writes{clock: clk, resources: map[schema.GroupResource]bool{}, ours: ours, last: map[object]*lastWrites{}}
 	for _, resource := range resources {
-		t.resources[resource] = true
+		w.resources[resource] = true
 	}
-	return t
+	return w
 }
 
-// auditEvent is what the trail reads of an event of audit.k8s.io/v1.
-type auditEvent struct {
+// event is what is read of an event of audit.k8s.io/v1.
+type event struct {
 	Kind  string `json:"kind"`
 	Stage string `json:"stage"`
 	Verb  string `json:"verb"`
@@ -121,8 +122,8 @@ type auditEvent struct {
 }
 
 // Note reads one line of the log. An error means that the line is no audit event.
-func (t *Trail) Note(line []byte) error {
-	var e auditEvent
+func (w *Writes) Note(line []byte) error {
+	var e event
 	if err := json.Unmarshal(line, &e); err != nil {
 		return fmt.Errorf("not an audit event: %w", err)
 	}
@@ -133,105 +134,105 @@ func (t *Trail) Note(line []byte) error {
 	if e.Stage != "ResponseComplete" || e.Object == nil || e.Object.Subresource != "" || e.Response == nil || e.Response.Code >= failed {
 		return nil
 	}
-	key := trailKey{schema.GroupResource{Group: e.Object.APIGroup, Resource: e.Object.Resource}, e.Object.Namespace, e.Object.Name}
+	key := object{schema.GroupResource{Group: e.Object.APIGroup, Resource: e.Object.Resource}, e.Object.Namespace, e.Object.Name}
 	if key.resource == (schema.GroupResource{Resource: "namespaces"}) {
 		key.namespace = "" // the API server says that a namespace is in itself
 	}
-	if !t.resources[key.resource] || t.ours(e.User.Username, e.User.Groups) {
+	if !w.resources[key.resource] || w.ours(e.User.Username, e.User.Groups) {
 		return nil
 	}
-	deed := &Deed{User: printable(e.User.Username), Verb: e.Verb, At: e.At}
+	write := &Write{User: printable(e.User.Username), Verb: e.Verb, At: e.At}
 	if e.Impersonated != nil {
-		deed.As = printable(e.Impersonated.Username)
+		write.As = printable(e.Impersonated.Username)
 	}
-	t.lock.Lock()
-	defer t.lock.Unlock()
+	w.lock.Lock()
+	defer w.lock.Unlock()
 	switch e.Verb {
 	case "create", "update", "patch":
-		t.of(key).change = deed
+		w.of(key).change = write
 	case "delete":
-		t.of(key).deletion = deed
+		w.of(key).deletion = write
 	case "deletecollection":
 		key.name = ""
-		t.of(key).deletion = deed
+		w.of(key).deletion = write
 	}
 	return nil
 }
 
 // of is what is remembered of an object; the oldest is forgotten for it when there is too much.
-func (t *Trail) of(key trailKey) *lastDeeds {
-	last := t.deeds[key]
+func (w *Writes) of(key object) *lastWrites {
+	last := w.last[key]
 	if last == nil {
-		if len(t.order) >= maxDeeds {
-			delete(t.deeds, t.order[0])
-			t.order = t.order[1:]
+		if len(w.order) >= maxWrites {
+			delete(w.last, w.order[0])
+			w.order = w.order[1:]
 		}
-		last = &lastDeeds{}
-		t.deeds[key] = last
-		t.order = append(t.order, key)
+		last = &lastWrites{}
+		w.last[key] = last
+		w.order = append(w.order, key)
 	}
 	return last
 }
 
 // Ask calls answer when the log tells who it was, or with nil when it did not for a while, which it may not for reasons
 // of its own: it leaves the request out, or is not this API server's.
-func (t *Trail) Ask(q Question, answer func(deed *Deed)) {
-	t.lock.Lock()
-	full := len(t.questions) >= maxQuestions
+func (w *Writes) Ask(q Question, answer func(write *Write)) {
+	w.lock.Lock()
+	full := len(w.questions) >= maxQuestions
 	if !full {
-		t.questions = append(t.questions, asked{q, t.clock.Now(), answer})
+		w.questions = append(w.questions, asked{q, w.clock.Now(), answer})
 	}
-	t.lock.Unlock()
+	w.lock.Unlock()
 	if full {
 		answer(nil)
 	}
 }
 
 // Answer answers the questions that can be, and those that have waited too long. Call it whenever the log was read.
-func (t *Trail) Answer() {
+func (w *Writes) Answer() {
 	type reply struct {
-		deed   *Deed
-		answer func(*Deed)
+		write  *Write
+		answer func(*Write)
 	}
 	var replies []reply
-	t.lock.Lock()
-	now := t.clock.Now()
-	open := t.questions[:0]
-	for _, q := range t.questions {
+	w.lock.Lock()
+	now := w.clock.Now()
+	open := w.questions[:0]
+	for _, q := range w.questions {
 		waited := now.Sub(q.at)
-		if deed := t.take(&q, waited, now); deed != nil || waited >= patience {
-			replies = append(replies, reply{deed, q.answer})
+		if write := w.take(&q, waited, now); write != nil || waited >= patience {
+			replies = append(replies, reply{write, q.answer})
 			continue
 		}
 		open = append(open, q)
 	}
-	clear(t.questions[len(open):])
-	t.questions = open
-	t.lock.Unlock()
+	clear(w.questions[len(open):])
+	w.questions = open
+	w.lock.Unlock()
 	for _, r := range replies {
-		r.answer(r.deed)
+		r.answer(r.write)
 	}
 }
 
-// take returns the deed that is asked for, once: it must not answer for another of the same kind.
-func (t *Trail) take(q *asked, waited time.Duration, now time.Time) *Deed {
-	key := trailKey{q.Resource, q.Namespace, q.Name}
-	last := t.deeds[key]
+// take returns the write that is asked for, once: it must not answer for another of the same kind.
+func (w *Writes) take(q *asked, waited time.Duration, now time.Time) *Write {
+	key := object{q.Resource, q.Namespace, q.Name}
+	last := w.last[key]
 	if !q.Deleted {
 		if last == nil || last.change == nil || waited < settles || q.User != "" && !last.change.by(q.User) {
 			return nil
 		}
-		deed := last.change
+		write := last.change
 		last.change = nil
-		return deed
+		return write
 	}
 	if last != nil && last.deletion != nil {
-		deed := last.deletion
+		write := last.deletion
 		last.deletion = nil
-		return deed
+		return write
 	}
 	key.name = ""
-	if all := t.deeds[key]; all != nil && all.deletion != nil && now.Sub(all.deletion.At) < collected {
+	if all := w.last[key]; all != nil && all.deletion != nil && now.Sub(all.deletion.At) < collected {
 		return all.deletion
 	}
 	return nil

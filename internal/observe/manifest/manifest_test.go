@@ -1,4 +1,4 @@
-package observe
+package manifest
 
 import (
 	"fmt"
@@ -9,14 +9,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 var testTime = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-func readManifests(t *testing.T, content string) *World {
+func readManifests(t *testing.T, content string) *observe.World {
 	t.Helper()
-	w, err := Manifests([]string{"-"}, strings.NewReader(content), ManifestOptions{Now: testTime, Tenants: TenantSource{Key: "tenant"}})
+	w, err := Read([]string{"-"}, strings.NewReader(content), Options{Now: testTime, Tenants: observe.TenantSource{Key: "tenant"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestMalformedManifestsAreFaults(t *testing.T) {
 		"apiVersion: v1\nkind: {{ .Values.kind }}\n":                                                                                        "render it first",
 		"apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {b: c}}\n": "<stdin>:5:1: Namespace a: already declared, and differently, at <stdin>:1:1",
 	} {
-		_, err := Manifests([]string{"-"}, strings.NewReader(content), ManifestOptions{})
+		_, err := Read([]string{"-"}, strings.NewReader(content), Options{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", content, err, want)
 		}
@@ -148,7 +149,7 @@ func TestWorkloadsThatAreDeclaredTwice(t *testing.T) {
 			if differs == content {
 				continue
 			}
-			_, err := Manifests([]string{"-"}, strings.NewReader(content+"---\n"+differs), ManifestOptions{})
+			_, err := Read([]string{"-"}, strings.NewReader(content+"---\n"+differs), Options{})
 			if err == nil || err.Error() != fmt.Sprintf(want, kind) {
 				t.Errorf("%s: %v, want the fault of two copies that differ:\n%s", kind, err, differs)
 			}
@@ -208,7 +209,7 @@ func TestTenantsOfLabelsAndFiles(t *testing.T) {
 		t.Errorf("tenants are %v", got)
 	}
 	declared := []snapshot.Tenant{{Name: "z", Namespaces: []string{"c", "gone"}}}
-	w, err := Manifests([]string{"-"}, strings.NewReader(namespaces), ManifestOptions{Tenants: TenantSource{Declared: declared}})
+	w, err := Read([]string{"-"}, strings.NewReader(namespaces), Options{Tenants: observe.TenantSource{Declared: declared}})
 	if err != nil || len(w.Snapshot.Tenants) != 1 || len(w.Snapshot.Missing) != 1 {
 		t.Errorf("%v, %v", w, err)
 	}
@@ -216,7 +217,7 @@ func TestTenantsOfLabelsAndFiles(t *testing.T) {
 
 // Promise: a folder of Bulkhead's own declarations is proven as Bulkhead will enforce it.
 func TestBulkheadsDeclarationsAreRendered(t *testing.T) {
-	w, err := Manifests([]string{"../../examples/magazine"}, nil, ManifestOptions{Now: testTime})
+	w, err := Read([]string{"../../../examples/magazine"}, nil, Options{Now: testTime})
 	if err != nil {
 		t.Fatal(err)
 	}
