@@ -21,7 +21,7 @@ func TestRandomTables(t *testing.T) {
 	}
 }
 
-// level is an outcome of three ranks with something beside that rules add up.
+// level is an outcome of three ranks with a second part that rules add up.
 type level struct {
 	rank  int
 	extra bool

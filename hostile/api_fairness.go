@@ -33,7 +33,7 @@ func byFlow(id, title, level string, flows func(*Facts) map[string]string, reque
 	}
 	return Case{ID: "api-fairness/" + id, Control: "api-fairness", Title: title, By: Owners | ServiceAccounts, Refusal: Refusal{By: fair},
 		Twin: readVersion,
-		Attempt: Step{Title: "make a request outside of the tenant's own flow", Ask: func(s Scene) (Ask, error) {
+		Attempt: Step{Title: "make a request outside the tenant's own flow", Ask: func(s Scene) (Ask, error) {
 			if s.Facts == nil || flows(s.Facts) == nil {
 				return Ask{}, errors.New("the tenants' FlowSchemas are not known: the runner may not list them")
 			}

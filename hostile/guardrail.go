@@ -25,7 +25,7 @@ func guardrailCases() []Case {
 		homeRow{"quota-status", "patch", "", "resourcequotas/status", "writes what it has used of its quota"},
 		homeRow{"limits-patch", "patch", "", "limitranges", "raises its limits"},
 		homeRow{"limits-delete", "delete", "", "limitranges", "deletes its limits"},
-		homeRow{"space-here", "create", v1alpha1.GroupVersion.Group, "spaces", "makes a Space outside of its home"})...)
+		homeRow{"space-here", "create", v1alpha1.GroupVersion.Group, "spaces", "makes a Space outside its home"})...)
 }
 
 // guardrailRights are the forms in which a proof asks.

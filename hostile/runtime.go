@@ -9,7 +9,7 @@ import corev1 "k8s.io/api/core/v1"
 func runtimeCases() []Case {
 	const control = "runtime"
 	deployment := workloadOf("deployments")
-	shared := ownObject("shared-kernel", control, "runs pods outside of the sandboxed RuntimeClass",
+	shared := ownObject("shared-kernel", control, "runs pods outside the sandboxed RuntimeClass",
 		createWorkload("create a compliant Deployment", deployment, unchanged),
 		createWorkload("create a Deployment of another RuntimeClass", deployment, specChange(func(s *corev1.PodSpec) { s.RuntimeClassName = new(nothing) })),
 		byPolicy(control, "runtimeClassName"))

@@ -25,14 +25,14 @@ func tokenPods() []PodCase {
 	certificate := corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{
 		SignerName: "example.invalid/signer", KeyType: "ED25519", CredentialBundlePath: "bundle"}}
 	const projects = `volume "id" projects`
-	outside := pod("projected-elsewhere", "projects a token for an audience outside of the cluster, though the workload declares none", projects, false, project(token(elsewhere)))
+	outside := pod("projected-elsewhere", "projects a token for an audience outside the cluster, though the workload declares none", projects, false, project(token(elsewhere)))
 	outside.variant = true
 	return []PodCase{
 		pod("mount", "gives pods an identity at the API server that the workload does not declare", "automountServiceAccountToken: false", false,
 			func(s *corev1.PodSpec) { s.AutomountServiceAccountToken = new(true) }),
 		pod("projected", "projects a token that the workload does not declare", projects, false, project(token(""))),
 		pod("certificate", "projects a certificate that the workload does not declare", projects, false, project(certificate)),
-		pod("foreign-audience", "gives pods an identity outside of the cluster", projects, true, project(token(elsewhere))),
+		pod("foreign-audience", "gives pods an identity outside the cluster", projects, true, project(token(elsewhere))),
 		outside,
 	}
 }
@@ -69,7 +69,7 @@ func tokenCases() []Case {
 	withheld := ownObject("request", control, "requests a token that the workload does not declare", plain,
 		request("request a token of its own service account", "default"), byPolicy("token-credentials", "have no identity at the API server"))
 	withheld.Applies = callsAPI(false)
-	audience := ownObject("request-audience", control, "requests an identity outside of the cluster",
+	audience := ownObject("request-audience", control, "requests an identity outside the cluster",
 		request("request a token for the API server", "default"), request("request a token for another audience", "default", elsewhere), byPolicy("token-credentials", "would be an identity outside"))
 	audience.Applies = callsAPI(true)
 	return []Case{eternal, withheld, audience, unaskedToken()}

@@ -14,7 +14,7 @@ import (
 // check is a Check with what runs it.
 type check struct {
 	finding.Check
-	// run looks. It says in words what it considered; a verdict follows from the findings.
+	// run returns the findings, and in words what it considered. The verdict follows from the findings.
 	run func(*proof) (findings []finding.Finding, considered string)
 }
 

@@ -12,25 +12,25 @@ import (
 const CodeNotRead = "BH7001"
 
 // Coverage: the proof itself. A kind that could not be listed is Unknown by name, for every check that needs it; a
-// namespace that objects lie in and nobody listed is Unknown; a snapshot that is older than its freshness says nothing
-// about now; a snapshot without tenants proves nothing about anybody.
+// namespace that objects lie in and that was not listed is Unknown; a snapshot that is older than its freshness proves nothing
+// about the present; a snapshot without tenants proves nothing about any.
 func coverageCheck() check {
 	return check{Check: finding.Check{
 		ID: "coverage", Title: "The proof is fresh and complete",
 		Codes: []finding.Code{
 			{ID: CodeNotRead, Title: "A kind of object could not be read", Severity: finding.High,
-				Why:      "What nobody read may hold anything. Every check that needs the kind is Unknown where it finds nothing exposed.",
-				Fix:      "Let the reader list the kind in all namespaces; `bulkhead check --rights` says which rights that takes. Offline, give the files that hold it.",
+				Why:      "What was not read may hold anything. Every check that needs the kind is Unknown where it finds nothing exposed.",
+				Fix:      "Let the reader list the kind in all namespaces; `bulkhead check --rights` lists the rights that this takes. Offline, give the files that hold it.",
 				Mappings: []string{"K10"}},
 			{ID: "BH7002", Title: "The proof is older than its freshness", Severity: finding.High,
-				Why:      "A cluster changes. What was true then may not be true now.",
-				Fix:      "Look at why no newer proof was made: `bulkhead check`, and the controller's log.",
+				Why:      "A cluster changes: an old proof is no evidence for the present.",
+				Fix:      "Find out why no newer proof was made: see `bulkhead check`, and the controller's log.",
 				Mappings: []string{"K10"}},
 			{ID: "BH7003", Title: "There are no tenants to prove anything about", Severity: finding.Low,
-				Why: "Without tenants, nothing is kept apart from anything.",
+				Why: "Without tenants, there is nothing to isolate.",
 				Fix: "Name the namespace label that holds the tenant's name (--tenant-label), or declare Tenants."},
 			{ID: "BH7004", Title: "A namespace was not listed", Severity: finding.Medium,
-				Why: "Objects lie in it, but its labels and so its tenant and its guardrails are not known.",
+				Why: "Objects lie in it, but its labels, and so its tenant and its guardrails, are not known.",
 				Fix: "Let the reader list namespaces, or give the file that holds it."},
 		},
 	},

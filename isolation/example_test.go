@@ -9,7 +9,7 @@ import (
 )
 
 // A platform as Bulkhead renders it is isolated by the checks of guardrails, API capacity and the rest, and they say
-// nothing that nobody needs to read.
+// nothing that is not needed.
 func TestTheExamplePlatformIsIsolated(t *testing.T) {
 	p, err := provertest.Magazine()
 	if err != nil {

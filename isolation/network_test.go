@@ -20,7 +20,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// answers is an admission that says what it is told to.
+// answers is an admission with a given answer.
 type answers func(*finding.AdmissionRequest) finding.AdmissionAnswer
 
 func (a answers) Admit(r *finding.AdmissionRequest) finding.AdmissionAnswer { return a(r) }
@@ -42,8 +42,8 @@ func fixtureNamed(t *testing.T, check, name string) fixture {
 	return f
 }
 
-// Promise: whoever may write policies or trusted labels is Exposed if admission lets it, Isolated if it refuses, and
-// Unknown if nobody can say; one hole in what admission refuses is enough.
+// Promise: a tenant that may write policies or trusted labels is Exposed if admission lets it, Isolated if it refuses, and
+// Unknown if that is not known; one hole in what admission refuses is enough.
 func TestOwnRightsOverTheFenceAreAsGoodAsAdmission(t *testing.T) {
 	unsure := func(*finding.AdmissionRequest) finding.AdmissionAnswer {
 		return finding.AdmissionAnswer{Admitted: true, Unknown: []string{"a webhook answers"}}
@@ -141,13 +141,13 @@ func TestTheExampleIsIsolatedAndWhatIsLoosenedIsNamed(t *testing.T) {
 		next.NetworkPolicies = slices.Clone(next.NetworkPolicies)
 		next.NetworkPolicies[at] = policy
 		if list := findings(&next); !blamed(list, object) {
-			t.Errorf("%s in %s: nobody blames it: %+v", what, object, list)
+			t.Errorf("%s in %s: no finding blames it: %+v", what, object, list)
 		}
 	}
 	without := *w.Snapshot
 	without.NetworkPolicies = slices.Delete(slices.Clone(without.NetworkPolicies), at, at+1)
 	if list := findings(&without); !blamed(list, object) {
-		t.Errorf("without %s: nobody blames it: %+v", object, list)
+		t.Errorf("without %s: no finding blames it: %+v", object, list)
 	}
 	for _, name := range []string{"bulkhead-network-policies", "bulkhead-managed-objects"} {
 		next := *w.Snapshot
@@ -165,7 +165,7 @@ func TestEveryNetworkCodeComesUp(t *testing.T) {
 		for _, found := range isolation.Verify(f.snapshot, f.options).Findings {
 			seen[found.Code] = true
 			if found.Verdict == finding.Exposed && strings.HasPrefix(found.Code, "BH3") && (len(found.Blame) == 0 || len(found.Witness) == 0) {
-				t.Errorf("%s %s: an exposed finding needs a witness and somebody to blame: %+v", f.name, found.Code, found)
+				t.Errorf("%s %s: an exposed finding needs a witness and an object to blame: %+v", f.name, found.Code, found)
 			}
 		}
 	}
@@ -204,16 +204,16 @@ func TestFindingsAreAsManyAsMistakesAndNotAsPairs(t *testing.T) {
 	}
 	for _, m := range c.Mistakes {
 		if !named[m.Namespace] && m.What != "another tenant's label" { // that opens nothing by itself
-			t.Errorf("nobody blames %s: %s", m.Namespace, m.What)
+			t.Errorf("no finding blames %s: %s", m.Namespace, m.What)
 		}
 	}
 	if len(list) > 4*len(c.Mistakes) {
 		t.Errorf("%d findings of %d mistakes", len(list), len(c.Mistakes))
 	}
-	naked := *c.Snapshot
-	naked.NetworkPolicies, naked.ClusterNetworkPolicies = nil, nil
-	if list := findings(&naked); len(list) == 0 || len(list) > 5 {
-		t.Errorf("a naked cluster: %d findings", len(list))
+	bare := *c.Snapshot
+	bare.NetworkPolicies, bare.ClusterNetworkPolicies = nil, nil
+	if list := findings(&bare); len(list) == 0 || len(list) > 5 {
+		t.Errorf("a cluster without policies: %d findings", len(list))
 	}
 }
 
@@ -241,7 +241,7 @@ func TestTheReportIsTheSameWithAnyNumberOfWorkers(t *testing.T) {
 	}
 }
 
-// Promise: the tenant is in the report that the finding is about, on both sides of a pair, and nobody else is.
+// Promise: the tenant is in the report that the finding is about, on both sides of a pair, and no other tenant is.
 func TestOnlyWhoIsConcernedIsExposed(t *testing.T) {
 	var contents snapshot.Snapshot
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {

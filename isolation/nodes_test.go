@@ -12,7 +12,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// nodesOf gives a platform nodes: one for everybody, and one for each tenant that has its own.
+// nodesOf gives a platform nodes: one for all tenants, and one for each tenant that has its own.
 func nodesOf(s *snapshot.Snapshot) []*corev1.Node {
 	nodes := []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "shared", Labels: map[string]string{corev1.LabelHostname: "shared"}}}}
 	for _, t := range s.Tenants {

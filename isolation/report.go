@@ -8,12 +8,12 @@ import (
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
-// Result is what one check says, about one tenant or about all.
+// Result is the result of one check, about one tenant or about all.
 type Result struct {
 	// Check by its ID.
 	Check   string          `json:"check"`
 	Verdict finding.Verdict `json:"verdict"`
-	// Considered says what the check looked at: an Isolated means no more than this.
+	// Considered lists what the check looked at: Isolated means no more than this.
 	Considered string `json:"considered,omitempty"`
 }
 

@@ -12,33 +12,33 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Shared things: what the cluster has once and tenants use one after the other, or side by side. Volumes and their
-// classes, and priority classes. Whether a tenant may name them is the business of check guardrails; here is what it
-// would find.
+// Shared objects: what the cluster has once and several tenants use, one after the other or together. Volumes and their
+// classes, and priority classes. Check guardrails judges whether a tenant may name them; this check judges what the tenant
+// would find there.
 //
-// Two risks stay whatever is configured, and no verdict hides them: the cluster's DNS tells every pod the names of every
+// Two risks stay whatever is configured, and no verdict hides them: the cluster's DNS gives every pod the names of every
 // namespace's Services (control dns-enumerate; its remedy is a DNS for each tenant), and whether refusals leave a trace
-// depends on the API server's audit policy and log, which cannot be seen through the API (control audit). Both are said
-// in what was considered; they make no finding, since no object of the cluster could be blamed or mended.
+// depends on the API server's audit policy and log, which cannot be seen through the API (control audit). Both are named
+// in what was considered; they make no finding, since no object of the cluster could be blamed or fixed.
 func sharedCheck() check {
 	return check{Check: finding.Check{
-		ID: "shared", Title: "Nothing of a tenant is left to others in what all share",
+		ID: "shared", Title: "Shared objects leave nothing of a tenant to others",
 		Needs: []string{"StorageClass", "PersistentVolume", "PriorityClass"},
 		Codes: []finding.Code{
 			{ID: "BH6001", Title: "A volume may hand one tenant's data to another", Severity: finding.High, Controls: []string{"storage"}, Mappings: []string{"K04"},
 				Why: "A volume that was released and made available again still holds what its former owner wrote.",
 				Fix: "Delete or wipe the volume, and bind it to one claim by its claimRef."},
 			{ID: "BH6002", Title: "A volume is a path of its node", Severity: finding.High, Controls: []string{"storage"}, Mappings: []string{"K04", "K01"},
-				Why: "Whoever claims it reads and writes the node's file system, past every rule for pods.",
+				Why: "A pod that claims it reads and writes the node's file system, past every rule for pods.",
 				Fix: "Replace hostPath volumes by those of a CSI driver."},
 			{ID: "BH6003", Title: "A StorageClass keeps volumes after their claims", Severity: finding.Low, Controls: []string{"storage"}, Mappings: []string{"K04"},
-				Why: "With reclaimPolicy Retain a tenant's data stays when the tenant goes, for whoever gets hold of the volume.",
+				Why: "With reclaimPolicy Retain a tenant's data stays when the tenant is removed, for any tenant that gets the volume.",
 				Fix: "Use reclaimPolicy Delete for the classes of tenants."},
 			{ID: "BH6004", Title: "Pods preempt others by default", Severity: finding.Medium, Controls: []string{"priority"}, Mappings: []string{"K04"},
-				Why: "A class that is the default and preempts lets every tenant's pods evict those of a lower one.",
+				Why: "A class that is the default and preempts lets every tenant's pods evict those of a lower class.",
 				Fix: "Set globalDefault: false, or preemptionPolicy: Never."},
 			{ID: "BH6005", Title: "It is not known whose a volume is", Severity: finding.Medium, Controls: []string{"storage"}, Mappings: []string{"K04"},
-				Why: "A volume that is being bound or failed to be reclaimed may hold data.", Fix: "Look at the volume's status and settle it."},
+				Why: "A volume that is being bound or failed to be reclaimed may hold data.", Fix: "Look at the volume's status; reclaim the volume or delete it."},
 		},
 	},
 		run: func(p *proof) ([]finding.Finding, string) {
@@ -77,7 +77,7 @@ func volumeFindings(v *corev1.PersistentVolume) []finding.Finding {
 		findings = append(findings, finding.Finding{Code: "BH6005", Verdict: finding.Unknown, From: finding.EveryTenant, To: finding.EveryTenant,
 			What: o.String() + " could not be reclaimed: what it holds, and for whom, is not known", Blame: []snapshot.Ref{o}})
 	case v.Spec.ClaimRef == nil && v.Spec.HostPath == nil:
-		findings = append(findings, inCommon("BH6001", o, "is for whoever claims it first: it has no claimRef, and what it holds nobody says")...)
+		findings = append(findings, inCommon("BH6001", o, "is available to the first tenant that claims it: it has no claimRef, and what it holds is not known")...)
 	}
 	return findings
 }

@@ -20,7 +20,7 @@ type proof struct {
 	pods   *pods.Run
 }
 
-// Verify proves what every tenant of a snapshot can reach. Everything is looked at in every call; the same snapshot and
+// Verify proves what every tenant of a snapshot can reach. Every call judges everything; the same snapshot and
 // options give the same report.
 func Verify(s *snapshot.Snapshot, o finding.Options) *Report {
 	p := newProof(s, o)
@@ -42,7 +42,7 @@ type outcome struct {
 	considered string
 }
 
-// outcomeOf runs a check and adds a finding for each kind that it needs and nobody read.
+// outcomeOf runs a check and adds a finding for each kind that it needs and that was not read.
 func (p *proof) outcomeOf(c *check) outcome {
 	findings, considered := c.run(p)
 	for i := range findings {
@@ -63,7 +63,7 @@ func (p *proof) outcomeOf(c *check) outcome {
 func (p *proof) waiverFor(c *check, f *finding.Finding) string {
 	code, has := c.Code(f.Code)
 	if !has || f.Verdict != finding.Exposed {
-		return "" // nobody accepts what nobody knows
+		return "" // a waiver accepts an exposure, not what is unknown
 	}
 	for _, w := range p.Waivers {
 		if slices.Contains(code.Controls, w.Control) && f.From == w.Tenant && p.Now.Before(w.Expires) && len(f.Blame) > 0 &&
@@ -119,7 +119,7 @@ func (p *proof) report(checks []check, found []outcome) *Report {
 	return r
 }
 
-// eachConcerned calls do for each tenant whose report a finding belongs into.
+// eachConcerned calls do for each tenant whose report has the finding.
 func (r *Report) eachConcerned(f *finding.Finding, index map[string]int, do func(*TenantReport)) {
 	if f.From != finding.EveryTenant && f.To != finding.EveryTenant && (f.From != finding.ThePlatform || f.To != finding.ThePlatform) {
 		for _, name := range slices.Compact([]string{f.From, f.To}) {

@@ -74,7 +74,7 @@ func TestWhatIsExposedIsInBothTenantsReports(t *testing.T) {
 	}
 }
 
-// A proof says how old what it judged may be; beyond it, and where a kind was not read, the answer is Unknown and names why.
+// A proof reports how old what it judged may be; beyond it, and where a kind was not read, the answer is Unknown and names why.
 func TestStaleOrIncompleteIsUnknown(t *testing.T) {
 	c := twoTenants()
 	c.Pods = nil

@@ -26,7 +26,7 @@ type Wait struct {
 	Reason string
 	// For is what the cluster lacks.
 	For string
-	// Because says why that is needed, or how to give it.
+	// Because reports why that is needed, or how to give it.
 	Because string
 }
 

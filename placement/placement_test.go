@@ -26,7 +26,7 @@ func tenant(workloads ...v1alpha1.Workload) *v1alpha1.Tenant {
 }
 
 // Promise: a workload belongs on this cluster only if it is not decided Hard, is of the cluster's environment, and has the
-// node group that it needs; otherwise the placement says what the cluster lacks. What can never be given here comes first.
+// node group that it needs; otherwise the placement names what the cluster lacks. What can never be given here comes first.
 func TestOf(t *testing.T) {
 	inside := tenant()
 	inside.Spec.Boundary = "Inside"

@@ -119,7 +119,7 @@ func addresses(first string, all []corev1.PodIP) []netip.Addr {
 	for _, text := range texts {
 		ip, err := netip.ParseAddr(text)
 		if err != nil {
-			return nil // one that nobody can read makes the pod's addresses not known, which a proof treats with care
+			return nil // one that cannot be parsed makes the pod's addresses not known, which a proof treats with care
 		}
 		ips = append(ips, ip.Unmap().WithZone(""))
 	}

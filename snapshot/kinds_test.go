@@ -29,7 +29,7 @@ func TestKinds(t *testing.T) {
 		}
 	}
 	if _, known := KindOf("example.com", "widgets"); known {
-		t.Error("a kind that nobody knows is known")
+		t.Error("an unknown kind is known")
 	}
 	for kind, want := range map[string]string{"/pods": "[count/pods]", "/secrets": "[count/secrets secrets]", "apps/deployments": "[count/deployments.apps]"} {
 		group, resource, _ := strings.Cut(kind, "/")

@@ -36,7 +36,7 @@ type Snapshot struct {
 
 	// Tenants by name.
 	Tenants []Tenant
-	// Namespaces by name. One that an object lies in although nobody listed it is here too, as Implied.
+	// Namespaces by name. One that an object lies in although it was not listed is here too, as Implied.
 	Namespaces []*Namespace
 	// Pods by namespace and name, completed ones too.
 	Pods []*Pod
@@ -104,10 +104,10 @@ type Tenant struct {
 	// Namespaces, sorted. A namespace belongs to one tenant at most. The home namespace, in which a tenant of Bulkhead
 	// declares its Spaces, is one of them.
 	Namespaces []string
-	// Owners are the users, groups and service accounts that have the tenant's rights. Nil means that nobody declared
-	// them, as where tenants come from a namespace label.
+	// Owners are the users, groups and service accounts that have the tenant's rights. Nil means that none are declared,
+	// as where tenants come from a namespace label.
 	Owners []rbacv1.Subject
-	// Quota is what the tenant may have as a whole; nil means that nobody declared it.
+	// Quota is what the tenant may have as a whole; nil means that none is declared.
 	Quota corev1.ResourceList
 	// Nodes is the label that every node dedicated to the tenant bears, and only those; zero means that it has none.
 	Nodes Label
@@ -140,7 +140,7 @@ type Namespace struct {
 	Labels Labels
 	// Annotations that admission policies may read.
 	Annotations Labels
-	// Implied is true where an object names the namespace but nobody listed it: then its labels are not known.
+	// Implied is true where an object names the namespace but it was not listed: then its labels are not known.
 	Implied bool
 }
 
@@ -180,11 +180,11 @@ type NamedPort struct {
 	Port     uint16
 }
 
-// Endpoints are the addresses of an EndpointSlice, or of Endpoints as they were before. Whoever may write them decides
+// Endpoints are the addresses of an EndpointSlice, or of Endpoints as they were before. A subject that may write them decides
 // where the traffic of a Service goes.
 type Endpoints struct {
 	Kind, Namespace, Name string
-	// Service whose traffic is sent there; empty if it is nobody's.
+	// Service whose traffic is sent there; empty if there is none.
 	Service string
 	// IPs, sorted; Hosts are names that stand for addresses.
 	IPs   []netip.Addr
@@ -207,7 +207,7 @@ func (p *Pod) Workload() Owner {
 	return p.Owner
 }
 
-// Completed says whether the pod has run to its end, or has not begun: it holds no address and opens no connection.
+// Completed reports whether the pod has run to its end, or has not begun: it holds no address and opens no connection.
 func (p *Pod) Completed() bool {
 	return p.Idle || p.Phase == corev1.PodSucceeded || p.Phase == corev1.PodFailed
 }

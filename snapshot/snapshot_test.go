@@ -157,7 +157,7 @@ func TestPodOfKeepsWhatAProofNeeds(t *testing.T) {
 	}
 	pod.Status.PodIPs[2].IP = "what"
 	if ips := snapshot.PodOf(pod).IPs; len(ips) != 0 {
-		t.Errorf("with an address that nobody can read, all are unknown; got %v", ips)
+		t.Errorf("with an address that cannot be parsed, all are unknown; got %v", ips)
 	}
 }
 

@@ -11,14 +11,14 @@ const (
 	ConditionActive = "Active"
 )
 
-// Reasons: stable words for programs; the message beside them is for people.
+// Reasons: stable words for programs; the message next to them is for people.
 const (
-	// ReasonPending: no controller has looked at the object yet. It is the definitions' default, which every reader sees
+	// ReasonPending: no controller has reconciled the object yet. It is the definitions' default, which every reader sees
 	// from the first moment on, also while no controller runs.
 	ReasonPending = "Pending"
 	// ReasonDecided: every workload has a decision on its present input.
 	ReasonDecided = "Decided"
-	// ReasonInvalid: the spec lacks a fact or contradicts itself; the message says which and where.
+	// ReasonInvalid: the spec lacks a fact or contradicts itself; the message names which and where.
 	ReasonInvalid = "Invalid"
 	// ReasonTenantMissing: the Space's home namespace belongs to no Tenant.
 	ReasonTenantMissing = "TenantMissing"
@@ -46,7 +46,7 @@ const (
 	ReasonEnforcing = "Enforcing"
 	// ReasonApplyFailed: the API server refused an object; the message has its words.
 	ReasonApplyFailed = "ApplyFailed"
-	// ReasonQuotaExhausted: the tenant's quota leaves nothing of a resource that the Space asks for.
+	// ReasonQuotaExhausted: the tenant's quota has nothing left of a resource that the Space requests.
 	ReasonQuotaExhausted = "QuotaExhausted"
 
 	// ReasonProven: asked as the tenant, the API server refused what it must and allowed what it should.
@@ -62,7 +62,7 @@ const (
 
 	// ReasonReady: all conditions hold.
 	ReasonReady = "Ready"
-	// ReasonDeleting: being removed; status.remaining says what is left.
+	// ReasonDeleting: being removed; status.remaining names what is left.
 	ReasonDeleting = "Deleting"
 	// ReasonProtected: deletion was asked and spec.protected refuses it.
 	ReasonProtected = "Protected"

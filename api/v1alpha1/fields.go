@@ -53,5 +53,5 @@ type Registry = string
 //
 // +kubebuilder:validation:MaxLength=253
 // +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of an object: lower-case letters, digits, hyphens and dots; wildcards are not understood"
-// +kubebuilder:validation:XValidation:rule="!self.startsWith('system-')",message="system-... classes are for the cluster's own pods: a tenant with one evicts everybody, the cluster's DNS included"
+// +kubebuilder:validation:XValidation:rule="!self.startsWith('system-')",message="system-... classes are for the cluster's own pods: a tenant with one evicts every other pod, the cluster's DNS included"
 type PriorityClass = string

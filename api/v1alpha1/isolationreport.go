@@ -55,14 +55,14 @@ type CheckResult struct {
 	Check string `json:"check"`
 	// Verdict of the check.
 	Verdict Verdict `json:"verdict"`
-	// Considered says what the check looked at: an Isolated means no more than this.
+	// Considered lists what the check looked at: Isolated means no more than this.
 	// +optional
 	Considered string `json:"considered,omitempty"`
 }
 
 // IsolationFinding is one thing that does not hold, or that cannot be decided.
 type IsolationFinding struct {
-	// Code is stable, such as BH1001: `bulkhead explain CODE` says what it means.
+	// Code is stable, such as BH1001: `bulkhead explain CODE` has its meaning.
 	Code string `json:"code"`
 	// Verdict is Exposed or Unknown.
 	Verdict Verdict `json:"verdict"`

@@ -12,7 +12,7 @@ import (
 const (
 	// NamePrefix begins the names of objects and of field managers that Bulkhead makes.
 	NamePrefix = "bulkhead-"
-	// KeyPrefix begins the keys of labels, annotations and taints, and UserPrefix the names of users that are nobody's: as
+	// KeyPrefix begins the keys of labels, annotations and taints, and UserPrefix the names of users that do not exist: as
 	// such Bulkhead asks what an unknown user may do.
 	KeyPrefix  = "bulkhead.dev/"
 	UserPrefix = "bulkhead.dev:"
@@ -53,10 +53,10 @@ const (
 	// control. The label's value is the Waiver's name, for people; the annotation's is its expiry (RFC 3339), by which
 	// admission policies go: an expired waiver ends by itself, whether or not Bulkhead runs.
 	WaiverPrefix = "waiver.bulkhead.dev/"
-	// AnnotationProtected with the value "true", on a tenant's home namespace, says that the Tenant is protected: an
+	// AnnotationProtected with the value "true", on a tenant's home namespace, marks the Tenant as protected: an
 	// admission policy refuses the deletion of its Spaces.
 	AnnotationProtected = "bulkhead.dev/protected"
-	// AnnotationChangedBy is set by the API server (a mutating admission policy) on a managed object that somebody
+	// AnnotationChangedBy is set by the API server (a mutating admission policy) on a managed object that a user
 	// other than Bulkhead changed: the user's name.
 	AnnotationChangedBy = "bulkhead.dev/changed-by"
 
@@ -76,7 +76,7 @@ func DefinitionName(plural string) string { return plural + "." + GroupVersion.G
 // HomeNamespace is the namespace in which a tenant's owners create its Spaces. It holds nothing else.
 func HomeNamespace(tenant string) string { return "tenant-" + tenant }
 
-// TenantOfHome is the inverse of HomeNamespace; false when the namespace has not the form of a home namespace.
+// TenantOfHome is the inverse of HomeNamespace; false when the namespace does not have the form of a home namespace.
 func TenantOfHome(namespace string) (string, bool) { return strings.CutPrefix(namespace, "tenant-") }
 
 // SpaceNamespace is the namespace that a Space becomes. No name of a tenant or a Space holds two hyphens in a row, so
@@ -95,7 +95,7 @@ const (
 	ResourceGuardrails = "guardrails"
 	// ControllerUser is the controller inside the cluster: its service account.
 	ControllerUser = "system:serviceaccount:" + SystemNamespace + ":" + ManagedBy
-	// ControllerGroup is the controller outside of the cluster: the group (organisation) in its client certificate.
+	// ControllerGroup is the controller outside the cluster: the group (organisation) in its client certificate.
 	ControllerGroup = "bulkhead:controllers"
 	// VerbChange is the verb on ResourceGuardrails.
 	VerbChange = "change"

@@ -63,7 +63,7 @@ type PlatformSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	SandboxRuntimes []Label `json:"sandboxRuntimes,omitempty"`
 
-	// Network says what the cluster's network looks like and what of it tenants may reach.
+	// Network describes the cluster's network and what of it tenants may reach.
 	// +required
 	Network PlatformNetwork `json:"network"`
 
@@ -171,7 +171,7 @@ type PlatformService struct {
 
 // TenantFlow allows flows from any Space of one tenant to any Space of another.
 //
-// +kubebuilder:validation:XValidation:rule="self.from != self.to",message="from and to are the same tenant: flows among a tenant's own Spaces are declared on the Spaces and need nobody's leave"
+// +kubebuilder:validation:XValidation:rule="self.from != self.to",message="from and to are the same tenant: flows among a tenant's own Spaces are declared on the Spaces and need no permission of the platform"
 type TenantFlow struct {
 	// From is the tenant that opens connections.
 	// +required

@@ -47,7 +47,7 @@ type SpaceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!('services.nodeports' in self) || self['services.nodeports'] == 0 || self['services.nodeports'] == '0'",message="services.nodeports is always 0: a node port is open on every node, and tenants share nodes"
 	Quota corev1.ResourceList `json:"quota,omitempty"`
 
-	// Internal says whether pods of this Space reach each other: Open, or Closed, where the owner's own
+	// Internal is whether pods of this Space reach each other: Open, or Closed, where the owner's own
 	// NetworkPolicies open what is needed.
 	// +optional
 	// +kubebuilder:default=Open

@@ -10,7 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/decision/tenancy"
 )
 
-// Tenant is somebody whom the platform serves, described in business terms. Bulkhead decides from it how each of its
+// Tenant is a party that the platform serves, described in business terms. Bulkhead decides from it how each of its
 // workloads must be isolated.
 //
 // +kubebuilder:object:root=true
@@ -42,7 +42,7 @@ type TenantSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a == b))",message="an owner is listed twice"
 	Owners []Owner `json:"owners"`
 
-	// Boundary says whether the tenant stands Inside or Outside of the organisation's security policy.
+	// Boundary is whether the tenant is Inside or Outside the organisation's security policy.
 	// +required
 	Boundary Boundary `json:"boundary"`
 
@@ -265,7 +265,7 @@ type WorkloadDecision struct {
 	InputHash string `json:"inputHash"`
 }
 
-// Explanation says why a decision is as it is, what it leaves open and what would make it cheaper.
+// Explanation holds the reasons of a decision, what it leaves open and what would make it cheaper.
 type Explanation struct {
 	// Reasons are the rules that fired, the strictest first.
 	// +optional
@@ -281,7 +281,7 @@ type Explanation struct {
 	Relaxations []Relaxation `json:"relaxations,omitempty"`
 }
 
-// DecisionReason is a rule that fired: `bulkhead explain RULE` says what it means.
+// DecisionReason is a rule that fired: `bulkhead explain RULE` has its meaning.
 type DecisionReason struct {
 	// Rule by its id, such as T7.
 	Rule string `json:"rule"`

@@ -40,11 +40,11 @@ type WaiverSpec struct {
 	// Workload of the tenant concerned.
 	// +required
 	Workload Label `json:"workload"`
-	// Reason, for whoever reads the report.
+	// Reason, for the readers of reports.
 	// +required
 	// +kubebuilder:validation:MinLength=10
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="size(self.trim()) >= 10",message="the reason is for whoever reads the report: at least 10 characters that say something"
+	// +kubebuilder:validation:XValidation:rule="size(self.trim()) >= 10",message="the reason is for the readers of reports: give at least 10 characters"
 	Reason string `json:"reason"`
 	// Approver is who answers for it.
 	// +required

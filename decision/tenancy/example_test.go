@@ -37,8 +37,8 @@ func ExampleDecide() {
 	// pattern: Hard
 	// reason T3: at least Hard, for [{workload.apiAccess ClusterWide}]: the API server is one shared object; listing names already leaks customers
 	// reason T6: at least Hard, for [{tenant.boundary Outside} {workload.code ThirdParty}]: neither the people nor the code are under the policy
-	// reason S1: at least Soft, sandboxed runtime, for [{workload.code ThirdParty}]: code that nobody here has reviewed should not meet the node's kernel
-	// risk R8 (Low): the management link remains: whoever holds its credential holds the cluster; see one short-lived management credential for each cluster
+	// reason S1: at least Soft, sandboxed runtime, for [{workload.code ThirdParty}]: code that the organisation has not reviewed should not run on the node's kernel
+	// risk R8 (Low): the management link remains: its credentials control the cluster; see one short-lived management credential for each cluster
 	// Soft, sandboxed runtime if [{tenant.boundary Outside Inside} {workload.apiAccess ClusterWide OwnNamespaces}]
 	// Soft, sandboxed runtime if [{tenant.boundary Outside Inside} {workload.apiAccess ClusterWide None}]
 	// SoftAffinity, sandboxed runtime if [{workload.code ThirdParty Audited} {workload.apiAccess ClusterWide OwnNamespaces}]

@@ -28,8 +28,8 @@ var table = Table()
 
 // Table returns the whole decision as data: its facts, rules and risks. It is the caller's to change.
 //
-// The T rules set the pattern; the S rule only asks for a sandboxed runtime, as T7 does. Under Hard the sandbox falls
-// away: no other tenant is left on the kernel, and a sandbox would contradict the host access that may have led there.
+// The T rules set the pattern; the S rule only demands a sandboxed runtime, as T7 does. Under Hard none is
+// demanded: no other tenant shares the kernel, and a sandbox would contradict the host access that may have led there.
 func Table() decision.Table[Outcome] {
 	return decision.Table[Outcome]{
 		Header: "bulkhead/decision/tenancy/v1",
@@ -91,7 +91,7 @@ func rules() []decision.Rule[Outcome] {
 		{ID: "T11", AtLeast: soft,
 			Because: "no declared fact asks for more"},
 		{ID: "S1", When: when(decision.Is(factCode, CodeThirdParty)), AtLeast: sandboxed(soft),
-			Because: "code that nobody here has reviewed should not meet the node's kernel"},
+			Because: "code that the organisation has not reviewed should not run on the node's kernel"},
 	}
 }
 
@@ -102,7 +102,7 @@ func risks() []decision.RiskRule[Outcome] {
 	belowHard := func(o Outcome) bool { return PatternHard.Stricter(o.Pattern) }
 	return []decision.RiskRule[Outcome]{
 		{Risk: decision.Risk{ID: "R1", Severity: decision.SeverityMedium,
-			Text:    "nodes are shared: whoever escapes from a container reaches the pods of other tenants on that node",
+			Text:    "nodes are shared: an attacker that escapes from a container reaches the pods of other tenants on that node",
 			Control: "node-affinity"}, Left: "Soft", When: isSoft},
 		{Risk: decision.Risk{ID: "R2", Severity: decision.SeverityMedium,
 			Text:    "an escape from a container yields the kubelet's identity, which may list the services of all tenants",
@@ -123,7 +123,7 @@ func risks() []decision.RiskRule[Outcome] {
 			Text:    "a sandboxed runtime is asked for and the platform has none: the workload runs on the node's kernel",
 			Control: "runtime"}, Left: "sandbox asked for, none available", When: func(o Outcome) bool { return o.Sandboxed && o.RuntimeClass == "" }},
 		{Risk: decision.Risk{ID: "R8", Severity: decision.SeverityLow,
-			Text:    "the management link remains: whoever holds its credential holds the cluster",
+			Text:    "the management link remains: its credentials control the cluster",
 			Control: "one short-lived management credential for each cluster"}, Left: "Hard", When: func(o Outcome) bool { return o.Pattern == PatternHard }},
 	}
 }

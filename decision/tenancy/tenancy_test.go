@@ -269,7 +269,7 @@ func TestHashIsStable(t *testing.T) {
 	}
 }
 
-// Promise: a caller who changes what it was given changes nobody else's decision. (Of decisions TestProperties holds it.)
+// Promise: a caller who changes what it was given changes no other decision. (Of decisions TestProperties holds it.)
 func TestTheTableIsTheCallersOwn(t *testing.T) {
 	table := Table()
 	table.Rules[0].AtLeast.Pattern, table.Rules[0].When[0], table.Facts[0].Values[0] = PatternSoft, table.Rules[1].When[0], "spoilt"

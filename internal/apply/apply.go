@@ -196,7 +196,7 @@ func (a *Applier) create(ctx context.Context, want client.Object) (Change, error
 	case err != nil:
 		return change, err
 	case have == nil:
-		return change, failed("create", change.Kind, want, errors.New("it existed a moment ago and is gone now: tried again"))
+		return change, failed("create", change.Kind, want, errors.New("it was deleted in the meantime: retried"))
 	case have.GetDeletionTimestamp() != nil:
 		return change, terminating(want, have)
 	}

@@ -54,7 +54,7 @@ func compare(want, have client.Object) difference {
 	return d
 }
 
-// comparePartly finds the differences in fields that want sets. The others are the API server's to default, and anybody's
+// comparePartly finds the differences in fields that want sets. The others are for the API server to default, and for anyone
 // to extend; a list is compared in length and item by item.
 func comparePartly(want, have client.Object) difference {
 	d := difference{partial: true}
@@ -68,7 +68,7 @@ func (d *difference) metadata(want, have client.Object, prefixes []string) {
 	d.keys("metadata.annotations", want.GetAnnotations(), have.GetAnnotations(), prefixes)
 }
 
-// content compares everything outside of the metadata and the status.
+// content compares everything outside the metadata and the status.
 func (d *difference) content(want, have client.Object) {
 	a, b := reflect.ValueOf(want).Elem(), reflect.ValueOf(have).Elem()
 	for i := range a.NumField() {

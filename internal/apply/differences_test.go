@@ -115,7 +115,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// Promise: what the rendering leaves unset is anybody's, down to the items of lists; every field that it sets is compared.
+// Promise: any writer may set what the rendering leaves unset, down to the items of lists; every field that it sets is compared.
 func TestPartialDifferences(t *testing.T) {
 	pod := func(change ...func(*corev1.PodSpec)) client.Object {
 		p := &corev1.Pod{Spec: corev1.PodSpec{
@@ -153,7 +153,7 @@ func TestPartialDifferences(t *testing.T) {
 	}
 }
 
-// Promise: who changed an object is told by the API server's note, else by the last field manager that is not Bulkhead.
+// Promise: the user who changed an object is that of the API server's note, else by the last field manager that is not Bulkhead.
 func TestLastForeignWriter(t *testing.T) {
 	at := func(second int64) *metav1.Time { return &metav1.Time{Time: time.Unix(second, 0)} }
 	for _, c := range []struct {
@@ -162,7 +162,7 @@ func TestLastForeignWriter(t *testing.T) {
 		entries []metav1.ManagedFieldsEntry
 		want    string
 	}{
-		{name: "nobody"},
+		{name: "no writer"},
 		{name: "Bulkhead alone", entries: []metav1.ManagedFieldsEntry{{Manager: "bulkhead", Time: at(1)}}},
 		{name: "a later one", entries: []metav1.ManagedFieldsEntry{{Manager: "kubectl", Time: at(2)}, {Manager: "bulkhead", Time: at(1)}}, want: "kubectl"},
 		{name: "an earlier one", entries: []metav1.ManagedFieldsEntry{{Manager: "kubectl", Time: at(1)}, {Manager: "bulkhead", Time: at(2)}}},
@@ -183,7 +183,7 @@ func TestLastForeignWriter(t *testing.T) {
 	}
 }
 
-// Promise: what this process made of an object tells tampering from a change of the rendering, and the cache is not
+// Promise: what this process made of an object distinguishes tampering from a change of the rendering, and the cache is not
 // believed right after a write.
 func TestMemory(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Unix(0, 0))

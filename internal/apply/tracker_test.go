@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 )
 
-// Promise: a reconciler is woken by everybody's writes but its own, and knows what its own have made obsolete; what is
+// Promise: a reconciler is woken by all writes but its own, and knows what its own have made obsolete; what is
 // forgotten wakes it.
 func TestEcho(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Unix(100, 0))
@@ -49,8 +49,8 @@ func TestEcho(t *testing.T) {
 	if own("a", "2") || tracker.Stale(object("a", "1")) {
 		t.Error("nothing is forgotten: memory would grow without bound")
 	}
-	var nobody *WriteTracker
-	if nobody.Stale(object("a", "1")) || !nobody.ByOthers().Create(event.CreateEvent{Object: object("a", "1")}) {
+	var none *WriteTracker
+	if none.Stale(object("a", "1")) || !none.ByOthers().Create(event.CreateEvent{Object: object("a", "1")}) {
 		t.Error("a nil WriteTracker knows something")
 	}
 }

@@ -21,25 +21,25 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/fuzz"
 )
 
-// Promise: the comparison tells of every change outside of the tenant's own and of what Bulkhead keeps in the tenant's namespaces, that
+// Promise: the comparison reports every change outside the tenant's own and of what Bulkhead keeps in the tenant's namespaces, that
 // with the run's trace as an exposure; and it passes over what changes by itself, and nothing else of the same object.
 func TestComparison(t *testing.T) {
 	f := enforced(t.Context(), t, "try-compare", soft, v1alpha1.Owner{Kind: "User", Name: "try-compare-jane"})
 	target := declared(t.Context(), t, f)
 	ctx := t.Context()
-	victim := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "victim"}, Data: map[string]string{"a": "b"}}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "secret"}}
+	foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.foreign, Name: "foreign"}, Data: map[string]string{"a": "b"}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.foreign, Name: "secret"}}
 	// With a field to begin with: of an object that had none, the API server notes no writers later on.
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "lease"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: new("x")}}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: f.foreign, Name: "lease"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: new("x")}}
 	own := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace(), Name: "own"}}
-	told := &v1alpha1.IsolationReport{ObjectMeta: metav1.ObjectMeta{Name: "try-compare-rival", Labels: map[string]string{"a": "b"}}, Time: metav1.Now(), Verdict: v1alpha1.Exposed,
+	earlier := &v1alpha1.IsolationReport{ObjectMeta: metav1.ObjectMeta{Name: "try-compare-rival", Labels: map[string]string{"a": "b"}}, Time: metav1.Now(), Verdict: v1alpha1.Exposed,
 		Findings: []v1alpha1.IsolationFinding{{Code: "BH2001", Verdict: v1alpha1.Exposed, Severity: "High", What: "an object of an earlier run"}}}
-	for _, o := range []client.Object{victim, secret, lease, own, told} {
+	for _, o := range []client.Object{foreign, secret, lease, own, earlier} {
 		must(t, admin.Create(ctx, o))
 	}
-	eventually(ctx, t, "the neighbour's namespace has what each gets", func(ctx context.Context) (bool, error) {
-		account := admin.Get(ctx, client.ObjectKey{Namespace: f.neighbour, Name: "default"}, &corev1.ServiceAccount{})
-		return account == nil && admin.Get(ctx, client.ObjectKey{Namespace: f.neighbour, Name: "kube-root-ca.crt"}, &corev1.ConfigMap{}) == nil, client.IgnoreNotFound(account)
+	eventually(ctx, t, "the foreign namespace has what each gets", func(ctx context.Context) (bool, error) {
+		account := admin.Get(ctx, client.ObjectKey{Namespace: f.foreign, Name: "default"}, &corev1.ServiceAccount{})
+		return account == nil && admin.Get(ctx, client.ObjectKey{Namespace: f.foreign, Name: "kube-root-ca.crt"}, &corev1.ConfigMap{}) == nil, client.IgnoreNotFound(account)
 	})
 	patch := func(o client.Object, body string) func(*testing.T) {
 		return func(t *testing.T) {
@@ -62,13 +62,13 @@ func TestComparison(t *testing.T) {
 	}{
 		{"nothing", func(*testing.T) {}, v1alpha1.Isolated, ""},
 		{"made with the run's name", func(t *testing.T) {
-			must(t, admin.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.neighbour, Name: "made"}, Data: map[string]string{"x": "a try-compare-run b"}}))
+			must(t, admin.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.foreign, Name: "made"}, Data: map[string]string{"x": "a try-compare-run b"}}))
 		}, v1alpha1.Exposed, "configmaps try-compare-rival--web/made was made"},
 		{"made by the attacks' field manager", func(t *testing.T) {
 			must(t, admin.Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "try-compare", Labels: map[string]string{"a": "b"}}}, client.FieldOwner(v1alpha1.AttackName)))
 		}, v1alpha1.Exposed, "clusterroles.rbac.authorization.k8s.io try-compare was made, written by bulkhead-attack"},
-		{"changed by somebody", patch(victim, `{"data":{"a":"c"}}`), v1alpha1.Unknown, "configmaps try-compare-rival--web/victim was changed"},
-		{"changed and changed back", then(patch(victim, `{"data":{"a":"d"}}`), patch(victim, `{"data":{"a":"c"}}`)), v1alpha1.Unknown, "was written, and reads as before"},
+		{"changed by an unknown user", patch(foreign, `{"data":{"a":"c"}}`), v1alpha1.Unknown, "configmaps try-compare-rival--web/foreign was changed"},
+		{"changed and changed back", then(patch(foreign, `{"data":{"a":"d"}}`), patch(foreign, `{"data":{"a":"c"}}`)), v1alpha1.Unknown, "was written, and reads as before"},
 		{"a Secret's contents", patch(secret, `{"stringData":{"a":"c"}}`), v1alpha1.Unknown, "secrets try-compare-rival--web/secret was written, and reads as before"},
 		{"a label of the tenant's namespace", patch(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace()}}, `{"metadata":{"labels":{"a":"b"}}}`), v1alpha1.Unknown, "namespaces try-compare--web was changed"},
 		{"what Bulkhead keeps in the tenant's namespace", patch(policy, `{"spec":{"policyTypes":["Ingress"]}}`), v1alpha1.Unknown, "networkpolicies.networking.k8s.io try-compare--web/bulkhead-default was changed"},
@@ -77,12 +77,12 @@ func TestComparison(t *testing.T) {
 		{"a lease that the attacks renew", func(t *testing.T) {
 			must(t, admin.Patch(ctx, lease, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"holderIdentity":"me"}}`)), client.FieldOwner(v1alpha1.AttackName)))
 		}, v1alpha1.Exposed, "leases.coordination.k8s.io try-compare-rival--web/lease was written"},
-		{"a report of an earlier run's objects that is made anew", patch(told, `{"verdict":"Isolated","exposed":0,"findings":null,"time":"2026-01-01T00:00:00Z"}`), v1alpha1.Isolated, ""},
+		{"a report of an earlier run's objects that is made anew", patch(earlier, `{"verdict":"Isolated","exposed":0,"findings":null,"time":"2026-01-01T00:00:00Z"}`), v1alpha1.Isolated, ""},
 		{"a report that the attacks write", func(t *testing.T) {
-			must(t, admin.Patch(ctx, told, client.RawPatch("application/merge-patch+json", []byte(`{"verdict":"Unknown"}`)), client.FieldOwner(v1alpha1.AttackName)))
+			must(t, admin.Patch(ctx, earlier, client.RawPatch("application/merge-patch+json", []byte(`{"verdict":"Unknown"}`)), client.FieldOwner(v1alpha1.AttackName)))
 		}, v1alpha1.Exposed, "isolationreports.bulkhead.dev try-compare-rival was written"},
 		{"the tenant's own", patch(own, `{"data":{"a":"try-compare-run"}}`), v1alpha1.Isolated, ""},
-		{"gone", func(t *testing.T) { must(t, admin.Delete(ctx, victim)) }, v1alpha1.Unknown, "configmaps try-compare-rival--web/victim is gone"},
+		{"gone", func(t *testing.T) { must(t, admin.Delete(ctx, foreign)) }, v1alpha1.Unknown, "configmaps try-compare-rival--web/foreign is gone"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRunner(t, "try-compare-run")
@@ -107,7 +107,7 @@ func unworse(context.Context) (*catalogue.Judgement, error) {
 	return &catalogue.Judgement{Verdict: v1alpha1.Isolated}, nil
 }
 
-// Promise: a kind that cannot be listed makes the comparison Unknown, and a proof that is worse, or that nobody made, is told.
+// Promise: a kind that cannot be listed makes the comparison Unknown, and a proof that is worse, or missing, is reported.
 func TestWhatIsNotComparedIsUnknown(t *testing.T) {
 	f := enforced(t.Context(), t, "try-blind", soft, v1alpha1.Owner{Kind: "User", Name: "try-blind-jane"})
 	target := declared(t.Context(), t, f)
@@ -132,7 +132,7 @@ func TestWhatIsNotComparedIsUnknown(t *testing.T) {
 			return &catalogue.Judgement{Verdict: v1alpha1.Exposed, New: []string{"BH1: x"}}, nil
 		}, v1alpha1.Exposed},
 		"failed": {func(context.Context) (*catalogue.Judgement, error) { return nil, errors.New("no answer") }, v1alpha1.Unknown},
-		"nobody": {func(context.Context) (*catalogue.Judgement, error) { return nil, nil }, v1alpha1.Unknown},
+		"none":   {func(context.Context) (*catalogue.Judgement, error) { return nil, nil }, v1alpha1.Unknown},
 	} {
 		z, err := fuzz.NewSession(t.Context(), r, target, 1)
 		must(t, err)

@@ -164,11 +164,11 @@ func node(name, tenant string) *corev1.Node {
 	return n
 }
 
-// fixture is a tenant with one enforced Space, and a neighbour.
+// fixture is a tenant with one enforced Space, and a foreign namespace.
 type fixture struct {
-	tenant    *v1alpha1.Tenant
-	spaces    []v1alpha1.Space
-	neighbour string
+	tenant  *v1alpha1.Tenant
+	spaces  []v1alpha1.Space
+	foreign string
 }
 
 func (f *fixture) namespace() string { return f.spaces[0].Status.Namespace }
@@ -206,8 +206,8 @@ func enforced(ctx context.Context, t *testing.T, name string, decided tenancy.Ou
 	for _, o := range append(guardrail.Tenant(tenant, []string{space.Status.Namespace}), objects...) {
 		must(t, admin.Create(ctx, o))
 	}
-	f := &fixture{tenant: tenant, spaces: []v1alpha1.Space{space}, neighbour: name + "-rival--web"}
-	must(t, admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.neighbour}}))
+	f := &fixture{tenant: tenant, spaces: []v1alpha1.Space{space}, foreign: name + "-rival--web"}
+	must(t, admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.foreign}}))
 	eventually(ctx, t, "the quota is in force and the default service account exists", func(ctx context.Context) (bool, error) {
 		var quota corev1.ResourceQuota
 		if err := admin.Get(ctx, client.ObjectKey{Namespace: f.namespace(), Name: v1alpha1.QuotaName}, &quota); err != nil {
@@ -247,9 +247,9 @@ func await(t *testing.T, p *prover.Prover, f *fixture, wanted func(*v1alpha1.Pro
 	t.Helper()
 	var proof v1alpha1.Proof
 	err := wait.PollUntilContextTimeout(t.Context(), retry, settled, true, func(ctx context.Context) (bool, error) {
-		latest, err := p.Prove(ctx, f.tenant, f.spaces, []string{f.neighbour})
+		latest, err := p.Prove(ctx, f.tenant, f.spaces, []string{f.foreign})
 		if ctx.Err() == nil {
-			proof = latest // one that is cut short by the end of our patience tells nothing
+			proof = latest // one that the test's own time limit cut short proves nothing
 		}
 		return err == nil && wanted(&proof), nil
 	})

@@ -117,7 +117,7 @@ func bindIn(namespace func(*fixture) string, role string, subject rbacv1.Subject
 	}
 }
 
-func inNeighbour(f *fixture) string { return f.neighbour }
+func inForeign(f *fixture) string { return f.foreign }
 
 func inHomeOf(f *fixture) string { return v1alpha1.HomeNamespace(f.tenant.Name) }
 
@@ -147,27 +147,27 @@ func TestEveryRemovedControlIsNamed(t *testing.T) {
 	p := completeProver(t)
 	await(t, p, f, isolated)
 	mutants := map[string]mutant{
-		"owner may view a neighbour":           {"rbac-own", bindIn(inNeighbour, "view", janeHerself), ""},
-		"service account may edit a neighbour": {"rbac-own", bindIn(inNeighbour, "edit", account), "rbac-escalate"},
-		"owner lists namespaces":               {"rbac-enumerate", clusterRight("list", "", "namespaces"), ""},
-		"owner watches events":                 {"rbac-enumerate", clusterRight("watch", "", "events"), ""},
-		"owner impersonates":                   {"rbac-escalate", clusterRight("impersonate", "", "users"), ""},
-		"owner asks for certificates":          {"rbac-escalate", clusterRight("create", "certificates.k8s.io", "certificatesigningrequests"), ""},
-		"role bindings unguarded":              {"rbac-escalate", withoutPolicy("role-bindings"), ""},
-		"managed objects unguarded":            {"guardrail", withoutPolicy("managed-objects"), ""},
-		"owner is exempt":                      {"guardrail", clusterRight("change", "bulkhead.dev", "guardrails"), ""},
-		"pods at home":                         {"guardrail", bindIn(inHomeOf, v1alpha1.RoleOwner, janeHerself), ""},
-		"namespace lost its level":             {"pod-security", unguarded, ""},
-		"tokens unguarded":                     {"token", withoutPolicy("token-pods"), ""},
-		"network policies unguarded":           {"network-default", withoutPolicy("network-policies"), "network-metadata"},
-		"services unguarded":                   {"service-expose", withoutPolicy("services"), ""},
-		"quota gone":                           {"quota", withoutQuota, ""},
-		"images unguarded":                     {"images", withoutPolicy("images"), ""},
-		"scheduling unguarded":                 {"scheduling", withoutPolicy("scheduling"), ""},
-		"owner binds pods":                     {"scheduling", clusterRight("create", "", "pods/binding"), ""},
-		"priority unguarded":                   {"priority", withoutPolicy("priority"), ""},
-		"node affinity unguarded":              {"node-affinity", withoutPolicy("node-affinity"), ""},
-		"runtime unguarded":                    {"runtime", withoutPolicy("runtime"), ""},
+		"owner may view a foreign namespace":           {"rbac-own", bindIn(inForeign, "view", janeHerself), ""},
+		"service account may edit a foreign namespace": {"rbac-own", bindIn(inForeign, "edit", account), "rbac-escalate"},
+		"owner lists namespaces":                       {"rbac-enumerate", clusterRight("list", "", "namespaces"), ""},
+		"owner watches events":                         {"rbac-enumerate", clusterRight("watch", "", "events"), ""},
+		"owner impersonates":                           {"rbac-escalate", clusterRight("impersonate", "", "users"), ""},
+		"owner asks for certificates":                  {"rbac-escalate", clusterRight("create", "certificates.k8s.io", "certificatesigningrequests"), ""},
+		"role bindings unguarded":                      {"rbac-escalate", withoutPolicy("role-bindings"), ""},
+		"managed objects unguarded":                    {"guardrail", withoutPolicy("managed-objects"), ""},
+		"owner is exempt":                              {"guardrail", clusterRight("change", "bulkhead.dev", "guardrails"), ""},
+		"pods at home":                                 {"guardrail", bindIn(inHomeOf, v1alpha1.RoleOwner, janeHerself), ""},
+		"namespace lost its level":                     {"pod-security", unguarded, ""},
+		"tokens unguarded":                             {"token", withoutPolicy("token-pods"), ""},
+		"network policies unguarded":                   {"network-default", withoutPolicy("network-policies"), "network-metadata"},
+		"services unguarded":                           {"service-expose", withoutPolicy("services"), ""},
+		"quota gone":                                   {"quota", withoutQuota, ""},
+		"images unguarded":                             {"images", withoutPolicy("images"), ""},
+		"scheduling unguarded":                         {"scheduling", withoutPolicy("scheduling"), ""},
+		"owner binds pods":                             {"scheduling", clusterRight("create", "", "pods/binding"), ""},
+		"priority unguarded":                           {"priority", withoutPolicy("priority"), ""},
+		"node affinity unguarded":                      {"node-affinity", withoutPolicy("node-affinity"), ""},
+		"runtime unguarded":                            {"runtime", withoutPolicy("runtime"), ""},
 	}
 	killed := map[string]bool{}
 	for name, m := range mutants {
@@ -212,7 +212,7 @@ func TestRoutineProof(t *testing.T) {
 	})
 	p, err := prover.New(counted, testingclock.NewFakePassiveClock(time.Unix(1_000_000, 0)))
 	must(t, err)
-	proof, err := p.Prove(t.Context(), f.tenant, f.spaces, []string{f.neighbour})
+	proof, err := p.Prove(t.Context(), f.tenant, f.spaces, []string{f.foreign})
 	must(t, err)
 	if !isolated(&proof) || sent.Load() > 27 {
 		t.Errorf("%s after %d requests: %q", proof.Verdict, sent.Load(), proof.Failures)
@@ -307,7 +307,7 @@ func TestEveryRightIsNeeded(t *testing.T) {
 			p, err := prover.New(config, clock.RealClock{})
 			must(t, err)
 			p.Complete = true
-			proof, _ := p.Prove(t.Context(), f.tenant, f.spaces, []string{f.neighbour}) // an error where the Platform cannot be read
+			proof, _ := p.Prove(t.Context(), f.tenant, f.spaces, []string{f.foreign}) // an error where the Platform cannot be read
 			if proof.Verdict != v1alpha1.Unknown || len(exposures(&proof)) > 0 {
 				t.Errorf("got %s, %q", proof.Verdict, exposures(&proof))
 			}
@@ -346,7 +346,7 @@ func TestDeadlineMakesTheProofUnknown(t *testing.T) {
 		})
 		p, err := prover.New(config, clock.RealClock{})
 		must(t, err)
-		proof, err := p.Prove(ctx, f.tenant, f.spaces, []string{f.neighbour})
+		proof, err := p.Prove(ctx, f.tenant, f.spaces, []string{f.foreign})
 		if proof.Verdict != v1alpha1.Unknown || len(proof.Failures) == 0 || len(exposures(&proof)) > 0 {
 			t.Errorf("cancelled after %d requests: %s, %q", after, proof.Verdict, proof.Failures)
 		}
@@ -394,7 +394,7 @@ func TestStrangeAnswersMakeTheProofUnknown(t *testing.T) {
 	}
 }
 
-// Plain impersonation would give the prover every right of everybody, and a wildcard what nobody looked at.
+// Plain impersonation would give the prover every user's rights, and a wildcard rights that were not reviewed.
 func TestPlainImpersonationIsNotAskedFor(t *testing.T) {
 	for _, rule := range prover.Rights() {
 		if slices.Contains(rule.Verbs, "impersonate") || slices.Contains(rule.Verbs, "*") || slices.Contains(rule.Resources, "*") || slices.Contains(rule.APIGroups, "*") {

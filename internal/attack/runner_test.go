@@ -33,7 +33,7 @@ func declared(ctx context.Context, t *testing.T, f *fixture) *engine.Target {
 		space.Status = f.spaces[i].Status
 		must(t, admin.Status().Update(ctx, space))
 	}
-	return &engine.Target{Platform: realPlatform(), Tenant: f.tenant, Spaces: f.spaces, Foreign: []string{f.neighbour}}
+	return &engine.Target{Platform: realPlatform(), Tenant: f.tenant, Spaces: f.spaces, Foreign: []string{f.foreign}}
 }
 
 var only = flag.String("attack", "*", "try only the attacks whose id is like this")

@@ -150,7 +150,7 @@ func checkFairness(ctx context.Context, s *session) ([]Finding, error) {
 	return one(OK, "on")
 }
 
-// header is that of the API server's answer to a request that everybody may make.
+// header is that of the API server's answer to a request that every user may make.
 func (s *session) header(ctx context.Context) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -23,7 +23,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
 
-// Promise: on a cluster that can enforce, every required check is fine, and only what the API cannot tell is unknown.
+// Promise: on a cluster that can enforce, every required check is fine, and only what the API cannot show is unknown.
 func TestPreflightOfACapableCluster(t *testing.T) {
 	findings, err := check.Cluster{Config: cluster.Config, Options: install.Options{Image: "any"}}.Preflight(context.Background())
 	if err != nil {
@@ -73,7 +73,7 @@ func TestPreflightOfAnIncapableCluster(t *testing.T) {
 	}
 }
 
-// incapable starts an API server that allows everybody everything and enforces nothing.
+// incapable starts an API server that allows every user everything and enforces nothing.
 func incapable(t *testing.T) *rest.Config {
 	t.Helper()
 	assets := os.Getenv("KUBEBUILDER_ASSETS")
@@ -108,7 +108,7 @@ func incapable(t *testing.T) *rest.Config {
 	return config
 }
 
-// Promise: whoever lacks rights is told which, before anything is written.
+// Promise: the missing rights of the user are reported before anything is written.
 func TestPreflightNamesMissingRights(t *testing.T) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "somebody"}}
 	create(t, account,
@@ -130,11 +130,11 @@ func TestPreflightNamesMissingRights(t *testing.T) {
 	}
 	expect(t, findings, "BHC121", "Your rights", check.Problem, "bind clusterrolebindings, bind rolebindings bulkhead-system, escalate clusterroles")
 	expect(t, findings, "BHC121", "Your rights", check.Problem, "patch deployments bulkhead-system")
-	// Who may not act as a kubelet cannot find out about NodeRestriction, and is not told that it is on.
+	// Who may not act as a kubelet cannot find out about NodeRestriction, and gets no answer that it is on.
 	expect(t, findings, "BHC107", "NodeRestriction admission", check.Unknown, "cannot impersonate")
 }
 
-// Promise: an object of somebody else's under one of our names is named, and stops the installation.
+// Promise: an object of another owner under one of our names is named, and stops the installation.
 func TestPreflightNamesWhatIsNotOurs(t *testing.T) {
 	create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: run.RoleName}})
 	findings, err := check.Cluster{Config: cluster.Config}.Preflight(context.Background())

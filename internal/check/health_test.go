@@ -74,7 +74,7 @@ func TestInstalledObjectsAreComparedWithTheirRendering(t *testing.T) {
 	expect(t, findings, "BHC203", "Bulkhead's own objects", check.OK, "11 objects in place")
 }
 
-// Promise: a lease that nobody renews is a problem, not a sign of life.
+// Promise: a lease that is not renewed is a problem, not a sign of life.
 func TestLease(t *testing.T) {
 	installed(t)
 	expect(t, all(t), "BHC205", "Controller's lease", check.Problem, "there is none")
@@ -100,8 +100,8 @@ func TestLease(t *testing.T) {
 		}
 		expect(t, all(t), "BHC205", "Controller's lease", test.state, test.words)
 	}
-	nobody := ""
-	lease.Spec.HolderIdentity = &nobody
+	noHolder := ""
+	lease.Spec.HolderIdentity = &noHolder
 	if err := admin.Update(context.Background(), lease); err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (s *session) waiversInForce(ctx context.Context) (map[string][]string, erro
 	return inForce, nil
 }
 
-// defaultGrants are the bindings to everybody that Kubernetes itself makes, and what they give is discovery only.
+// defaultGrants are the bindings to all users that Kubernetes itself makes; they give discovery only.
 var defaultGrants = []string{
 	"system:basic-user", "system:cluster-trust-bundle-discovery", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery",
 }

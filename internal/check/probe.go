@@ -15,7 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
-// stranger is a user that nobody created and no binding should name.
+// stranger is a user that does not exist and that no binding should name.
 const stranger = v1alpha1.UserPrefix + "nobody"
 
 // checkAuthorizer asks what a stranger and an anonymous caller may do: they must be refused something that matters,

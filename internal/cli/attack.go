@@ -44,14 +44,14 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 		Use:   "attack [TENANT]",
 		Short: "Try for real, as the tenant, what the tenant must not be able to do",
 		Long: "Acts with the tenant's own identities and tries what must be refused, each time next to a harmless twin that must\n" +
-			"succeed. It counts as refused only what the expected control refuses in its own words; every other answer is\n" +
+			"succeed. Only a refusal by the expected control, with its message, counts; every other answer is\n" +
 			"unknown, and unknown is never reported as isolated. Without TENANT, all tenants are tried one after the other.\n\n" +
-			"It is safe on a production cluster: what can be judged by a server-side dry-run is; what is made for real is made\n" +
-			"by the tenant in its own namespaces, never runs anywhere, bears the label bulkhead.dev/attack=RUN, and is removed\n" +
-			"at the end, after Ctrl-C too. What a killed run left, the next one on the same tenant removes. One run per tenant\n" +
-			"at a time.\n\n" +
+			"It is safe on a production cluster. What a server-side dry-run can prove is a dry-run. Other objects are created\n" +
+			"by the tenant in its own namespaces, never run, have the label bulkhead.dev/attack=RUN, and are removed at the\n" +
+			"end, after Ctrl-C too. The next run on the same tenant removes the leftovers of a killed run. Make one run per\n" +
+			"tenant at a time.\n\n" +
 			"You need the rights that --rights prints; a cluster's administrator has them.\n\n" +
-			"Exit status: 0 isolated, 1 exposed, 2 unknown, 3 nothing could be tried, or something may be left behind.",
+			"Exit status: 0 isolated, 1 exposed, 2 unknown, 3 nothing could be tried, or objects may be left over.",
 		Example: "  bulkhead attack newsroom\n" +
 			"  bulkhead attack newsroom --against archive --identity serviceaccount\n" +
 			"  bulkhead attack --suite mtb --compare-unguarded -o markdown\n" +
@@ -66,15 +66,15 @@ func newAttackCommand(streams IOStreams) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.as, "identity", "all", "identities to act as: user, group, serviceaccount (of owners, and the default ones of Spaces), or all")
-	flags.StringVar(&o.against, "against", "", "tenant to reach for (default: the first that shares no owner)")
+	flags.StringVar(&o.against, "against", "", "tenant to attack (default: the first that shares no owner)")
 	flags.StringVar(&o.suite, "suite", catalogue.Suites()[0].Name, "what to try: "+strings.Join(suiteNames(), ", "))
 	flags.BoolVar(&o.list, "list", false, "print the attacks of the suite with their ids and touch nothing; needs no cluster")
 	flags.BoolVar(&o.rights, "rights", false, "print the rights that you need, with why; needs no cluster")
-	flags.BoolVar(&o.destructive, "destructive", false, "carry out for real also what a dry-run proves: what is not refused then does its harm")
-	flags.BoolVar(&o.bare, "compare-unguarded", false, "try the same in a namespace without any guardrail, made for it and removed, and show both")
-	flags.Float32Var(&o.qps, "qps", 50, "requests a second at most; with more a run takes less long")
+	flags.BoolVar(&o.destructive, "destructive", false, "also send for real what a dry-run proves: what is not refused then does harm")
+	flags.BoolVar(&o.bare, "compare-unguarded", false, "also try it in a namespace without guardrails, created for the run and removed, and show both")
+	flags.Float32Var(&o.qps, "qps", 50, "requests a second at most; with more a run is faster")
 	flags.DurationVar(&o.fuzz.during, "for", time.Minute, "with --suite fuzz: how long to make attempts as each tenant")
-	flags.Uint64Var(&o.fuzz.seed, "seed", 0, "with --suite fuzz: make the attempts of an earlier run again (default: by chance; it is printed)")
+	flags.Uint64Var(&o.fuzz.seed, "seed", 0, "with --suite fuzz: repeat the attempts of an earlier run (default: random; it is printed)")
 	o.cluster = addConnectionFlags(cmd, streams)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatJUnit, formatMarkdown)
 	completeFlag(cmd, "suite", suiteNames())

@@ -31,7 +31,7 @@ type fuzzFlags struct {
 	timed  bool
 }
 
-// wrongFuzz says what is wrong with the flags; nil when nothing is.
+// wrongFuzz returns what is wrong with the flags; nil when nothing is.
 func (o *attackOptions) wrongFuzz() error {
 	isFuzz := o.suite == fuzz.Suite
 	switch {
@@ -139,10 +139,10 @@ func writeFuzzed(b *strings.Builder, p output.Paint, f *catalogue.Fuzzed) {
 	line("Refused by:", strings.Join(f.Refusals, ", "))
 	line("Tried:", output.Plural(f.Kinds, "kind and subresource"))
 	line("Never accepted, of what owners may write:", strings.Join(f.NeverAccepted, "; "))
-	line("Compared:", fmt.Sprintf("%s outside of the tenant's own, %d changed", output.Plural(f.Compared, "object"), len(f.Changes)))
+	line("Compared:", fmt.Sprintf("%s outside the tenant's own, %d changed", output.Plural(f.Compared, "object"), len(f.Changes)))
 	for _, e := range f.Excluded {
 		if e.Objects > 0 {
-			line("  passed over:", fmt.Sprintf("%s in %s (%s)", e.What, output.Plural(e.Objects, "object"), e.Why))
+			line("  ignored:", fmt.Sprintf("%s in %s (%s)", e.What, output.Plural(e.Objects, "object"), e.Why))
 		}
 	}
 	if f.Proof != nil {

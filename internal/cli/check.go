@@ -30,10 +30,10 @@ func newCheckCommand(streams IOStreams) *cobra.Command {
 		Use:   "check",
 		Short: "Check whether a cluster enforces, Bulkhead is healthy and every proof is fresh",
 		Long: "Checks a cluster: can it enforce, is Bulkhead healthy, are the tenants isolated, are there leftovers.\n" +
-			"Every line has a stable code that `bulkhead explain` explains. It reads, asks\n" +
-			"the API server to review access and to dry-run, and changes nothing.\n\n" +
+			"Every line has a stable code that `bulkhead explain` explains. It reads, makes access reviews and dry-runs, and\n" +
+			"changes nothing.\n\n" +
 			"What the API does not show is unknown, and unknown is not fine: verify it by other means and accept it with\n" +
-			"--accept, and it no longer counts.\n\n" +
+			"--accept.\n\n" +
 			"Exit status: 0 fine, 1 a problem, 2 something unknown, 3 the cluster could not be asked.",
 		Example: "  bulkhead check\n" +
 			"  bulkhead check --accept BHC108 -o json   # in CI, NetworkPolicy having been tried with two pods\n" +
@@ -42,7 +42,7 @@ func newCheckCommand(streams IOStreams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context()) },
 	}
 	cmd.Flags().BoolVar(&o.rights, "rights", false, "print the rights that Bulkhead's controller needs, with why; needs no cluster")
-	cmd.Flags().StringSliceVar(&o.accept, "accept", nil, "codes of which an unknown answer is accepted")
+	cmd.Flags().StringSliceVar(&o.accept, "accept", nil, "codes whose unknown answer is accepted")
 	_ = cmd.RegisterFlagCompletionFunc("accept", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return checkCodes(), cobra.ShellCompDirectiveNoFileComp // the flag was just made, so registering cannot fail
 	})

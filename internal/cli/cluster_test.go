@@ -51,7 +51,7 @@ func TestWithoutACluster(t *testing.T) {
 	}
 }
 
-// runScript has the command `exits CODE PROGRAM ARGS...` beside testscript's own.
+// runScript has the command `exits CODE PROGRAM ARGS...` next to testscript's own.
 func runScript(t *testing.T, script string, setup func(*testscript.Env) error) {
 	t.Helper()
 	testscript.Run(t, testscript.Params{

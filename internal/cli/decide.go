@@ -32,8 +32,8 @@ func newDecideCommand(streams IOStreams) *cobra.Command {
 			"pattern it needs, by which rule and why, what the pattern leaves open, and which smallest change of declared\n" +
 			"facts would give a cheaper one.\n\n" +
 			"A folder means all *.yaml, *.yml and *.json files in it and below, except those whose name starts with a dot;\n" +
-			"- means standard input. Objects of other API groups are passed over. Files are held to all that the API server\n" +
-			"would refuse; if anything in them is wrong, every fault is printed with its place and nothing is decided.",
+			"- means standard input. Objects of other API groups are ignored. Files are validated as the API server would; if\n" +
+			"anything is wrong, every error is printed with its place and nothing is decided.",
 		Example: "  bulkhead decide -f examples/magazine\n" +
 			"  bulkhead decide -f platform.yaml -f tenants/ -o json\n" +
 			"  bulkhead decide -k overlays/production\n" +
@@ -101,7 +101,7 @@ func badFiles(w io.Writer, err error) error {
 type decideAnswer struct {
 	Summary decideSummary  `json:"summary"`
 	Tenants []tenantAnswer `json:"tenants"`
-	// Notes are for the reader: what was assumed or passed over.
+	// Notes are for the reader: what was assumed or ignored.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -172,7 +172,7 @@ func decideAll(files *manifest.Declarations, now time.Time) (*decideAnswer, erro
 	return a, nil
 }
 
-// notes say what was assumed or passed over, and which waivers end soon or have ended: they change no decision.
+// notes report what was assumed or ignored, and which waivers end soon or have ended: they change no decision.
 func notes(files *manifest.Declarations, now time.Time) []string {
 	var notes []string
 	if len(files.Platforms) == 0 {
@@ -203,16 +203,16 @@ func notes(files *manifest.Declarations, now time.Time) []string {
 			n += count
 		}
 		kinds := slices.Sorted(maps.Keys(files.Others))
-		const told = 5
-		if len(kinds) > told {
-			kinds = append(kinds[:told:told], "...")
+		const most = 5
+		if len(kinds) > most {
+			kinds = append(kinds[:most:most], "...")
 		}
-		notes = append(notes, fmt.Sprintf("%s of other API groups passed over: %s", output.Plural(n, "object"), strings.Join(kinds, ", ")))
+		notes = append(notes, fmt.Sprintf("%s of other API groups ignored: %s", output.Plural(n, "object"), strings.Join(kinds, ", ")))
 	}
 	return notes
 }
 
-// elsewhere tells of workloads that are decided, and wait for a cluster of their own environment.
+// elsewhere lists workloads that are decided, and wait for a cluster of their own environment.
 func elsewhere(files *manifest.Declarations, here v1alpha1.Environment) []string {
 	var waiting groups
 	for _, t := range files.Tenants {

@@ -111,11 +111,11 @@ func (g *groups) sorted() []*group {
 
 // names lists the first workloads; thousands of names say no more than their number. All are in -o json.
 func (g *group) names() string {
-	const told = 8
-	if len(g.workloads) <= told {
+	const most = 8
+	if len(g.workloads) <= most {
 		return strings.Join(g.workloads, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(g.workloads[:told-1], ", "), len(g.workloads)-told+1)
+	return fmt.Sprintf("%s and %d more", strings.Join(g.workloads[:most-1], ", "), len(g.workloads)-most+1)
 }
 
 // explanations are the risks and the relaxations, each once with the workloads that it concerns.
@@ -172,7 +172,7 @@ func relaxationText(from tenancy.Pattern, r *v1alpha1.Relaxation) string {
 func (a *decideAnswer) table(out io.Writer) error {
 	w := bufio.NewWriter(out)
 	p := output.NewPaint(out)
-	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Flush tells of any error
+	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Flush returns any error
 	printf("%s\n\n", p.Bold(a.headline()))
 	if err := output.WriteTable(w, decideHeaders, a.rows()); err != nil {
 		return err
@@ -208,7 +208,7 @@ func (a *decideAnswer) table(out io.Writer) error {
 // markdown writes the answer for a page or a pull request.
 func (a *decideAnswer) markdown(out io.Writer) error {
 	w := bufio.NewWriter(out)
-	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Flush tells of any error
+	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // Flush returns any error
 	printf("**%s**\n\n", a.headline())
 	headers := []string{"Tenant", "Workload", "Pattern", "Rules", "Because"}
 	if err := output.WriteMarkdownTable(w, headers, a.rows()); err != nil {

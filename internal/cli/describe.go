@@ -32,14 +32,14 @@ func newDescribeCommand(streams IOStreams) *cobra.Command {
 		Use:   "describe TENANT",
 		Short: "Show a tenant: decision, placement, Spaces, controls, waivers, proof",
 		Long: "Shows all that Bulkhead knows of a tenant as a tree: what was decided and why, where it runs, its Spaces, what\n" +
-			"enforces each control, the waivers in force and the latest proof. Problems come first; what is well stands\n" +
-			"together in one line, or with -v each on its own.",
+			"enforces each control, the waivers in force and the latest proof. Problems come first; what is fine is grouped\n" +
+			"in one line, or with -v listed singly.",
 		Example: "  bulkhead describe web-shop\n" +
 			"  bulkhead describe web-shop -v\n" +
 			"  bulkhead describe web-shop -o json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return errors.New("which tenant? Give one name: bulkhead describe TENANT (`kubectl get tenants` lists them)")
+				return errors.New("give the name of one tenant: bulkhead describe TENANT (`kubectl get tenants` lists them)")
 			}
 			return nil
 		},
@@ -87,7 +87,7 @@ func (o *describeOptions) tenantNames(ctx context.Context) []string {
 	if err != nil {
 		return nil
 	}
-	config.Timeout = 2 * time.Second // somebody waits with a finger on the tab key
+	config.Timeout = 2 * time.Second // a user waits for the completion
 	c, err := install.NewClient(config)
 	if err != nil {
 		return nil
@@ -140,7 +140,7 @@ func gatherTenant(ctx context.Context, c client.Client, name string) (*tenantFac
 	return facts, nil
 }
 
-// noTenant says that there is none of this name, and which names are near.
+// noTenant reports that there is none of this name, and which names are near.
 func noTenant(ctx context.Context, c client.Client, name string) error {
 	names, err := listTenantNames(ctx, c)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 )
 
-// Promise: a description shows problems first and groups what is well, and says of what nobody has looked at that it is
+// Promise: a description shows problems first and groups what is well, and shows what is not reconciled yet as
 // unknown. Rewrite the expected trees with: UPDATE=1 go test ./internal/cli -run TestDescription
 func TestDescription(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

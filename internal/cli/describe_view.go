@@ -16,7 +16,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/isolation"
 )
 
-// tenantView is what is told of a tenant: the JSON and YAML form of `bulkhead describe`.
+// tenantView is what is shown of a tenant: the JSON and YAML form of `bulkhead describe`.
 type tenantView struct {
 	Name       string                      `json:"name"`
 	Ready      conditionView               `json:"ready"`
@@ -36,7 +36,7 @@ type tenantView struct {
 	Remaining []string                  `json:"remaining,omitempty"`
 }
 
-// conditionView is a condition; one that nobody has set, or not since the last change, is Unknown.
+// conditionView is a condition; one that is not set, or not since the last change, is Unknown.
 type conditionView struct {
 	Type    string                 `json:"type"`
 	Status  metav1.ConditionStatus `json:"status"`
@@ -86,7 +86,7 @@ type waiverView struct {
 	Namespaces []string    `json:"namespaces,omitempty"`
 }
 
-// viewTenant turns objects into what is told of them.
+// viewTenant turns objects into what is shown of them.
 func viewTenant(facts *tenantFacts, now time.Time) *tenantView {
 	t := facts.tenant
 	v := &tenantView{

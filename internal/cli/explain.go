@@ -101,7 +101,7 @@ func checkTopic(c *check.Check) topic {
 	t.add("Why", c.Why)
 	t.add("To do", c.Fix)
 	if len(c.Controls) > 0 {
-		t.add("Controls", strings.Join(c.Controls, ", ")+": without it, not known to hold")
+		t.add("Controls", strings.Join(c.Controls, ", ")+": not known to hold without it")
 	}
 	if c.Required {
 		t.add("Required", "Bulkhead is not installed without it.")
@@ -120,7 +120,7 @@ func newExplainCommand(streams IOStreams) *cobra.Command {
 	var chosen *format
 	cmd := &cobra.Command{
 		Use:   "explain [CODE]",
-		Short: "Say what a control, rule, reason, check, finding or attack means, and what to do",
+		Short: "Explain a control, rule, reason, check, finding or attack, and what to do about it",
 		Long: "Explains a code that Bulkhead shows: a control (network-default), a rule of the decision (T7), the reason of a\n" +
 			"condition (NeedsDedicatedCluster), a check (BHC105) or an attack (images/foreign-registry). Without a code it lists\n" +
 			"all but the attacks, which `bulkhead attack --list` does. Needs no cluster.",
@@ -197,7 +197,7 @@ func explainTopic(streams IOStreams, code, chosen string) error {
 	return err
 }
 
-// nearCodes suggests up to three codes that somebody may have meant.
+// nearCodes suggests up to three codes that the user may have meant.
 func nearCodes(code string, all []topic) string {
 	type near struct {
 		code     string
@@ -251,31 +251,31 @@ func editDistance(a, b string) int {
 // reasonTopics explain the reasons of conditions. A test holds them against the constants of package v1alpha1.
 func reasonTopics() []topic {
 	reasons := []struct{ code, title, todo string }{
-		{v1alpha1.ReasonPending, "No controller has looked at the object yet.", "Nothing, unless it lasts: then see that the controller runs: `bulkhead check`, codes BHC204 and BHC205."},
+		{v1alpha1.ReasonPending, "No controller has reconciled the object yet.", "Nothing, unless it lasts: then check that the controller runs: `bulkhead check`, codes BHC204 and BHC205."},
 		{v1alpha1.ReasonDecided, "Every workload has a decision on its present facts.", ""},
-		{v1alpha1.ReasonInvalid, "The spec lacks a fact or contradicts itself.", "The condition's message names the field: set it, or take the contradiction out."},
+		{v1alpha1.ReasonInvalid, "The spec lacks a fact or contradicts itself.", "The condition's message names the field: set it, or remove the contradiction."},
 		{v1alpha1.ReasonTenantMissing, "The Space's home namespace belongs to no Tenant.", "Create the Space in tenant-NAME of a Tenant that is declared; or declare the Tenant."},
 		{v1alpha1.ReasonWorkloadUnknown, "The Space or Waiver names a workload that its tenant does not declare.", "Declare the workload in the Tenant's spec.workloads, or name one that is there."},
 		{v1alpha1.ReasonPlatformMissing, "There is no Platform, so nothing is allowed.", "Declare the Platform: see docs/api.md#platform."},
-		{v1alpha1.ReasonPlaced, "It has its place on this cluster.", ""},
-		{v1alpha1.ReasonNeedsDedicatedCluster, "Decided Hard: the workload waits for a cluster of its own and is never put into a shared one.", "Give it a cluster; or look at the decision's relaxations (`bulkhead describe TENANT`) for the facts that would allow a shared one."},
+		{v1alpha1.ReasonPlaced, "It is placed on this cluster.", ""},
+		{v1alpha1.ReasonNeedsDedicatedCluster, "Decided Hard: the workload waits for a cluster of its own and is never placed on a shared one.", "Give it a cluster; or look at the decision's relaxations (`bulkhead describe TENANT`) for the facts that would allow a shared one."},
 		{v1alpha1.ReasonNeedsOtherEnvironment, "Production and NonProduction never share a cluster, and this cluster serves the other one.", "Declare the tenant on a cluster of that environment, or correct the workload's environment."},
 		{v1alpha1.ReasonNodeGroupMissing, "SoftAffinity needs a node group of the tenant's own, and none is free.", "Add a group of nodes to the Platform's spec.nodeGroups, or free one that another tenant has."},
-		{v1alpha1.ReasonNamespaceTaken, "The Space's namespace exists and is not Bulkhead's; it is never adopted.", "Delete the Space and choose another name, or remove the namespace if nobody needs it."},
-		{v1alpha1.ReasonPatternChanged, "The decision became one that this namespace cannot serve. What runs is left alone, its guardrails too.", "Move the workload to a cluster of its own and delete the Space; or undo the change of facts."},
+		{v1alpha1.ReasonNamespaceTaken, "The Space's namespace exists and is not Bulkhead's; it is never adopted.", "Delete the Space and choose another name, or remove the namespace if it is not needed."},
+		{v1alpha1.ReasonPatternChanged, "The decision became one that this namespace cannot serve. What runs there stays, with its guardrails.", "Move the workload to a cluster of its own and delete the Space; or undo the change of facts."},
 		{v1alpha1.ReasonEnforced, "Every object of every control is in place as rendered.", ""},
 		{v1alpha1.ReasonEnforcing, "Objects are being written, or wait for Kubernetes to act on them.", "Nothing, unless it lasts: then see the condition's message and `bulkhead check`."},
-		{v1alpha1.ReasonApplyFailed, "The API server refused an object.", "The message has its words. Most often somebody's admission webhook or policy is in the way: let Bulkhead's service account pass it."},
-		{v1alpha1.ReasonQuotaExhausted, "The tenant's quota leaves nothing of a resource that the Space asks for.", "Lower the quota of the tenant's other Spaces, or ask the platform team for more. The Tenant's status.ledger shows who holds what."},
+		{v1alpha1.ReasonApplyFailed, "The API server refused an object.", "The message has the API server's reason. Most often an admission webhook or policy of another project refuses it: exempt Bulkhead's service account there."},
+		{v1alpha1.ReasonQuotaExhausted, "The tenant's quota has nothing left of a resource that the Space requests.", "Lower the quota of the tenant's other Spaces, or ask the platform team for more. The Tenant's status.ledger shows what each Space holds."},
 		{v1alpha1.ReasonProven, "Asked as the tenant, the API server refused what it must and allowed what it should.", ""},
-		{v1alpha1.ReasonExposed, "At least one question was answered otherwise: the isolation has a hole.", "The message names the control and who reaches what: see `bulkhead explain CONTROL`."},
+		{v1alpha1.ReasonExposed, "At least one answer was wrong: something is exposed.", "The message names the control and what is exposed: see `bulkhead explain CONTROL`."},
 		{v1alpha1.ReasonProofPending, "Not asked since the last change.", "Nothing, unless it lasts: then see `bulkhead check`."},
-		{v1alpha1.ReasonProofStale, "The last proof is older than the Platform's proofFreshness, so it says nothing about now.", "See that the controller runs: `bulkhead check`, codes BHC204 and BHC205."},
-		{v1alpha1.ReasonProofFailed, "A question could not be asked or answered. Unknown is never safe.", "The message says which and why; see that the controller has its rights (`bulkhead check`, code BHC203)."},
+		{v1alpha1.ReasonProofStale, "The last proof is older than the Platform's proofFreshness, so it is no evidence for the present.", "Check that the controller runs: `bulkhead check`, codes BHC204 and BHC205."},
+		{v1alpha1.ReasonProofFailed, "A question could not be asked or answered. Unknown is never safe.", "The message names the question and the reason; make sure that the controller has its rights (`bulkhead check`, code BHC203)."},
 		{v1alpha1.ReasonReady, "Decided, placed, enforced and proven.", ""},
-		{v1alpha1.ReasonDeleting, "Being removed; status.remaining says what is left.", "Nothing, unless it lasts: what remains has a finalizer of somebody's that must let go."},
-		{v1alpha1.ReasonProtected, "Deletion was asked for and spec.protected refuses it.", "Set spec.protected to false on the Tenant if the deletion is meant."},
-		{v1alpha1.ReasonDefinitionRemoved, "The object goes only because its definition or its home namespace does, so nothing that it stands for is removed.", "Install Bulkhead and declare the object again: its namespace is taken back with what runs in it."},
+		{v1alpha1.ReasonDeleting, "Being removed; status.remaining lists what is left.", "Nothing, unless it lasts: then what remains has a finalizer that another controller must remove."},
+		{v1alpha1.ReasonProtected, "Deletion was requested, and spec.protected refuses it.", "Set spec.protected to false on the Tenant if the deletion is meant."},
+		{v1alpha1.ReasonDefinitionRemoved, "The object is deleted only with its definition or its home namespace, so nothing else is removed.", "Install Bulkhead and declare the object again: Bulkhead takes its namespace back, with what runs in it."},
 		{v1alpha1.ReasonActive, "The Waiver is in force: the control is suspended where its status says.", "Delete it as soon as it is not needed."},
 		{v1alpha1.ReasonExpired, "The Waiver's time is over, and the control is in force again.", "Delete it. If the exception is still needed, the security team writes another."},
 	}
@@ -304,12 +304,12 @@ func findingsPage() string {
 	var b strings.Builder
 	b.WriteString("# Findings\n\n<!-- Generated from isolation by `make generate`. Do not edit. -->\n\n" +
 		"What `bulkhead prove` may find, by check. Codes are stable. A finding is exposed, with a witness, or unknown, with what is\n" +
-		"missing; a check without findings is isolated, as far as what it says that it considered. K numbers are those of the OWASP\n" +
-		"Kubernetes Top 10 (2025), MTB those of the Multi-Tenancy Benchmark.\n")
+		"missing. A check without findings is isolated, within what it lists as considered. K numbers are those of the OWASP\n" +
+		"Kubernetes Top 10 (2025), MTB codes those of the Multi-Tenancy Benchmarks.\n")
 	for _, check := range isolation.Checks() {
 		fmt.Fprintf(&b, "\n## %s: %s\n\n", check.ID, check.Title)
 		if len(check.Needs) > 0 {
-			fmt.Fprintf(&b, "Needs every %s; without one of them it is unknown.\n", strings.Join(check.Needs, ", "))
+			fmt.Fprintf(&b, "Reads every %s. Where one of these kinds cannot be listed, the check is unknown.\n", strings.Join(check.Needs, ", "))
 		}
 		for _, code := range check.Codes {
 			fmt.Fprintf(&b, "\n### %s\n\n**%s.** %s\n\n**To do.** %s\n\n%s", code.ID, code.Title, code.Why, code.Fix, code.Severity)

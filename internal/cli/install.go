@@ -39,14 +39,14 @@ func newInstallCommand(streams IOStreams) *cobra.Command {
 	o := &installOptions{IOStreams: streams}
 	cmd := &cobra.Command{
 		Use:   "install --image REF",
-		Short: "Put Bulkhead onto a cluster",
-		Long: "Puts Bulkhead onto a cluster, or brings what is there to this version: definitions, cluster-wide guardrails,\n" +
-			"namespace, identity and rights, and the controller's Deployment. First it looks whether the cluster can\n" +
-			"enforce what Bulkhead renders and says which controls it cannot; where something is missing that Bulkhead\n" +
-			"cannot do without, nothing is changed. It never touches what tenants run, and can be repeated at will.\n\n" +
-			"Exit status: 0 installed, or with --preflight nothing required is missing; 1 something is, or the controller did\n" +
-			"not come up in time; 3 the cluster could not be asked or a write was refused.",
-		Example: "  bulkhead install --preflight                                  # look only\n" +
+		Short: "Install Bulkhead on a cluster, or upgrade it",
+		Long: "Installs Bulkhead on a cluster, or upgrades it to this version: definitions, cluster-wide guardrails,\n" +
+			"namespace, identity and rights, and the controller's Deployment. First it checks whether the cluster can\n" +
+			"enforce what Bulkhead renders, and reports the controls that it cannot. Where something required is missing,\n" +
+			"nothing is changed. It never touches what tenants run, and can be repeated at any time.\n\n" +
+			"Exit status: 0 installed, or with --preflight nothing required is missing; 1 something required is missing, or the\n" +
+			"controller did not become ready in time; 3 the cluster could not be asked or a write was refused.",
+		Example: "  bulkhead install --preflight                                  # check only\n" +
 			"  bulkhead install --image registry.example.com/bulkhead:v0.1.0\n" +
 			"  bulkhead install --no-controller                              # and then: bulkhead run",
 		Args: cobra.NoArgs,
@@ -54,7 +54,7 @@ func newInstallCommand(streams IOStreams) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.image, "image", "", "image of the controller")
 	cmd.Flags().BoolVar(&o.noController, "no-controller", false, "write no Deployment: the controller runs elsewhere")
-	cmd.Flags().BoolVar(&o.preflight, "preflight", false, "only look whether the cluster can enforce and Bulkhead be installed")
+	cmd.Flags().BoolVar(&o.preflight, "preflight", false, "only check whether the cluster can enforce and Bulkhead be installed")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long to wait for the controller's pods; 0 does not wait")
 	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON)
@@ -107,7 +107,7 @@ func (o *installOptions) validate() error {
 	case o.image != "" && o.noController:
 		return errors.New("--image and --no-controller exclude one another: choose whether the controller runs in this cluster")
 	case o.image == "" && !o.noController && !o.preflight:
-		return errors.New("which image is the controller to run? Give --image REF, --no-controller to run it elsewhere, or --preflight to look only")
+		return errors.New("the controller's image is missing: give --image REF, --no-controller to run it elsewhere, or --preflight to check only")
 	case o.timeout < 0:
 		return fmt.Errorf("--timeout %s is negative: give a duration such as 2m, or 0 not to wait", o.timeout)
 	}
@@ -152,11 +152,11 @@ func (o *installOptions) install(ctx context.Context, config *rest.Config, optio
 // sayf writes a line for people; in JSON there is none.
 func (o *installOptions) sayf(format string, args ...any) {
 	if o.format.value == formatTable {
-		_, _ = fmt.Fprintf(o.Out, format, args...) // whoever closed the output reads no more
+		_, _ = fmt.Fprintf(o.Out, format, args...) // a closed output is not read any more
 	}
 }
 
-// phasePrinter tells of each phase in one line, and of each object with -v.
+// phasePrinter prints each phase in one line, and each object with -v.
 type phasePrinter struct {
 	streams IOStreams
 	out     io.Writer

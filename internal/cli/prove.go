@@ -46,11 +46,11 @@ func newProveCommand(streams IOStreams) *cobra.Command {
 		Use:   "prove [TENANT]",
 		Short: "Prove what every tenant can reach, on a live cluster or a folder of manifests",
 		Long: "Reads a cluster, or manifests of any origin, and proves for every tenant what it can reach, read, change, starve or\n" +
-			"become: by its rights and all that they lead to, by its pods and the nodes that they may take, over the network, past\n" +
-			"the guardrails, and in the API server. What does not hold comes with a witness, the object to blame and the least\n" +
-			"change that ends it. What cannot be decided is unknown, by name, and never reported as isolated.\n\n" +
-			"Tenants are Bulkhead's own; elsewhere name the namespace label that holds the tenant's name, or a file. A folder that\n" +
-			"holds Tenants and Spaces and nothing that Bulkhead makes of them is proven as Bulkhead will make it.\n" +
+			"become: by its rights and what they lead to, by its pods and the nodes that they could compromise, over the network, past\n" +
+			"the guardrails, and in the API server. Each exposure comes with a witness, the object to blame and the smallest\n" +
+			"fix. What cannot be decided is unknown, by name, and never reported as isolated.\n\n" +
+			"Tenants are Bulkhead's own; elsewhere name the namespace label that holds the tenant's name, or a file. For a folder\n" +
+			"that holds Tenants and Spaces but none of the objects that Bulkhead renders from them, these are added first.\n" +
 			"Nothing is changed, and Secrets are never read.\n\n" +
 			"Exit status: 0 isolated, 1 exposed, 2 unknown, 3 nothing could be proven. With --diff: 1 if something is newly\n" +
 			"exposed, 2 if something is newly unknown.",
@@ -163,10 +163,10 @@ func (o *proveOptions) read(ctx context.Context, from *files) (*observe.World, e
 			return nil, err
 		}
 		if passed := world.PassedOver(); len(passed) > 0 {
-			o.Verbosef("passed over what no proof reads: %s", strings.Join(passed, ", "))
+			o.Verbosef("ignored, since no check reads them: %s", strings.Join(passed, ", "))
 		}
 		if world.Rendered > 0 {
-			o.Progressf("the files hold what Bulkhead is told: proven is what it makes of it, %d objects", world.Rendered)
+			o.Progressf("the files hold declarations only: what Bulkhead renders from them is proven with them, %d objects", world.Rendered)
 		}
 		return world, nil
 	}

@@ -24,11 +24,11 @@ func newUninstallCommand(streams IOStreams) *cobra.Command {
 	o := &uninstallOptions{IOStreams: streams}
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Take Bulkhead off a cluster",
-		Long: "Takes Bulkhead off a cluster. Without flags it removes the controller, its identity and its rights, and nothing\n" +
-			"else: every policy, quota and right of a tenant stays and goes on being enforced by the API server, and\n" +
-			"`bulkhead install` takes over where it was left.\n\n" +
-			"  --enforcement  removes what enforces, too: first the owners' rights, so that nobody ever has rights where a\n" +
+		Short: "Remove Bulkhead from a cluster",
+		Long: "Removes Bulkhead from a cluster. Without flags it removes the controller, its identity and its rights, and nothing\n" +
+			"else: every policy, quota and right of a tenant stays, the API server continues to enforce them, and\n" +
+			"`bulkhead install` takes over again.\n\n" +
+			"  --enforcement  removes what enforces, too: first the owners' rights, so that no owner ever has rights where a\n" +
 			"                 guardrail is missing, then policies, quotas, network policies and the rest. Namespaces keep their\n" +
 			"                 labels, Pod Security's among them; nodes keep labels and taints; an installation takes both back.\n" +
 			"  --definitions  removes the CustomResourceDefinitions, and with them the Platform and every Waiver. Refused while\n" +
@@ -45,7 +45,7 @@ func newUninstallCommand(streams IOStreams) *cobra.Command {
 	cmd.Flags().BoolVar(&o.what.Enforcement, "enforcement", false, "remove guardrails and owners' rights too")
 	cmd.Flags().BoolVar(&o.what.Definitions, "definitions", false, "remove the CustomResourceDefinitions too")
 	cmd.Flags().BoolVar(&o.what.Orphan, "orphan", false, "with --definitions: forget Tenants and Spaces, leave their namespaces")
-	cmd.Flags().BoolVar(&o.what.DryRun, "dry-run", false, "say what would be removed, and remove nothing")
+	cmd.Flags().BoolVar(&o.what.DryRun, "dry-run", false, "print what would be removed, and remove nothing")
 	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON)
 	return cmd
@@ -54,7 +54,7 @@ func newUninstallCommand(streams IOStreams) *cobra.Command {
 // Run removes what the flags say.
 func (o *uninstallOptions) Run(ctx context.Context) error {
 	if o.what.Orphan && !o.what.Definitions {
-		return errors.New("--orphan needs --definitions: it says what becomes of Tenants and Spaces when those go")
+		return errors.New("--orphan needs --definitions: it is about Tenants and Spaces when their definitions are removed")
 	}
 	config, err := o.cluster.oneShot()
 	if err != nil {

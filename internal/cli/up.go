@@ -46,19 +46,19 @@ func newUpCommand(streams IOStreams) *cobra.Command {
 		Long: "Runs a real Kubernetes on this machine, with six simulated nodes, installs Bulkhead, applies the platform\n" +
 			"of a magazine publisher (examples/magazine), and shows what was declared, decided and enforced, and that it\n" +
 			"holds: every line about what works or is refused is a real request with a client certificate of that tenant.\n\n" +
-			"It stays until Ctrl-C or `bulkhead down`. State stays in the data folder, and a second `up` resumes it;\n" +
+			"It runs until Ctrl-C or `bulkhead down`. The data stays in the data folder, and a second `up` resumes with it;\n" +
 			"clusters in different folders run side by side.",
 		Example: "  bulkhead up\n" +
 			"  bulkhead up --drill           # also kill the controller, and see that everything holds without it\n" +
 			"  bulkhead up --once -o json    # for CI: verify, end, exit 0 or 1\n" +
-			"  bulkhead up --dir other       # a second one beside the first\n" +
+			"  bulkhead up --dir other       # a second one next to the first\n" +
 			"  bulkhead up --empty           # Kubernetes and Bulkhead, without the example",
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	cmd.Flags().StringVar(&o.dir, "dir", defaultDir, "data folder: state, keys, logs and kubeconfigs")
-	cmd.Flags().StringVar(&o.kube, "kube", "", "binary that holds Kubernetes (default: $KUBE, kube beside this program, bin/kube)")
+	cmd.Flags().StringVar(&o.kube, "kube", "", "binary that holds Kubernetes (default: $KUBE, kube next to this program, bin/kube)")
 	cmd.Flags().BoolVar(&o.once, "once", false, "verify, end everything, and exit 0 or 1")
 	cmd.Flags().BoolVar(&o.drill, "drill", false, "also kill the controller and try everything without it")
 	cmd.Flags().BoolVar(&o.empty, "empty", false, "leave out the example platform")
@@ -69,7 +69,7 @@ func newUpCommand(streams IOStreams) *cobra.Command {
 
 func (o *upOptions) run(ctx context.Context) error {
 	began := time.Now()
-	log.SetLogger(logr.Discard()) // controller-runtime's clients have nothing to say that their errors do not
+	log.SetLogger(logr.Discard()) // controller-runtime's clients log nothing that their errors do not contain
 	kube, err := localcluster.FindKube(o.kube)
 	if err != nil {
 		return err
@@ -97,19 +97,19 @@ func (o *upOptions) run(ctx context.Context) error {
 	if err != nil {
 		return o.ended(ctx, err)
 	}
-	told, err := o.tell(ctx, cluster, program, example, steps)
+	results, err := o.play(ctx, cluster, program, example, steps)
 	if err != nil {
 		return o.ended(ctx, err)
 	}
-	told.seconds = time.Since(began).Seconds()
-	if err := o.print(told); err != nil {
+	results.seconds = time.Since(began).Seconds()
+	if err := o.print(results); err != nil {
 		return err
 	}
-	return o.wait(ctx, told)
+	return o.wait(ctx, results)
 }
 
-// wait stays until somebody ends it, unless everything was to be done once.
-func (o *upOptions) wait(ctx context.Context, told *told) error {
+// wait stays until the user ends it, unless everything was to be done once.
+func (o *upOptions) wait(ctx context.Context, results *outcomes) error {
 	if !o.once {
 		o.Progressf("\nCtrl-C ends it.")
 		<-ctx.Done()
@@ -117,7 +117,7 @@ func (o *upOptions) wait(ctx context.Context, told *told) error {
 			return err
 		}
 	}
-	if o.once && told.failures() > 0 {
+	if o.once && results.failures() > 0 {
 		return answered(exitNo)
 	}
 	return nil
@@ -169,10 +169,10 @@ func self() (string, error) {
 	return path, nil
 }
 
-// poolLabel is the label by which the simulated provider says which pool a node belongs to.
+// poolLabel is the label by which the simulated provider marks the pool of a node.
 const poolLabel = "node.example.com/pool"
 
-// nodes are four that everybody shares, and two pools of one node each that can be dedicated.
+// nodes are four that all tenants share, and two pools of one node each that can be dedicated.
 func nodes() []localcluster.Node {
 	list := make([]localcluster.Node, 0, 6)
 	for i := 1; i <= 4; i++ {
@@ -190,7 +190,7 @@ func startCluster(ctx context.Context, dir, kube string, steps *steps) (*localcl
 		var err error
 		cluster, err = localcluster.Start(ctx, localcluster.Options{
 			Dir: dir, Kube: kube, Notice: steps.noticef, Step: steps.note,
-			// Otherwise Kubernetes may begin to count before it knows of Spaces, and look again only half a minute later.
+			// Otherwise Kubernetes may begin to count before it knows of Spaces, and retry only half a minute later.
 			Serving: func(ctx context.Context, admin *rest.Config) error { return install.ApplyDefinitions(ctx, admin, nil) },
 		})
 		if err != nil {
@@ -292,7 +292,7 @@ func relative(path string) string {
 	return path
 }
 
-// steps tells on standard error what is being done, one line for each step. On a terminal the line is there while the
+// steps prints on standard error what is being done, one line for each step. On a terminal the line is there while the
 // step goes on, with a note of how far it is; elsewhere it is written once, when the step is done.
 type steps struct {
 	streams  IOStreams
@@ -350,9 +350,9 @@ func newDownCommand(streams IOStreams) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "down",
-		Short: "End what `bulkhead up` runs; its state stays",
-		Long: "Ends what `bulkhead up` runs in the data folder, and returns when all of it has ended. The state stays:\n" +
-			"`bulkhead up` resumes it, and removing the folder removes it.",
+		Short: "Stop what `bulkhead up` started; its data stays",
+		Long: "Stops what `bulkhead up` started in the data folder, and returns when all of it has ended. The data stays:\n" +
+			"`bulkhead up` resumes with it, and removing the folder removes it.",
 		Example:           "  bulkhead down\n  bulkhead down --dir other",
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -21,7 +21,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
 )
 
-func (o *upOptions) print(t *told) error {
+func (o *upOptions) print(t *outcomes) error {
 	if o.format.value == formatJSON {
 		return output.WriteJSON(o.Out, t)
 	}
@@ -40,7 +40,7 @@ func (o *upOptions) print(t *told) error {
 	return nil
 }
 
-func (t *told) printStory(b *strings.Builder, p output.Paint) {
+func (t *outcomes) printStory(b *strings.Builder, p output.Paint) {
 	t.printDeclared(b, p)
 	t.printDecided(b, p)
 	t.printEnforced(b, p)
@@ -76,7 +76,7 @@ func heading(b *strings.Builder, p output.Paint, title, note string) {
 	b.WriteString("\n")
 }
 
-func (t *told) printDeclared(b *strings.Builder, p output.Paint) {
+func (t *outcomes) printDeclared(b *strings.Builder, p output.Paint) {
 	heading(b, p, "Declared by the platform team, in business terms", "")
 	var rows [][]string
 	for _, tenant := range t.Tenants {
@@ -117,7 +117,7 @@ func traits(t *demo.TenantState, w *v1alpha1.Workload) string {
 	return strings.Join(words, ", ")
 }
 
-func (t *told) printDecided(b *strings.Builder, p output.Paint) {
+func (t *outcomes) printDecided(b *strings.Builder, p output.Paint) {
 	heading(b, p, "Decided, by rule and because", "")
 	var rows [][]string
 	for _, tenant := range t.Tenants {
@@ -140,7 +140,7 @@ func (t *told) printDecided(b *strings.Builder, p output.Paint) {
 	_ = output.WriteTable(b, []string{"WORKLOAD", "PATTERN", "RULE", "BECAUSE"}, rows) // a Builder takes everything
 }
 
-func (t *told) printEnforced(b *strings.Builder, p output.Paint) {
+func (t *outcomes) printEnforced(b *strings.Builder, p output.Paint) {
 	e := &t.Enforcement
 	heading(b, p, "Enforced by the API server itself", fmt.Sprintf(
 		"%d validating and %d mutating admission policies, %d quotas, %d network policies, %d flow schemas; %d webhooks",
@@ -157,7 +157,7 @@ func (t *told) printEnforced(b *strings.Builder, p output.Paint) {
 }
 
 // printWaiting groups the Spaces by what they wait for.
-func (t *told) printWaiting(b *strings.Builder, p output.Paint) {
+func (t *outcomes) printWaiting(b *strings.Builder, p output.Paint) {
 	names, messages := map[string][]string{}, map[string]string{}
 	for _, s := range t.Spaces {
 		if !s.Ready {
@@ -180,7 +180,7 @@ func (t *told) printWaiting(b *strings.Builder, p output.Paint) {
 	printAligned(b, rows)
 }
 
-func (t *told) printWaivers(b *strings.Builder, p output.Paint) {
+func (t *outcomes) printWaivers(b *strings.Builder, p output.Paint) {
 	if len(t.Waivers) == 0 {
 		return
 	}
@@ -251,7 +251,7 @@ func printAligned(b *strings.Builder, rows [][]string) {
 	}
 }
 
-func (t *told) printAnswer(b *strings.Builder, p output.Paint) {
+func (t *outcomes) printAnswer(b *strings.Builder, p output.Paint) {
 	if t.empty {
 		fmt.Fprintf(b, "%s\n", p.Bold(fmt.Sprintf("Bulkhead is up, without the example platform (%.0f s).", t.seconds)))
 		return
@@ -276,7 +276,7 @@ func (t *told) printAnswer(b *strings.Builder, p output.Paint) {
 	}
 }
 
-func (t *told) printNext(b *strings.Builder, p output.Paint) {
+func (t *outcomes) printNext(b *strings.Builder, p output.Paint) {
 	b.WriteString("\n" + p.Bold("Kubeconfigs") + "\n")
 	rows := [][]string{{"  administrator", t.AdminKubeconfig}}
 	for _, tenant := range slices.Sorted(maps.Keys(t.Kubeconfigs)) {
@@ -303,8 +303,8 @@ func kubectlCommand() string {
 	return "bin/kube kubectl"
 }
 
-// told is the whole story of one `up`.
-type told struct {
+// outcomes are the results of one `up`.
+type outcomes struct {
 	Tenants     []demo.TenantState `json:"tenants"`
 	Spaces      []demo.SpaceState  `json:"spaces"`
 	Waivers     []demo.WaiverState `json:"waivers,omitempty"`
@@ -322,7 +322,7 @@ type told struct {
 	seconds float64
 }
 
-func (t *told) failed() []demo.Outcome {
+func (t *outcomes) failed() []demo.Outcome {
 	failed := append(demo.Failed(t.Allowed), demo.Failed(t.Refused)...)
 	if t.Drill != nil {
 		failed = append(failed, t.Drill.Failed()...)
@@ -330,9 +330,9 @@ func (t *told) failed() []demo.Outcome {
 	return failed
 }
 
-func (t *told) failures() int { return len(t.failed()) }
+func (t *outcomes) failures() int { return len(t.failed()) }
 
-func (t *told) tried() int {
+func (t *outcomes) tried() int {
 	n := len(t.Allowed) + len(t.Refused)
 	if t.Drill != nil {
 		n += len(t.Drill.Allowed) + len(t.Drill.Refused) + len(t.Drill.Rest)
@@ -340,11 +340,11 @@ func (t *told) tried() int {
 	return n
 }
 
-// tell plays the example and collects its story.
-func (o *upOptions) tell(ctx context.Context, cluster *localcluster.Cluster, program *localcluster.Program,
+// play plays the example and collects its outcomes.
+func (o *upOptions) play(ctx context.Context, cluster *localcluster.Cluster, program *localcluster.Program,
 	example *demo.Example, steps *steps,
-) (*told, error) {
-	t := &told{empty: o.empty, Kubeconfigs: map[string]string{}}
+) (*outcomes, error) {
+	t := &outcomes{empty: o.empty, Kubeconfigs: map[string]string{}}
 	play, err := people(cluster, o.dir, example)
 	if err != nil {
 		return nil, err
@@ -375,7 +375,7 @@ func (o *upOptions) tell(ctx context.Context, cluster *localcluster.Cluster, pro
 }
 
 // converge declares the example and waits until it is enforced and runs.
-func (o *upOptions) converge(ctx context.Context, play *demo.Play, t *told, steps *steps) error {
+func (o *upOptions) converge(ctx context.Context, play *demo.Play, t *outcomes, steps *steps) error {
 	progress := func(settled, all int) { steps.note(fmt.Sprintf("%d of %d Spaces", settled, all)) }
 	err := steps.do(fmt.Sprintf("declare %d tenants; their owners ask for %d Spaces", len(play.Example.Tenants), len(play.Example.Spaces)), func() error {
 		var err error
@@ -415,7 +415,7 @@ func (o *upOptions) converge(ctx context.Context, play *demo.Play, t *told, step
 }
 
 // try what must work and what must not.
-func (o *upOptions) try(ctx context.Context, play *demo.Play, t *told, steps *steps) error {
+func (o *upOptions) try(ctx context.Context, play *demo.Play, t *outcomes, steps *steps) error {
 	err := steps.do("work as a tenant's developer", func() error {
 		var err error
 		t.Allowed, err = play.Allowed(ctx, o.outcomes(steps))

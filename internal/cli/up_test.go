@@ -17,22 +17,22 @@ func TestUpTellsWhatDidNotHold(t *testing.T) {
 	good := demo.Outcome{What: "list all namespaces", Control: "rbac-enumerate", Holds: true, Says: "cannot list"}
 	bad := demo.Outcome{What: "run an image from elsewhere", Control: "images", Says: "NOT REFUSED: images had to refuse it"}
 	for name, c := range map[string]struct {
-		told  told
-		holds bool
+		outcomes outcomes
+		holds    bool
 	}{
-		"all holds":         {told{Refused: []demo.Outcome{good}}, true},
-		"not refused":       {told{Refused: []demo.Outcome{good, bad}}, false},
-		"did not work":      {told{Allowed: []demo.Outcome{bad}}, false},
-		"not in the drill":  {told{Drill: &demo.Drill{Refused: []demo.Outcome{bad}}}, false},
-		"rest of the drill": {told{Drill: &demo.Drill{Rest: []demo.Outcome{bad}}}, false},
+		"all holds":         {outcomes{Refused: []demo.Outcome{good}}, true},
+		"not refused":       {outcomes{Refused: []demo.Outcome{good, bad}}, false},
+		"did not work":      {outcomes{Allowed: []demo.Outcome{bad}}, false},
+		"not in the drill":  {outcomes{Drill: &demo.Drill{Refused: []demo.Outcome{bad}}}, false},
+		"rest of the drill": {outcomes{Drill: &demo.Drill{Rest: []demo.Outcome{bad}}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errOut bytes.Buffer
 			o := &upOptions{IOStreams: IOStreams{IOStreams: genericiooptions.IOStreams{Out: &out, ErrOut: &errOut}}, once: true, format: &format{value: formatTable}}
-			if err := o.print(&c.told); err != nil {
+			if err := o.print(&c.outcomes); err != nil {
 				t.Fatal(err)
 			}
-			err := o.wait(t.Context(), &c.told)
+			err := o.wait(t.Context(), &c.outcomes)
 			if c.holds {
 				if err != nil || !strings.Contains(out.String(), "all 1 tries went as they must") {
 					t.Errorf("want success, got %v and:\n%s", err, out.String())

@@ -24,11 +24,11 @@ import (
 const newsroom, site = "newsroom", "newsroom--site"
 
 // Allowed tries what a tenant's developer must be able to do, alone and at once.
-func (p *Play) Allowed(ctx context.Context, tell func(Outcome)) ([]Outcome, error) {
+func (p *Play) Allowed(ctx context.Context, report func(Outcome)) ([]Outcome, error) {
 	defer p.tidy(context.WithoutCancel(ctx))
 	return p.try(ctx, append(daily(), attempt{
 		tenant: newsroom, what: "make a Space, and use it seconds later", do: newSpace,
-	}), tell)
+	}), report)
 }
 
 // daily is what works with or without a controller.

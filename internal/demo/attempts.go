@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Outcome of one thing that somebody tried.
+// Outcome of one attempt.
 type Outcome struct {
 	// As whom it was tried.
 	As string `json:"as"`
@@ -32,7 +32,7 @@ type attempt struct {
 }
 
 // try makes the attempts in their order.
-func (p *Play) try(ctx context.Context, attempts []attempt, tell func(Outcome)) ([]Outcome, error) {
+func (p *Play) try(ctx context.Context, attempts []attempt, report func(Outcome)) ([]Outcome, error) {
 	outcomes := make([]Outcome, 0, len(attempts))
 	for i := range attempts {
 		a := &attempts[i]
@@ -44,7 +44,7 @@ func (p *Play) try(ctx context.Context, attempts []attempt, tell func(Outcome)) 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		tell(outcome)
+		report(outcome)
 		outcomes = append(outcomes, outcome)
 	}
 	return outcomes, nil

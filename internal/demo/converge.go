@@ -38,7 +38,7 @@ var WaitsFor = map[string]string{
 	v1alpha1.ReasonNodeGroupMissing:      "each waits for a node group of its own in the Platform's spec.nodeGroups",
 }
 
-// Settle waits until every Space of the cluster is ready, or says for what it waits that nobody here will give it.
+// Settle waits until every Space of the cluster is ready, or waits for what this cluster will not provide.
 // progress hears how many are.
 func (p *Play) Settle(ctx context.Context, progress func(settled, all int)) ([]SpaceState, error) {
 	var states []SpaceState
@@ -69,7 +69,7 @@ func (p *Play) Settle(ctx context.Context, progress func(settled, all int)) ([]S
 	return states, err
 }
 
-// stateOf a Space, and whether it has come to rest.
+// stateOf a Space, and whether it is settled.
 func stateOf(space *v1alpha1.Space) (SpaceState, bool) {
 	tenant, _ := v1alpha1.TenantOfHome(space.Namespace)
 	state := SpaceState{Tenant: tenant, Name: space.Name, Namespace: space.Status.Namespace, Pattern: string(space.Status.Pattern)}

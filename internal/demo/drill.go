@@ -48,7 +48,7 @@ func meanwhile() *v1alpha1.Space {
 
 // Drill kills the controller, tries everything that does not need it, and starts it again. The controller runs again
 // when it returns, whatever happened, unless the error says otherwise.
-func (p *Play) Drill(ctx context.Context, controller Controller, tell func(Outcome)) (drill *Drill, err error) {
+func (p *Play) Drill(ctx context.Context, controller Controller, report func(Outcome)) (drill *Drill, err error) {
 	before, err := p.podsOfExample(ctx)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (p *Play) Drill(ctx context.Context, controller Controller, tell func(Outco
 		return nil, err
 	}
 	drill = &Drill{}
-	if err := p.withoutController(ctx, drill, before, tell); err != nil {
+	if err := p.withoutController(ctx, drill, before, report); err != nil {
 		return nil, errors.Join(err, controller.Start(ctx))
 	}
 	began := time.Now()
@@ -75,35 +75,35 @@ func (p *Play) Drill(ctx context.Context, controller Controller, tell func(Outco
 	})
 	untouched := check(ctx, p.Developers[newsroom].Name, "the restart touched no pod", func(ctx context.Context) (string, error) { return p.compare(ctx, before) })
 	for _, outcome := range []Outcome{served, untouched} {
-		tell(outcome)
+		report(outcome)
 		drill.Rest = append(drill.Rest, outcome)
 	}
 	return drill, p.Developers[newsroom].client.Delete(ctx, meanwhile())
 }
 
-func (p *Play) withoutController(ctx context.Context, drill *Drill, before map[string]string, tell func(Outcome)) error {
+func (p *Play) withoutController(ctx context.Context, drill *Drill, before map[string]string, report func(Outcome)) error {
 	var err error
-	if drill.Allowed, err = p.try(ctx, daily(), tell); err != nil {
+	if drill.Allowed, err = p.try(ctx, daily(), report); err != nil {
 		return err
 	}
 	p.tidy(ctx)
 	asked := check(ctx, p.Developers[newsroom].Name, "ask for a Space", func(ctx context.Context) (string, error) {
 		return "the API server takes it", p.Developers[newsroom].client.Create(ctx, meanwhile())
 	})
-	tell(asked)
-	// The attempts at what is refused take long enough for the Space to be served, if anybody did.
-	if drill.Refused, err = p.Refused(ctx, tell); err != nil {
+	report(asked)
+	// The attempts at what is refused take long enough for the Space to be reconciled, if a controller ran.
+	if drill.Refused, err = p.Refused(ctx, report); err != nil {
 		return err
 	}
 	waits := check(ctx, p.Developers[newsroom].Name, "the Space waits, and shows it", p.stillWaits)
-	tell(waits)
+	report(waits)
 	untouched := check(ctx, p.Developers[newsroom].Name, "every pod goes on", func(ctx context.Context) (string, error) { return p.compare(ctx, before) })
-	tell(untouched)
+	report(untouched)
 	drill.Rest = append(drill.Rest, asked, waits, untouched)
 	return nil
 }
 
-// stillWaits says that the Space has no namespace and tells everybody what it waits for.
+// stillWaits reports whether the Space has no namespace and shows what it waits for.
 func (p *Play) stillWaits(ctx context.Context) (string, error) {
 	space := meanwhile()
 	if err := p.Developers[newsroom].client.Get(ctx, client.ObjectKeyFromObject(space), space); err != nil {

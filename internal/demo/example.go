@@ -1,4 +1,4 @@
-// Package demo plays an example platform on a cluster and tells what happened as values: what was declared, decided
+// Package demo plays an example platform on a cluster and returns what happened as values: what was declared, decided
 // and enforced, what the tenants' developers could do, and what was refused and by which control. Every line of it is
 // an answer of the API server to a real request, made with the identity that the line names.
 package demo

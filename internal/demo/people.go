@@ -15,7 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/localcluster"
 )
 
-// Person is somebody who asks the API server for something, with a client certificate of his own.
+// Person is a user of the API server, with a client certificate of their own.
 type Person struct {
 	// Name as the API server knows it.
 	Name string

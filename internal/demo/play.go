@@ -35,7 +35,7 @@ type Play struct {
 }
 
 // Declare applies what the administrator declares, and then every Space as its owner does: as soon as its home
-// namespace lets it. It returns what it left as somebody changed it.
+// namespace lets it. It returns what it left as a user changed it.
 func (p *Play) Declare(ctx context.Context) ([]string, error) {
 	kept, err := p.Admin.apply(ctx, slices.Concat(p.Example.Cluster, p.Example.Declared))
 	if err != nil {
@@ -81,13 +81,13 @@ func (p *Play) Deploy(ctx context.Context, spaces []SpaceState) ([]string, error
 	return kept, fault
 }
 
-// immutable says that an object is there from an older example and lets its difference to this one not be written.
+// immutable reports whether an object is there from an older example and lets its difference to this one not be written.
 func immutable(err error) bool {
 	return apierrors.IsInvalid(err) &&
 		(strings.Contains(err.Error(), "field is immutable") || strings.Contains(err.Error(), "updates to statefulset spec"))
 }
 
-// apply writes objects by server-side apply. What somebody else has changed since is left as it is and reported.
+// apply writes objects by server-side apply. What another user has changed since is left as it is and reported.
 func (p *Person) apply(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
 	var kept []string
 	for _, object := range objects {

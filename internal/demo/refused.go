@@ -15,8 +15,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/hostile"
 )
 
-// Refused tries what must be refused, each by its control and in that control's words.
-func (p *Play) Refused(ctx context.Context, tell func(Outcome)) ([]Outcome, error) {
+// Refused tries what must be refused, each by its control and with that control's message.
+func (p *Play) Refused(ctx context.Context, report func(Outcome)) ([]Outcome, error) {
 	outcomes := make([]Outcome, 0, len(forbidden))
 	for _, f := range forbidden {
 		outcome, err := p.refused(ctx, &f)
@@ -26,7 +26,7 @@ func (p *Play) Refused(ctx context.Context, tell func(Outcome)) ([]Outcome, erro
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.what, err)
 		}
-		tell(outcome)
+		report(outcome)
 		outcomes = append(outcomes, outcome)
 	}
 	return outcomes, nil
@@ -63,7 +63,7 @@ var forbidden = []hostileAttempt{
 	{newsroom, "site", "", "tolerate every taint", "node-affinity/tolerate-all"},
 	{newsroom, "site", "", "preempt the platform's own pods", "priority/system-critical"},
 	{newsroom, "site", "", "take more than its quota", "quota/compute"},
-	{"archive", "search", "", "run its bought code outside of the sandbox", "runtime/shared-kernel"},
+	{"archive", "search", "", "run third-party code outside the sandbox", "runtime/shared-kernel"},
 	// Services beyond what the platform offers.
 	{newsroom, "site", "", "open a port on every node", "service-expose/node-port"},
 	{newsroom, "site", "", "serve another customer's host name", "service-expose/ingress-foreign-host"},

@@ -30,7 +30,7 @@ func TestEveryFieldAndRuleIsDocumented(t *testing.T) {
 	for _, d := range definitions {
 		for _, rule := range d.Spec.Versions[0].Schema.OpenAPIV3Schema.XValidations {
 			if rule.Message == "" || !strings.Contains(page, strings.ReplaceAll(rule.Message, "*", `\*`)) {
-				t.Errorf("%s: the rule %q has no message, or the page has not", d.Name, rule.Rule)
+				t.Errorf("%s: the rule %q has no message, or the page lacks it", d.Name, rule.Rule)
 			}
 		}
 	}

@@ -150,7 +150,7 @@ func probe(path string, failures int32) *corev1.Probe {
 }
 
 // podLabels select the controller's pods. They lack the managed-by label on purpose: the guardrail policy keeps
-// everybody's hands off what carries it, and kubelets must write these pods' status.
+// all writers off what carries it, and kubelets must write these pods' status.
 func podLabels() map[string]string {
 	return map[string]string{"app.kubernetes.io/name": "bulkhead", "app.kubernetes.io/component": "controller"}
 }

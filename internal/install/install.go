@@ -23,7 +23,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
 
-// Options say what to install.
+// Options report what to install.
 type Options struct {
 	// Image of the controller. Empty means that no Deployment is written: the controller runs elsewhere, such as
 	// `bulkhead run --kubeconfig` or as a child process of `bulkhead up`.
@@ -59,7 +59,7 @@ type Event struct {
 // Progress receives every Event, in order. It may be nil.
 type Progress func(Event)
 
-func (p Progress) tell(phase string, action Action, object, detail string) {
+func (p Progress) report(phase string, action Action, object, detail string) {
 	if p != nil {
 		p(Event{phase, action, object, detail})
 	}
@@ -119,7 +119,7 @@ func applyPhase(ctx context.Context, c client.Client, phase *Phase, progress Pro
 			return err
 		}
 		action := map[apply.Action]Action{apply.Created: Created, apply.Updated: Changed, apply.Repaired: Changed, apply.Unchanged: Unchanged}[change.Action]
-		progress.tell(phase.Name, action, change.Object(), "")
+		progress.report(phase.Name, action, change.Object(), "")
 	}
 	if phase.Name != PhaseDefinitions {
 		return nil
@@ -152,7 +152,7 @@ func waitEstablished(ctx context.Context, c client.Client, definitions []guardra
 			}
 			pending = NotEstablished(crd)
 			if pending != "" && !reported {
-				progress.tell(PhaseDefinitions, Waiting, apply.Describe(object), "until the API server serves it")
+				progress.report(PhaseDefinitions, Waiting, apply.Describe(object), "until the API server serves it")
 				reported = true
 			}
 			return pending == "", nil
@@ -212,7 +212,7 @@ func WaitReady(ctx context.Context, config *rest.Config, progress Progress) erro
 		}
 		waits = Unready(deployment)
 		if waits != "" && waits != reported {
-			progress.tell(PhaseController, Waiting, name, waits)
+			progress.report(PhaseController, Waiting, name, waits)
 			reported = waits
 		}
 		return waits == "", nil

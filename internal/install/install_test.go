@@ -36,7 +36,7 @@ func run(m *testing.M) int {
 func TestApplyIsIdempotent(t *testing.T) {
 	first := installed(t, install.Options{Image: "registry.example.com/bulkhead:v1"})
 	if len(first) < 10 {
-		t.Fatalf("the first run told of %d objects: %v", len(first), first)
+		t.Fatalf("the first run reported %d objects: %v", len(first), first)
 	}
 	for _, event := range installed(t, install.Options{Image: "registry.example.com/bulkhead:v1"}) {
 		if event.Action != install.Unchanged {

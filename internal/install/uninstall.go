@@ -34,7 +34,7 @@ const (
 	PhaseEnforcement = "enforcement"
 )
 
-// UninstallOptions say how much is removed. With none, it is the controller with its identity and rights: every
+// UninstallOptions report how much is removed. With none, it is the controller with its identity and rights: every
 // guardrail goes on enforcing, as none needs it.
 type UninstallOptions struct {
 	// Enforcement removes the guardrails too: owners' rights first, then policies, quotas and the rest. Namespaces with
@@ -104,7 +104,7 @@ func (u *uninstaller) removeController(ctx context.Context) error {
 		objects := phases[i].Objects
 		for j := len(objects) - 1; j >= 0; j-- {
 			if _, isNamespace := objects[j].(*corev1.Namespace); isNamespace {
-				u.progress.tell(PhaseController, Kept, apply.Describe(objects[j]), "holds the records of off-boarded tenants")
+				u.progress.report(PhaseController, Kept, apply.Describe(objects[j]), "holds the records of off-boarded tenants")
 				continue
 			}
 			if err := u.remove(ctx, PhaseController, objects[j], objects[j].GetLabels()[v1alpha1.LabelManagedBy]); err != nil {
@@ -140,7 +140,7 @@ func (u *uninstaller) waitForController(ctx context.Context) error {
 			left = holder + " still holds the controller's lease"
 		}
 		if left != "" && !reported {
-			u.progress.tell(PhaseController, Waiting, "controller", left)
+			u.progress.report(PhaseController, Waiting, "controller", left)
 			reported = true
 		}
 		return left == "", nil
@@ -236,7 +236,7 @@ func (u *uninstaller) remove(ctx context.Context, phase string, object client.Ob
 		return fmt.Errorf("read %s before it is removed: %w", apply.Describe(object), err)
 	}
 	if live.Labels[v1alpha1.LabelManagedBy] != owner {
-		u.progress.tell(phase, Kept, apply.Describe(object), "not labelled as Bulkhead's")
+		u.progress.report(phase, Kept, apply.Describe(object), "not labelled as Bulkhead's")
 		return nil
 	}
 	options := []client.DeleteOption{
@@ -249,7 +249,7 @@ func (u *uninstaller) remove(ctx context.Context, phase string, object client.Ob
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("remove %s: %w", apply.Describe(object), err)
 	}
-	u.progress.tell(phase, Removed, apply.Describe(object), "")
+	u.progress.report(phase, Removed, apply.Describe(object), "")
 	return nil
 }
 
@@ -316,7 +316,7 @@ func (u *uninstaller) removeDefinitions(ctx context.Context) error {
 	for _, definition := range definitions {
 		if u.options.DryRun {
 			// Not tried: without the annotation, the guardrail refuses, as it should.
-			u.progress.tell(PhaseDefinitions, Removed, apply.Describe(definition), "with every object of its kind")
+			u.progress.report(PhaseDefinitions, Removed, apply.Describe(definition), "with every object of its kind")
 			continue
 		}
 		if err := u.allowDeletion(ctx, definition); err != nil {
@@ -357,7 +357,7 @@ func (u *uninstaller) release(ctx context.Context) error {
 		if err := u.client.Patch(ctx, object, patch, options...); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("release %s from its finalizer: %w", apply.Describe(before), err)
 		}
-		u.progress.tell(PhaseDefinitions, Orphaned, apply.Describe(before), "its namespace and what runs there stay")
+		u.progress.report(PhaseDefinitions, Orphaned, apply.Describe(before), "its namespace and what runs there stay")
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func TestUninstallLeavesWhatEnforces(t *testing.T) {
 	}
 }
 
-// Promise: a dry run tells what would go, and changes nothing.
+// Promise: a dry run prints what would be removed, and changes nothing.
 func TestUninstallDryRunChangesNothing(t *testing.T) {
 	installed(t, image)
 	before := state(t)
@@ -230,7 +230,7 @@ func TestEveryRenderedKindIsRemoved(t *testing.T) {
 	}
 	for _, object := range append(guardrail.Cluster(&v1alpha1.Platform{}), guardrail.Tenant(&v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "any"}}, nil)...) {
 		if !known[fmt.Sprintf("%T", object)] {
-			t.Errorf("%s is of a kind that nobody looks for", apply.Describe(object))
+			t.Errorf("%s is of a kind that is not searched", apply.Describe(object))
 		}
 	}
 }

@@ -3,7 +3,7 @@
 // come before them change in a pod (limits, service account tokens) is redone here, because policies see its result.
 //
 // What is judged is what a tenant could ever do: a quota refuses what it leaves no room for at all, not what it has no
-// room for at the moment. What cannot be evaluated (webhooks, parameters that nobody read) is Unknown, with the reason.
+// room for at the moment. What cannot be evaluated (webhooks, parameters that were not read) is Unknown, with the reason.
 package kubeadmission
 
 import (
@@ -34,7 +34,7 @@ type Rights interface {
 //
 // Answers are remembered by what they depend on: the request, and of the namespace and the subject only what the
 // policies that match can read. An object that names no namespace stands for one in the request's namespace; give the
-// same pointer for every namespace, and namespaces that no policy tells apart cost one evaluation.
+// same pointer for every namespace, and namespaces that no policy distinguishes cost one evaluation.
 type Evaluator struct {
 	snapshot   *snapshot.Snapshot
 	namespaces map[string]*space
@@ -63,7 +63,7 @@ var _ finding.Admission = (*Evaluator)(nil)
 // space is what admission reads of one namespace.
 type space struct {
 	object *corev1.Namespace
-	// implied is true where nobody listed it.
+	// implied is true where it was not listed.
 	implied bool
 	limits  []*corev1.LimitRange
 	quotas  []*corev1.ResourceQuota
@@ -72,7 +72,7 @@ type space struct {
 	accounts map[string]*corev1.ServiceAccount
 	// selected says by hook whether the namespace selectors of its policy and of one of its bindings match.
 	selected sync.Map
-	// created are the service accounts that nobody listed, as they would come to be, by name.
+	// created are the service accounts that were not listed, as they would be created, by name.
 	created sync.Map
 }
 
@@ -140,7 +140,7 @@ func mapOf(labels snapshot.Labels) map[string]string {
 }
 
 // Admit answers a request: first what mutates it, then everything that may refuse it, each on its own, so that all
-// that refuse are told and not only the first.
+// that refuse are reported and not only the first.
 func (e *Evaluator) Admit(request *finding.AdmissionRequest) finding.AdmissionAnswer {
 	r, answer := e.newRequest(request)
 	if r == nil {
@@ -204,5 +204,5 @@ func objectInterfaces() admission.ObjectInterfaces {
 	return admission.NewObjectInterfacesFromScheme(scheme.Scheme)
 }
 
-// background is the context of all evaluations: they read a snapshot and wait for nobody.
+// background is the context of all evaluations: they read a snapshot and wait for nothing.
 func background() context.Context { return context.Background() }

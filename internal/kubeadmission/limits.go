@@ -89,7 +89,7 @@ func beyond(r *request, made *stage, item *corev1.LimitRangeItem) string {
 	return ""
 }
 
-// outside says what of requests and limits is below the minimum, above the maximum, or too far apart. A claim has no limits.
+// outside reports what of requests and limits is below the minimum, above the maximum, or too far apart. A claim has no limits.
 func outside(item *corev1.LimitRangeItem, requests, limits corev1.ResourceList, what string) string {
 	isClaim := item.Type == corev1.LimitTypePersistentVolumeClaim
 	for key, least := range item.Min {

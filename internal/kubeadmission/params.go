@@ -24,7 +24,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
-// errUnknownRights says that policies ask about rights that nobody gave.
+// errUnknownRights reports that policies ask about rights, and no authorizer was given.
 var errUnknownRights = errors.New("rights are not known")
 
 // authorizer answers policies out of the snapshot's rights.

@@ -119,7 +119,7 @@ func (e *Evaluator) completePod(r *request, pod *corev1.Pod) finding.Refusal {
 	return refusal
 }
 
-// serviceAccount of a namespace. One that nobody listed is as it would be created, by the controller or the tenant.
+// serviceAccount of a namespace. One that was not listed is as it would be created, by the controller or the tenant.
 func (e *Evaluator) serviceAccount(r *request, name string) *corev1.ServiceAccount {
 	if a, found := r.space.accounts[name]; found {
 		return a
@@ -127,7 +127,7 @@ func (e *Evaluator) serviceAccount(r *request, name string) *corev1.ServiceAccou
 	return remember(&r.space.created, name, func() *corev1.ServiceAccount { return e.createdAccount(r, name) })
 }
 
-// createdAccount is the service account as admission would let it come to be.
+// createdAccount is the service account as admission would let it be created.
 func (e *Evaluator) createdAccount(r *request, name string) *corev1.ServiceAccount {
 	made := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	q := &request{AdmissionRequest: &finding.AdmissionRequest{

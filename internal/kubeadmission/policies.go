@@ -266,7 +266,7 @@ func mayMatch(m *admissionv1.MatchResources, t *target) bool {
 	})
 }
 
-// selected says whether the policy and one of its bindings select the namespace of the request. True also where that
+// selected reports whether the policy and one of its bindings select the namespace of the request. True also where that
 // cannot be said here: then the matcher says it.
 func (h *hook) selected(r *request) bool {
 	if r.Namespace == "" || r.isNamespace() {
@@ -315,7 +315,7 @@ func (e *Evaluator) matches(h *hook, r *request, object, old *content) bool {
 	})
 }
 
-// selectsObject says whether the object selectors match an object as it is sent. True where that cannot be said here.
+// selectsObject reports whether the object selectors match an object as it is sent. True where that cannot be said here.
 func (h *hook) selectsObject(r *request) bool {
 	return selectsEither(h.constraints, r) && slices.ContainsFunc(h.bound, func(m *admissionv1.MatchResources) bool { return selectsEither(m, r) })
 }

@@ -55,7 +55,7 @@ func exceeds(hard, usage corev1.ResourceList) string {
 	return ""
 }
 
-// unnamed says what a container must name because the quota counts it.
+// unnamed reports what a container must name because the quota counts it.
 func unnamed(hard corev1.ResourceList, typed any) string {
 	pod, is := typed.(*corev1.Pod)
 	if !is {

@@ -20,7 +20,7 @@ type reads struct {
 	labels, annotations []string
 }
 
-// ofSubject says whether the policy goes by who asks.
+// ofSubject reports whether the policy goes by who asks.
 func (r *reads) ofSubject() bool { return r.everything || r.subject || r.authorizer }
 
 func readsOfValidating(p *admissionv1.ValidatingAdmissionPolicy) reads {

@@ -41,7 +41,7 @@ func (r *request) namespaceOfObject() string {
 	return r.Namespace
 }
 
-// shared says that the object names no namespace, so that answers about it hold for others as well.
+// shared reports whether the object names no namespace, so that answers about it hold for others as well.
 func (r *request) shared() bool {
 	for _, o := range []runtime.Object{r.Object, r.OldObject} {
 		if m, is := o.(metav1.Object); is && m.GetNamespace() != "" {

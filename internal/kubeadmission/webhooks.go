@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// webhook is one webhook of a configuration. Nobody can say here what it would answer.
+// webhook is one webhook of a configuration. Its answer cannot be known here.
 type webhook struct {
 	object    snapshot.Ref
 	name      string
@@ -50,7 +50,7 @@ func newWebhook(o snapshot.Ref, name string, mutates bool, rules []admissionv1.R
 	return w
 }
 
-// askWebhooks says which webhooks would have a word, and that it is not known.
+// askWebhooks reports the webhooks that would be called, whose answers are not known.
 func (e *Evaluator) askWebhooks(r *request, answer *finding.AdmissionAnswer) {
 	for _, w := range e.webhooks {
 		if excludedFromWebhooks(r) || w.mutates && r.Operation == "DELETE" || len(w.match.ResourceRules) == 0 || !mayMatch(&w.match, &r.target) {
@@ -62,7 +62,7 @@ func (e *Evaluator) askWebhooks(r *request, answer *finding.AdmissionAnswer) {
 		answer.Considered = append(answer.Considered, w.object)
 		switch {
 		case w.mayBypass:
-			answer.Unknown = append(answer.Unknown, fmt.Sprintf("webhook %s of %s is asked, and passed over when it does not answer (failurePolicy Ignore)", w.name, w.object))
+			answer.Unknown = append(answer.Unknown, fmt.Sprintf("webhook %s of %s is called, and ignored when it does not answer (failurePolicy Ignore)", w.name, w.object))
 		case w.mutates:
 			answer.Unknown = append(answer.Unknown, fmt.Sprintf("webhook %s of %s may change or refuse it: what it answers is not known", w.name, w.object))
 		default:

@@ -52,7 +52,7 @@ func (c *Cluster) etcd() *Program {
 			"etcd", "--name=local", "--data-dir=" + c.folder.path("etcd"), "--log-level=warn",
 			"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
 			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=local=" + peer,
-			// Other users of this machine reach 127.0.0.1 too: nobody gets in without a certificate of etcd's own
+			// Other users of this machine reach 127.0.0.1 too: they need a certificate of etcd's own
 			// authority, which is not the one that tenants have certificates of.
 			"--trusted-ca-file=" + pki("etcd-ca.crt"), "--client-cert-auth",
 			"--cert-file=" + pki("etcd.crt"), "--key-file=" + pki("etcd.key"),
@@ -91,7 +91,7 @@ func (c *Cluster) apiServer() *Program {
 			"--audit-log-path=" + c.folder.log("audit"), "--audit-log-maxsize=50", "--audit-log-maxbackup=2",
 			"--max-requests-inflight=" + strconv.Itoa(requestsPerProcessor*runtime.NumCPU()),
 			"--max-mutating-requests-inflight=" + strconv.Itoa(changesPerProcessor*runtime.NumCPU()),
-			// Everybody is on this machine: to compress what nobody sends far is work for nothing (bulkhead check, BHC208).
+			// All clients are on this machine, so compression would only cost processor time (bulkhead check, BHC208).
 			"--feature-gates=APIResponseCompression=false",
 			"--profiling=false",
 		},

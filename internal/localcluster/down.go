@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrNotRunning says that no cluster runs in the folder.
+// ErrNotRunning reports that no cluster runs in the folder.
 var ErrNotRunning = errors.New("not running")
 
 // Down asks the process that runs the cluster in dir to end it, and waits until it has. The state stays. It returns

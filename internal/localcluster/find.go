@@ -8,7 +8,7 @@ import (
 )
 
 // FindKube finds the binary that holds Kubernetes: the one named, else what the variable KUBE names, else the one
-// beside this program, else ./bin/kube.
+// next to this program, else ./bin/kube.
 func FindKube(named string) (string, error) {
 	if named == "" {
 		named = os.Getenv("KUBE")

@@ -44,14 +44,14 @@ func (f folder) create() error {
 	return nil
 }
 
-// RunningError says that a cluster runs in the folder already.
+// RunningError reports that a cluster runs in the folder already.
 type RunningError struct {
 	Dir string
 	// PID of the process that runs it; 0 when it could not be read.
 	PID int
 }
 
-// Error says who holds the folder and how to end it.
+// Error reports who holds the folder and how to end it.
 func (e *RunningError) Error() string {
 	return fmt.Sprintf("a cluster is running in %s already (process %d): end it with Ctrl-C there or with `bulkhead down --dir %s`, "+
 		"or start another one with --dir", e.Dir, e.PID, e.Dir)
@@ -125,7 +125,7 @@ func (f folder) loadPorts() (ports, error) {
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(data, &p); err != nil {
-			return p, fmt.Errorf("%s is damaged (%w): remove the folder to start anew", path, err)
+			return p, fmt.Errorf("%s is damaged (%w): remove the folder to start again", path, err)
 		}
 		return p, p.checkFree(string(f))
 	case !errors.Is(err, os.ErrNotExist):

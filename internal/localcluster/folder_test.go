@@ -138,7 +138,7 @@ func TestKubeconfigsAreKeptWhileGood(t *testing.T) {
 	}
 }
 
-// Promise: without Kubernetes to run, the error says where it was looked for and how to get it.
+// Promise: without Kubernetes to run, the error names where it was looked for and how to get it.
 func TestFindKubeSaysWhatToDo(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("KUBE", "")

@@ -32,7 +32,7 @@ import (
 // Identities that are not tenants'.
 var (
 	admin = Identity{User: "admin", Groups: []string{"system:masters"}}
-	// Controllers is Bulkhead's own controller, which gets its rights by RBAC like everybody else.
+	// Controllers is Bulkhead's own controller, which gets its rights by RBAC like every user.
 	Controllers = Identity{User: v1alpha1.ManagedBy, Groups: []string{v1alpha1.ControllerGroup}}
 )
 
@@ -42,10 +42,10 @@ type Options struct {
 	Dir string
 	// Kube is the path of the binary, as FindKube finds it.
 	Kube string
-	// Notice is told about what happens later by itself, such as the restart of a program. It may be called at any
+	// Notice is called with what happens later by itself, such as the restart of a program. It may be called at any
 	// time, from any goroutine; nil to hear nothing.
 	Notice func(format string, args ...any)
-	// Step is told about the start of each program, in order; nil to hear nothing.
+	// Step is called at the start of each program, in order; nil for no calls.
 	Step func(name string)
 	// Serving is called when the API server serves, before the controllers of Kubernetes start; nil to do nothing then.
 	Serving func(ctx context.Context, admin *rest.Config) error
@@ -85,7 +85,7 @@ type Cluster struct {
 }
 
 // Start runs a cluster in the folder and returns when it serves. When it fails, it has ended what it had started.
-// A *RunningError says that the folder is in use.
+// A *RunningError reports that the folder is in use.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	options = options.withDefaults()
 	dir, err := filepath.Abs(options.Dir)
@@ -260,7 +260,7 @@ func (c *Cluster) supervise(s *supervised, p *process) {
 	}
 }
 
-// fail ends the cluster's life from inside: whoever waits on Failed is to Stop it.
+// fail ends the cluster from inside: the caller that waits on Failed has to Stop it.
 func (c *Cluster) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

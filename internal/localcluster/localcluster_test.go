@@ -167,7 +167,7 @@ func testCrash(t *testing.T, dir string, cluster *localcluster.Cluster) {
 	}
 	for _, part := range []string{"hopeless", "exit status 7", "these are my last words"} {
 		if !strings.Contains(cluster.Err().Error(), part) {
-			t.Errorf("the error should tell of %q: %v", part, cluster.Err())
+			t.Errorf("the error should contain %q: %v", part, cluster.Err())
 		}
 	}
 }

@@ -30,7 +30,7 @@ func kwokRights() []rbacv1.PolicyRule {
 	}
 }
 
-// grantKwok gives the simulator of nodes its rights. They are written anew at every start.
+// grantKwok gives the simulator of nodes its rights. They are written again at every start.
 func (c *Cluster) grantKwok(ctx context.Context) error {
 	client, err := c.adminClient()
 	if err != nil {

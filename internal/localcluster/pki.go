@@ -126,7 +126,7 @@ func (a *authority) issue(id Identity, names []string, now time.Time) (certPEM, 
 	return certPEM, keyPEM, err
 }
 
-// good says whether a certificate was signed by this authority for this identity and lasts long enough.
+// good reports whether a certificate was signed by this authority for this identity and lasts long enough.
 func (a *authority) good(certPEM []byte, id Identity, now time.Time) bool {
 	cert, err := parseCertificate(certPEM)
 	if err != nil {

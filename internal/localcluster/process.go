@@ -20,7 +20,7 @@ type Program struct {
 	Name string
 	Path string
 	Args []string
-	// Ready says whether it does its work; nil when being started is enough.
+	// Ready reports whether it does its work; nil when being started is enough.
 	Ready func(context.Context) error
 	// Grace is how long it may take to end when asked to, before it is killed.
 	Grace time.Duration
@@ -99,7 +99,7 @@ func (s *spawner) launch(f folder, program *Program) (*process, error) {
 	return p, nil
 }
 
-// end asks the process to end, and kills it when it has not within grace.
+// end asks the process to end, and kills it when it has not ended within grace.
 func (p *process) end(grace time.Duration) {
 	if grace > 0 {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended
@@ -123,7 +123,7 @@ type supervised struct {
 	mu sync.Mutex
 	// current is replaced by every restart.
 	current *process
-	// stopping tells the end that was asked for from a crash.
+	// stopping distinguishes the requested end from a crash.
 	stopping bool
 	crashes  []time.Time
 }

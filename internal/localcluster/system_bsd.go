@@ -15,7 +15,7 @@ import (
 // ends its children in order. These systems cannot tie a child's life to its parent's; see endStale.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// startTime identifies a process beside its id, which is used again. It is empty when there is no such process.
+// startTime identifies a process together with its id, which is reused. It is empty when there is no such process.
 func startTime(pid int) (string, error) {
 	out, err := exec.Command("ps", "-o", "lstart=", "-p", strconv.Itoa(pid)).Output() //nolint:noctx // ps answers at once
 	var exit *exec.ExitError

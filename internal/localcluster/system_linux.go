@@ -16,7 +16,7 @@ func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// startTime identifies a process beside its id, which is used again: the 22nd field of /proc/PID/stat. It is empty
+// startTime identifies a process together with its id, which is reused: the 22nd field of /proc/PID/stat. It is empty
 // when there is no such process, or when that has ended and only waits to be collected by its parent.
 func startTime(pid int) (string, error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")

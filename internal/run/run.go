@@ -66,7 +66,7 @@ type Options struct {
 	MetricsAddress, HealthAddress, PprofAddress string
 	// LeaderElect lets several processes stand by while one works.
 	LeaderElect bool
-	// AuditLog is the file that the API server writes its audit log to, from which Events take who tampers; empty for none.
+	// AuditLog is the file that the API server writes its audit log to, from which Events take the user of a change; empty for none.
 	AuditLog string
 	// Log takes what happens.
 	Log logr.Logger

@@ -24,7 +24,7 @@ var tenantChecklist = Checklist{
 	Failed: v1alpha1.ReasonApplyFailed,
 }
 
-// Promise: Ready is true when every condition is; what nobody looked at is Unknown and never True; what keeps a
+// Promise: Ready is true when every condition is; what is not reconciled is Unknown and never True; what keeps a
 // condition from holding, but not the work from going on, shows on this condition and on Ready.
 func TestConditions(t *testing.T) {
 	unknown := Waiting(v1alpha1.ConditionProven, "ProofStale", "old")

@@ -36,7 +36,7 @@ type Cluster struct {
 	env      *envtest.Environment
 	dir      string
 	managers []*exec.Cmd
-	// awaited tell what they ended with, when they have.
+	// awaited get the error that each ended with.
 	awaited []func() error
 }
 
@@ -99,7 +99,7 @@ func (c *Cluster) StartControllerManager(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.env.BinaryAssetsDirectory, "kube-controller-manager"),
 		"--kubeconfig="+c.Kubeconfig,
 		"--leader-elect=false",
-		// As on most clusters: each controller under its own name and rights, which admission policies tell apart.
+		// As on most clusters: each controller under its own name and rights, which admission policies distinguish.
 		"--use-service-account-credentials",
 		"--secure-port=0",
 		// Nodes here have no kubelet. Without this they would be tainted as unreachable after a minute.

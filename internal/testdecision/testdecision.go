@@ -64,7 +64,7 @@ func (s *space[O]) at(facts []string) int {
 }
 
 // decide decides twice, spoils one answer, and compares: the same input gives the same decision, to the last field, and
-// a caller who changes its own changes nobody else's.
+// a caller that changes its own value changes no other.
 func (s *space[O]) decide(t *testing.T, facts []string) decision.Decision[O] {
 	t.Helper()
 	in := decision.Input{Facts: slices.Clone(facts), Lists: s.lists}

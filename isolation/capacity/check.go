@@ -26,16 +26,16 @@ func Check() finding.Check {
 				"Match the tenant by a FlowSchema of a limited level before the one that exempts it."),
 			code("BH5002", "A tenant shares its level with the system", finding.High, "A flood of the tenant's requests delays nodes, controllers or the scheduler.",
 				"Give tenants a priority level of their own."),
-			code("BH5003", "Two tenants are one flow", finding.Medium, "Requests of one flow wait in the same queues: whoever sends more gets more.",
+			code("BH5003", "Two tenants are one flow", finding.Medium, "Requests of one flow wait in the same queues: the tenant that sends more gets more.",
 				"Give each tenant a FlowSchema of its own."),
-			code("BH5004", "A tenant can multiply its share", finding.Medium, "A flow for each user or service account lets a tenant with many of them push the others aside.",
+			code("BH5004", "A tenant can multiply its share", finding.Medium, "With a flow for each user or service account, a tenant that has many of them gets a larger share than others.",
 				"Match everything that acts for the tenant by one FlowSchema without a distinguisher."),
-			code("BH5005", "A level does not keep its flows apart", finding.Medium, "Without enough queues, or with none, a flood of one tenant is everybody's.",
-				"Let the level queue, with many more queues than a hand has, and leave more than half of the seats to others."),
-			code("BH5007", "A tenant waits among everybody", finding.Medium, "On a level that is not the tenant's, a flood delays whoever else is there, and theirs the tenant.",
-				"Send the tenant's FlowSchema to its tenant priority level, and before those that take everybody's requests."),
-			code("BH5006", "An object that keeps the API server fair is not there", finding.Medium, "What it kept apart falls together with the rest.",
-				"Put it back as the platform renders it."),
+			code("BH5005", "A level does not keep its flows apart", finding.Medium, "Without enough queues, or with none, a flood of one tenant delays all tenants.",
+				"Let the level queue, with many more queues than the hand size, and leave more than half of the seats to others."),
+			code("BH5007", "A tenant shares its level with other users", finding.Medium, "On a level that is not a tenant priority level, the tenant's flood delays the other users of the level, and theirs delays the tenant.",
+				"Let the tenant's FlowSchema name its tenant priority level, and have a lower matchingPrecedence than those for all users."),
+			code("BH5006", "An object that keeps the API server fair is missing", finding.Medium, "Requests that it separated share a level again.",
+				"Restore it as the platform renders it."),
 		},
 	}
 }
@@ -108,7 +108,7 @@ func systemSubjects() []finding.Subject {
 	}
 }
 
-// requestsOf are the kinds of requests that somebody of a namespace makes.
+// requestsOf are the kinds of requests that the users of a namespace make.
 func requestsOf(namespace string) []finding.Attributes {
 	return []finding.Attributes{
 		{Verb: "get", Resource: "configmaps", Namespace: namespace},
@@ -182,7 +182,7 @@ func (c *capacity) actors(t *snapshot.Tenant) []actor {
 	return list
 }
 
-// judge says what is wrong with where one actor's request lands.
+// judge reports what is wrong with where one actor's request lands.
 func (c *capacity) judge(t *snapshot.Tenant, s finding.Subject, at *landing) []finding.Finding {
 	level := at.level.Name
 	if at.level.Spec.Type == flowcontrolv1.PriorityLevelEnablementExempt {
@@ -258,7 +258,7 @@ func (c *capacity) weakLevels(used map[string]bool) []finding.Finding {
 		queuing := limited.LimitResponse.Queuing
 		switch {
 		case limited.LimitResponse.Type == flowcontrolv1.LimitResponseTypeReject || queuing == nil:
-			faults = append(faults, "rejects whoever comes when it is full, so that one tenant's flood is everybody's")
+			faults = append(faults, "rejects requests when it is full, so that one tenant's flood stops all tenants")
 		case queuing.Queues < 8*queuing.HandSize:
 			faults = append(faults, fmt.Sprintf("has %d queues for hands of %d: a few floods fill them all", queuing.Queues, queuing.HandSize))
 		}

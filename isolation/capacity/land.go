@@ -18,7 +18,7 @@ import (
 type landing struct {
 	schema *flowcontrolv1.FlowSchema
 	level  *flowcontrolv1.PriorityLevelConfiguration
-	// flow tells flows of one schema apart; byWhat is its distinguisher.
+	// flow identifies a flow of a schema; byWhat is its distinguisher.
 	flow, byWhat string
 	// long requests go through whole collections.
 	long bool
@@ -46,7 +46,7 @@ func flowSubject(s *flowcontrolv1.Subject) string {
 	case s.ServiceAccount != nil:
 		return "user " + rbac.UserServiceAccount + s.ServiceAccount.Namespace + ":" + s.ServiceAccount.Name
 	}
-	return "nobody"
+	return "no user"
 }
 
 // land finds the FlowSchema that takes a request; nil where none does.
@@ -88,7 +88,7 @@ func (c *capacity) land(s finding.Subject, a *finding.Attributes) *landing {
 	return at
 }
 
-// flowMatches says whether one rule names both a subject of keys and the request.
+// flowMatches reports whether one rule names both a subject of keys and the request.
 func flowMatches(s *flowcontrolv1.FlowSchema, keys []string, a *finding.Attributes) bool {
 	return slices.ContainsFunc(s.Spec.Rules, func(r flowcontrolv1.PolicyRulesWithSubjects) bool {
 		if !slices.ContainsFunc(r.Subjects, func(s flowcontrolv1.Subject) bool { return slices.Contains(keys, flowSubject(&s)) }) {

@@ -145,7 +145,7 @@ func chart(points map[string][]point) string {
 		label(x+8, y+4, "start", "#666666", limit.name)
 	}
 	for i, series := range []struct{ name, color, text string }{
-		{"NetworkReachWithAdminPolicies", "#b5541c", "with 100 ClusterNetworkPolicies besides"}, {"NetworkReach", "#1f5fa8", "NetworkPolicies alone"}} {
+		{"NetworkReachWithAdminPolicies", "#b5541c", "with 100 ClusterNetworkPolicies added"}, {"NetworkReach", "#1f5fa8", "NetworkPolicies alone"}} {
 		var path []string
 		for _, p := range points[series.name] {
 			x, y := at(p)

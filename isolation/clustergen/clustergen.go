@@ -40,7 +40,7 @@ type Cluster struct {
 	Mistakes []Mistake
 }
 
-// Mistake is something that somebody got wrong in a namespace.
+// Mistake is a misconfiguration of a namespace.
 type Mistake struct {
 	Namespace, What string
 }

@@ -19,7 +19,7 @@ func TestGeneratedPodsReachNothingOfTheirNodes(t *testing.T) {
 		t.Fatal("no nodes, or no specs")
 	}
 	for _, f := range isolation.Verify(c.Snapshot, finding.Options{}).Findings {
-		// Without admission nobody knows what may be created; that is said, once.
+		// Without admission it is not known what may be created; that is reported, once.
 		if strings.HasPrefix(f.Code, "BH2") && f.Code != "BH2009" {
 			t.Errorf("%s: %s", f.Code, f.What)
 		}

@@ -32,7 +32,7 @@ type Rights struct {
 	Mistakes []WrongRight
 }
 
-// WrongRight is something that somebody granted wrongly.
+// WrongRight is a right that was granted by mistake.
 type WrongRight struct {
 	Tenant, What string
 	// Kind, Namespace and Name of the object that does it.

@@ -8,10 +8,10 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Verdict is what a proof says. The three are never mixed.
+// Verdict is the result of a proof. The three are never mixed.
 type Verdict string
 
-// The three voices of a proof.
+// The three verdicts of a proof.
 const (
 	// Isolated: everything that was considered holds.
 	Isolated Verdict = "Isolated"
@@ -46,9 +46,9 @@ type Severity string
 
 // The severities.
 const (
-	// Critical: a tenant gets hold of another one, of a node or of the cluster.
+	// Critical: a tenant compromises another one, a node or the cluster.
 	Critical Severity = "Critical"
-	// High: a tenant reads or changes something of another one, or the fence between them can be opened.
+	// High: a tenant reads or changes something of another one, or can open the boundary between them.
 	High Severity = "High"
 	// Medium: a tenant can starve others, or learns of them.
 	Medium Severity = "Medium"
@@ -65,7 +65,7 @@ func (s Severity) Rank() int {
 const (
 	// EveryTenant stands for every tenant alike.
 	EveryTenant = "*"
-	// ThePlatform stands for what no tenant owns: the cluster, its nodes, the platform's namespaces, or nobody at all.
+	// ThePlatform stands for what no tenant owns: the cluster, its nodes, the platform's namespaces, or no namespace at all.
 	ThePlatform = ""
 )
 
@@ -90,7 +90,7 @@ type Finding struct {
 	// Fix is the least change that ends it.
 	Fix string `json:"fix,omitempty"`
 	// Requests show it: each is let through now, and would be refused if all were well. Empty where no request shows it, such as
-	// where packets would have to be sent. They are for whoever wants to try, and not part of what is written.
+	// where packets would have to be sent. They are for readers who want to try them, and not part of what is written.
 	Requests []Request `json:"-"`
 	// Waiver that accepts the finding; then it is shown and counted but not held against the tenant.
 	Waiver string `json:"waiver,omitempty"`
@@ -100,7 +100,7 @@ type Finding struct {
 type Step struct {
 	// Object that makes the step possible; zero where it is nothing but a rule of Kubernetes.
 	Object snapshot.Ref `json:"object,omitzero"`
-	// Does says what the step is: "grants get secrets to group shop-developers".
+	// Does describes the step: "grants get secrets to group shop-developers".
 	Does string `json:"does"`
 }
 
@@ -113,7 +113,7 @@ func (f *Finding) ID() string {
 	return strings.Join(append(parts, f.What), "|")
 }
 
-// Concerns says whether the finding belongs into a tenant's report: the tenant may do it, or it is done to it.
+// Concerns reports whether the finding belongs into a tenant's report: the tenant may do it, or it is done to it.
 func (f *Finding) Concerns(tenant string) bool {
 	return f.From == tenant || f.To == tenant || f.From == EveryTenant || f.To == EveryTenant ||
 		f.From == ThePlatform && f.To == ThePlatform
@@ -141,7 +141,7 @@ type Code struct {
 type Check struct {
 	// ID is stable, such as rbac.
 	ID string
-	// Title says what it proves.
+	// Title states what it proves.
 	Title string
 	// Needs are the kinds that must have been read; if one is Missing, what the check does not find exposed is Unknown.
 	Needs []string

@@ -14,13 +14,13 @@ import (
 type Options struct {
 	// Now is the time of the proof. Zero means that of the snapshot.
 	Now time.Time
-	// Freshness is how old the snapshot may be before everything that it says is Unknown. Zero means any age.
+	// Freshness is how old the snapshot may be before every answer from it is Unknown. Zero means any age.
 	Freshness time.Duration
 	// Workers are how many processors to use; 0 means all. The report is the same with any number.
 	Workers int
 	// Admission of the snapshot. Where it is nil, what admission would refuse is not known.
 	Admission Admission
-	// Expected are the objects that Bulkhead would have made for these tenants. Elsewhere there are none, and checks go by
+	// Expected are the objects that Bulkhead would have made for these tenants. Elsewhere there are none, and checks judge by
 	// what they find alone.
 	Expected []Expected
 }
@@ -29,13 +29,13 @@ type Options struct {
 type Expected struct {
 	Control string
 	Object  snapshot.Ref
-	// Labels and Annotations that a Namespace must have, since policies go by them; nil for other objects.
+	// Labels and Annotations that a Namespace must have, since policies read them; nil for other objects.
 	Labels, Annotations map[string]string
 	// Rendered is an admission policy, or a binding of one, as it must be; nil for other objects.
 	Rendered runtime.Object
 }
 
-// Input is what every engine judges: a snapshot, the options of the proof, and whose namespaces are.
+// Input is what every engine judges: a snapshot, the options of the proof, and the owners of namespaces.
 type Input struct {
 	*snapshot.Snapshot
 	Options

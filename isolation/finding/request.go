@@ -11,8 +11,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Admission says what the API server's admission would answer to a request, going by the objects of a snapshot: Pod
-// Security, admission policies, quotas, limits. It evaluates what the snapshot holds, not what anybody meant.
+// Admission returns what the API server's admission would answer to a request, by the objects of a snapshot: Pod
+// Security, admission policies, quotas, limits. It evaluates what the snapshot holds, not what was intended.
 type Admission interface {
 	Admit(request *AdmissionRequest) AdmissionAnswer
 }
@@ -62,26 +62,26 @@ func (q *AdmissionRequest) Attributes() Attributes {
 
 // AdmissionAnswer is the answer. Neither Admitted nor refused is Unknown, with the reason.
 type AdmissionAnswer struct {
-	// Admitted says that nothing refuses it.
+	// Admitted is true where nothing refuses it.
 	Admitted bool
 	// RefusedBy are the objects that refuse it, each with its words.
 	RefusedBy []Refusal
-	// Considered are the policies that matched the request, whatever they said.
+	// Considered are the policies that matched the request, whatever they answered.
 	Considered []snapshot.Ref
-	// Unknown says what could not be evaluated. A refusal beside it still stands.
+	// Unknown lists what could not be evaluated. A refusal next to it still counts.
 	Unknown []string
 	// Object as it would be stored after mutation; nil where nothing changed it.
 	Object runtime.Object
 }
 
-// Refusal is one authority's no.
+// Refusal is by one authority.
 type Refusal struct {
 	// By whom: an admission policy, a Namespace with Pod Security labels, a ResourceQuota, a LimitRange.
 	By snapshot.Ref
-	// Control that it carries, where it says so by Bulkhead's label.
+	// Control that it belongs to, where Bulkhead's label names one.
 	Control string
 	Message string
-	// OfSubject says that it goes by who asks: the same request of another may pass.
+	// OfSubject is true where it depends on the subject: the same request of another may pass.
 	OfSubject bool
 }
 
@@ -108,7 +108,7 @@ type Attributes struct {
 	Group, Resource, Subresource string
 	Namespace                    string
 	// Name of the object. It is empty for a create that is not of a subresource, and for list, watch and
-	// deletecollection unless their field selector says metadata.name=NAME: that is how a rule with resourceNames allows
+	// deletecollection unless their field selector is metadata.name=NAME: that is how a rule with resourceNames allows
 	// them.
 	Name string
 	// Path of a request that is not for a resource, such as /metrics.
@@ -120,6 +120,6 @@ type Request struct {
 	Subject Subject
 	// Attributes that the authorizer is asked about.
 	Attributes Attributes
-	// Write is what admission is asked about next; nil where the right alone is what the finding says.
+	// Write is what admission is asked about next; nil where the finding is about the right alone.
 	Write *AdmissionRequest
 }

@@ -121,7 +121,7 @@ func BenchmarkNetworkConnections(b *testing.B) {
 		name string
 		pods int
 		open bool
-	}{{"pods=1000", 1_000, false}, {"pods=10000", 10_000, false}, {"pods=100000", 100_000, false}, {"pods=3000/naked", 3_000, true}} {
+	}{{"pods=1000", 1_000, false}, {"pods=10000", 10_000, false}, {"pods=100000", 100_000, false}, {"pods=3000/unguarded", 3_000, true}} {
 		b.Run(c.name, func(b *testing.B) {
 			s := *cluster(b, c.pods, 0)
 			if c.open {

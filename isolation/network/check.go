@@ -30,7 +30,7 @@ func networkPairCodes() []finding.Code {
 			Fix:      "Give what the finding names as missing.",
 			Controls: []string{"network-default"}, Mappings: []string{"K05"}},
 		{ID: "BH3003", Title: "Only the other side keeps tenants apart", Severity: finding.Low,
-			Why:      "A connection needs both sides. Where one is open, everything hangs on the other tenant's policies, of which each is one mistake away from being open too.",
+			Why:      "A connection needs both sides. Where one is open, only the other tenant's policies prevent it, and one mistake there opens it.",
 			Fix:      "Name the peers that are meant, by the name label of their namespaces.",
 			Controls: []string{"network-default"}, Mappings: []string{"K05"}},
 	}
@@ -39,40 +39,40 @@ func networkPairCodes() []finding.Code {
 func networkSideCodes() []finding.Code {
 	return []finding.Code{
 		{ID: "BH3004", Title: "A tenant's pods reach the nodes", Severity: finding.Medium,
-			Why:      "Kubelets (port 10250), node ports and whatever else listens on a node are attacked from there.",
+			Why:      "From there they can attack kubelets (port 10250), node ports and everything else that listens on a node.",
 			Fix:      "Leave the nodes' addresses out of the ranges that egress rules name.",
 			Controls: []string{"network-default"}, Mappings: []string{"K05", "K07"}},
 		{ID: "BH3005", Title: "A tenant's pods reach the metadata address", Severity: finding.High,
-			Why:      "Clouds hand out the node's credentials there, to whoever asks.",
+			Why:      "Clouds serve the node's credentials there, to every client.",
 			Fix:      "Cut 169.254.0.0/16, fd00:ec2::/32 and the cloud's other metadata addresses out of every range that egress rules name, also behind 64:ff9b::/96.",
 			Controls: []string{"network-metadata"}, Mappings: []string{"K05", "K08"}},
-		{ID: "BH3006", Title: "A tenant's pods reach the whole world", Severity: finding.Medium,
-			Why:      "What was stolen leaves that way, and what attacks comes back.",
+		{ID: "BH3006", Title: "A tenant's pods reach the whole internet", Severity: finding.Medium,
+			Why:      "Stolen data leaves that way, and attack tools are fetched that way.",
 			Fix:      "Deny egress by default and name the ranges that are meant.",
 			Controls: []string{"network-default"}, Mappings: []string{"K05"}},
 		{ID: "BH3007", Title: "A tenant's pod is in its node's network", Severity: finding.High,
-			Why:      "No policy holds it: it reaches every pod of its node, and acts under the node's address everywhere.",
-			Fix:      "Take hostNetwork away, or run the pod as the platform's.",
+			Why:      "No policy applies to it: it reaches every pod of its node, and has the node's address everywhere.",
+			Fix:      "Remove hostNetwork, or run the pod in a namespace of the platform.",
 			Controls: []string{"pod-security"}, Mappings: []string{"K01", "K05"}},
 		{ID: "BH3008", Title: "A tenant's Service opens node ports", Severity: finding.Medium,
-			Why:      "The port is open on every node, to everyone who reaches a node, and policies see the node as the source.",
+			Why:      "The port is open on every node, to every client that reaches a node, and policies see the node as the source.",
 			Fix:      "Use type ClusterIP behind an Ingress, or a load balancer with allocateLoadBalancerNodePorts: false.",
 			Controls: []string{"service-expose"}, Mappings: []string{"K05", "K06", "MTB-PL1-BC-HI-1"}},
-		{ID: "BH3009", Title: "A tenant's Service takes or leads astray others' traffic", Severity: finding.High,
-			Why:      "External addresses are taken from the whole cluster (CVE-2020-8554); an alias of a name inside the cluster makes others' proxies connect there.",
+		{ID: "BH3009", Title: "A tenant's Service captures or redirects others' traffic", Severity: finding.High,
+			Why:      "External addresses are captured for the whole cluster (CVE-2020-8554); an alias of a name inside the cluster makes others' proxies connect there.",
 			Fix:      "Remove externalIPs; let externalName be a host outside.",
 			Controls: []string{"service-expose"}, Mappings: []string{"K05", "K06"}},
 		{ID: "BH3012", Title: "Traffic of a tenant's Service is sent to others", Severity: finding.Medium,
-			Why: "Ingress controllers and other proxies go where a Service's endpoints say, with their own address and not the " +
+			Why: "Ingress controllers and other proxies connect to a Service's endpoints, with their own address and not the " +
 				"tenant's: policies that let them in let the tenant in (CVE-2021-25740).",
-			Fix:      "Delete the EndpointSlice, and keep tenants from writing endpoints and endpointslices.",
+			Fix:      "Delete the EndpointSlice, and withhold from tenants the right to write endpoints and endpointslices.",
 			Controls: []string{"service-expose"}, Mappings: []string{"K05", "K02"}},
-		{ID: "BH3010", Title: "A tenant may open its own fence", Severity: finding.High,
-			Why:      "NetworkPolicies add up: one that allows everything opens what all others close. Who may delete those that close opens as well.",
+		{ID: "BH3010", Title: "A tenant may open its own network isolation", Severity: finding.High,
+			Why:      "NetworkPolicies add up: one that allows everything opens what all others close. Deleting those that close opens as well.",
 			Fix:      "Refuse by an admission policy what opens more than the namespace itself, and changes of the platform's own policies.",
 			Controls: []string{"network-default", "guardrail"}, Mappings: []string{"K04", "K05"}},
 		{ID: "BH3011", Title: "A tenant may take a label that policies trust", Severity: finding.High,
-			Why:      "A policy that selects namespaces by a label lets in whoever bears it, and loses hold of whoever takes it off.",
+			Why:      "A policy that selects namespaces by a label applies to every namespace that bears it, and no longer to one that drops it.",
 			Fix:      "Select namespaces by kubernetes.io/metadata.name, or keep tenants from changing their namespaces' labels.",
 			Controls: []string{"guardrail"}, Mappings: []string{"K02", "K05"}},
 	}
@@ -111,7 +111,7 @@ type networkFindings struct {
 	named map[snapshot.Ref]bool
 }
 
-// tenantName of a number; -1 is nobody.
+// tenantName of a number; -1 is the platform.
 func (n *networkFindings) tenantName(i int) string {
 	if i < 0 {
 		return finding.ThePlatform

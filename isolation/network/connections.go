@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Connection says that the pods of one peer, or some of them, may connect to pods of another.
+// Connection reports that the pods of one peer, or some of them, may connect to pods of another.
 type Connection struct {
 	// From and To are workloads, as namespace/name[Kind], or ranges of addresses outside the cluster, as first-last.
 	From, To string
@@ -28,7 +28,7 @@ type end struct {
 }
 
 // between returns the ports on which pods of one class may connect to pods of another, and if asked for also those
-// that hang on addresses which are not known.
+// that depend on addresses which are not known.
 func (r *Reach) between(from, to end, loose bool) Ports {
 	var ports Ports
 	p := r.tiers.passage(from.class.signature, to.class.signature)
@@ -126,7 +126,7 @@ func workloadName(s *space, owner snapshot.Owner) string {
 // Connections returns every ordered pair of peers that may connect, sorted as lines: of two workloads, or a workload
 // and a range of addresses outside the cluster. A workload with itself is no pair. The world is cut where some ipBlock
 // begins or ends, and nowhere else; its IPv6 half is listed if a pod has an IPv6 address or a policy names one.
-// Connections that hang on addresses or nodes of pods that are not known are not listed: see TenantPairs for doubts.
+// Connections that depend on addresses or nodes of pods that are not known are not listed: see TenantPairs for doubts.
 //
 // It takes time for what it yields, and for each workload with egress to many namespaces once through those.
 func (r *Reach) Connections() iter.Seq[Connection] {

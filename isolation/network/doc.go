@@ -2,9 +2,9 @@
 // Judged are
 //
 //   - every ordered pair of tenants: connections beyond the declared flows, through policies or on a shared node;
-//   - each side of its own: what a tenant's pods, existing or yet to be created, may send to other tenants, to the metadata
-//     address, to nodes and to the whole world, and from whom they accept connections;
-//   - what policies do not hold: pods in their node's network, Services that open node ports, claim addresses, or lead to
+//   - each side alone: what a tenant's pods, existing or yet to be created, may send to other tenants, to the metadata
+//     address, to nodes and to the whole internet, and from which peers they accept connections;
+//   - what policies do not apply to: pods in their node's network, Services that open node ports, claim addresses, or lead to
 //     names inside the cluster; EndpointSlices that send traffic to addresses of others, past the policies of those that
 //     trust them;
 //   - what a tenant may do about it by its own rights: policies that open (they add up), and labels of namespaces that

@@ -83,7 +83,7 @@ func (d dumb) families(p packet) []int {
 	return list
 }
 
-// side says whether NetworkPolicies isolate one pod in a direction, and whether they let the packet through.
+// side reports whether NetworkPolicies isolate one pod in a direction, and whether they let the packet through.
 func (d dumb) side(p packet, direction networkingv1.PolicyType, family int) (isolated, allowed bool) {
 	self := p.to
 	if direction == networkingv1.PolicyTypeEgress {

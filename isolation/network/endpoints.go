@@ -12,7 +12,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// addressBook says whose an address of the cluster is.
+// addressBook maps addresses of the cluster to their owners.
 type addressBook struct {
 	holders map[netip.Addr]holder
 	// hidden are the tenants and the platform that have pods whose addresses are not known.
@@ -25,7 +25,7 @@ type holder struct {
 	what   string // as "pod a/b"
 }
 
-// addressBook of pods, nodes and Services. A pod in its node's network has its node's address: whoever may have one such
+// addressBook of pods, nodes and Services. A pod in its node's network has its node's address: a tenant that may have one such
 // pod there has the address.
 func (n *networkFindings) addressBook() *addressBook {
 	b := &addressBook{holders: make(map[netip.Addr]holder, len(n.Pods)), hidden: map[string]bool{}}
@@ -76,7 +76,7 @@ func (n *networkFindings) ownHostAddresses(tenant string) map[netip.Addr]bool {
 }
 
 // endpoints adds what sends traffic of a tenant's Services to addresses that are others': of pods, nodes and Services. What
-// is outside of the cluster may be meant.
+// is outside the cluster may be meant.
 func (n *networkFindings) endpoints(book *addressBook) {
 	own := map[string]map[netip.Addr]bool{}
 	for _, e := range n.Endpoints {
@@ -126,10 +126,10 @@ func (n *networkFindings) astray(e *snapshot.Endpoints, tenant string, book *add
 	}
 }
 
-// sharedSpace is what carriers, and clusters, take for addresses besides the private ones (RFC 6598).
+// sharedSpace is what carriers, and clusters, take for addresses in addition to the private ones (RFC 6598).
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
-// hidesOthers says whether pods of others have addresses that are not known.
+// hidesOthers reports whether pods of others have addresses that are not known.
 func (b *addressBook) hidesOthers(tenant string) bool {
 	for other := range b.hidden {
 		if other != tenant {
@@ -139,7 +139,7 @@ func (b *addressBook) hidesOthers(tenant string) bool {
 	return false
 }
 
-// balanced says whether a Service's status claims addresses of pods or Services of others: nodes believe it (CVE-2020-8554).
+// balanced reports whether a Service's status claims addresses of pods or Services of others: nodes believe it (CVE-2020-8554).
 func balanced(s *corev1.Service, tenant string, book *addressBook) (does, to string, is bool) {
 	var taken []string
 	for _, i := range s.Status.LoadBalancer.Ingress {

@@ -111,7 +111,7 @@ func (n *networkFindings) causesOfTenant(tenant, direction int, others bitset) [
 	return findings
 }
 
-// exceedingFinding tells of an opening with a connection that it lets through, and of how many tenants are concerned.
+// exceedingFinding reports an opening with a connection that it lets through, and of how many tenants are concerned.
 func (n *networkFindings) exceedingFinding(o *opening, w *Witness, others bitset) finding.Finding {
 	tenant := o.space.tenant
 	party, words := n.some(others, tenant)
@@ -149,7 +149,7 @@ func (n *networkFindings) ownerOf(workload string) string {
 	return n.Owner[namespace]
 }
 
-// fixOf says what closes the first cause.
+// fixOf reports what closes the first cause.
 func (n *networkFindings) fixOf(causes []Cause) string {
 	if len(causes) == 0 {
 		return ""
@@ -166,7 +166,7 @@ func (n *networkFindings) fixOf(causes []Cause) string {
 	}
 }
 
-// undecided adds what cannot be decided: doubts about everyone and about a namespace, and connections that hang on what
+// undecided adds what cannot be decided: doubts about everyone and about a namespace, and connections that depend on what
 // is not known, once for each tenant that they lead to. Kinds that were not read are named by the report itself.
 func (n *networkFindings) undecided() {
 	if t := n.reach.tiers; t != nil {

@@ -135,13 +135,13 @@ func (r *Reach) wideToWide(out, in *group) {
 	a, b := out.allowance, in.allowance
 	x := crossing{out: out, in: in, passage: r.tiers.passage(out.key.signature, in.key.signature)}
 	r.cross(&x, &r.sure, &r.maybe)
-	if x.passage != nil || a.peer.kind == addressesIn || b.peer.kind == addressesIn { // nothing else hangs on what is not known
+	if x.passage != nil || a.peer.kind == addressesIn || b.peer.kind == addressesIn { // nothing else depends on what is not known
 		x.loose = true
 		r.cross(&x, &r.maybe)
 	}
 }
 
-// crossing is of two groups, with what the tiers make of it; loose also counts what hangs on what is not known.
+// crossing is of two groups, with what the tiers make of it; loose also counts what depends on what is not known.
 type crossing struct {
 	out, in *group
 	passage *passage
@@ -180,7 +180,7 @@ func (r *Reach) sources(list []member, x *crossing) []member {
 	return list
 }
 
-// reaches says whether the egress group reaches a class by an allowance of the ingress group.
+// reaches reports whether the egress group reaches a class by an allowance of the ingress group.
 func (x *crossing) reaches(s *space, c carried) bool {
 	a := x.out.allowance
 	switch {
@@ -240,12 +240,12 @@ func (r *Reach) crossMany(sources []member, x *crossing, matrices []*matrix) {
 	}
 }
 
-// together says whether one packet between pods of such families can satisfy both groups' peers.
+// together reports whether one packet between pods of such families can satisfy both groups' peers.
 func (x *crossing) together(from, to families) bool {
 	return x.passage != nil || together(&x.out.allowance.peer, &x.in.allowance.peer, from, to)
 }
 
-// marked says whether there is no more to find out about two tenants.
+// marked reports whether there is no more to find out about two tenants.
 func marked(matrices []*matrix, from, to int) bool {
 	for _, m := range matrices {
 		if !m.has(from, to) {

@@ -75,7 +75,7 @@ func nodesOf(pods []*snapshot.Pod) (all, host []string) {
 	return slices.Compact(all), slices.Compact(host)
 }
 
-// nodeLink says whether a host-network pod of one side shares a node with a pod of the other: certainly, or if nodes
+// nodeLink reports whether a host-network pod of one side shares a node with a pod of the other: certainly, or if nodes
 // that are not known turn out so.
 func nodeLink(a, b []*snapshot.Pod) (sure, maybe bool) {
 	hasHost := func(p *snapshot.Pod) bool { return p.HostNetwork }

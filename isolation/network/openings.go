@@ -38,7 +38,7 @@ func (o *opening) key() openingKey {
 }
 
 // openings of a namespace's pods in a direction. The last ones are those of a pod without labels, which stands for pods
-// that a tenant has not made yet.
+// that a tenant could still create.
 func (r *Reach) openings(s *space, direction int) []opening {
 	var list []opening
 	for _, c := range append(slices.Clone(s.classes), r.unlabelled(s)) {
@@ -65,7 +65,7 @@ func (r *Reach) unlabelled(s *space) *class {
 // newPod is the name of a pod that is not there yet.
 const newPod = "any-new-one"
 
-// causesAlone are the causes of an opening, whoever is at the other end.
+// causesAlone are the causes of an opening, whatever is at the other end.
 func (r *Reach) causesAlone(o *opening) []Cause {
 	if o.allowance.peer.kind != admitted {
 		return r.causesOf(o.allowance, o.direction, o.end, o.end, Ports{})

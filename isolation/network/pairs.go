@@ -30,7 +30,7 @@ type TenantPairs struct {
 	flows map[[2]int][]flow
 	// judged holds the pairs with flows that have a connection, whose verdict needs a closer look.
 	judged map[[2]int]PairVerdict
-	// everyone says why every pair is in doubt; byTenant, why those of a tenant are; doubtful has those tenants.
+	// everyone reports why every pair is in doubt; byTenant, why those of a tenant are; doubtful has those tenants.
 	everyone []string
 	byTenant map[int][]string
 	doubtful bitset
@@ -94,7 +94,7 @@ func (p *TenantPairs) collectDoubts() {
 	}
 }
 
-// selectsByLabels says whether some policy selects namespaces by more than their name.
+// selectsByLabels reports whether some policy selects namespaces by more than their name.
 func (r *Reach) selectsByLabels() bool {
 	found := r.tiers != nil && r.tiers.labels
 	for _, s := range r.spaces {
@@ -103,7 +103,7 @@ func (r *Reach) selectsByLabels() bool {
 	return found
 }
 
-// Doubts says what leaves every pair in doubt. It is empty in a complete snapshot.
+// Doubts reports what leaves every pair in doubt. It is empty in a complete snapshot.
 func (p *TenantPairs) Doubts() []string { return slices.Clone(p.everyone) }
 
 // verdict on a pair, without its details.

@@ -87,7 +87,7 @@ func TestAnAddressThatIsNotKnownIsADoubt(t *testing.T) {
 		if pair.Verdict != want {
 			t.Errorf("%s: %s %v, want %s", pod, pair.Verdict, pair.Doubts, want)
 		}
-		if want == PairUnknown && (pair.Possible.String() != "TCP 80" || !strings.Contains(strings.Join(pair.Doubts, ""), "hangs on addresses")) {
+		if want == PairUnknown && (pair.Possible.String() != "TCP 80" || !strings.Contains(strings.Join(pair.Doubts, ""), "depends on addresses")) {
 			t.Errorf("%s: possible %s, doubts %v", pod, pair.Possible, pair.Doubts)
 		}
 	}

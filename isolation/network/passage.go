@@ -4,7 +4,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// opinion is what may become of ports in a part of a tier. Where that hangs on what is not known, a port is in several
+// opinion is what may become of ports in a part of a tier. Where that depends on what is not known, a port is in several
 // of the sets; it is always in one. None are the ports that nothing there decides about.
 type opinion struct {
 	allow, deny, pass, none Ports
@@ -185,7 +185,7 @@ func (p *passage) ports(out, in *allowance, declared []snapshot.NamedPort, loose
 	return ports
 }
 
-// of says whether a packet of a family can satisfy the peer.
+// of reports whether a packet of a family can satisfy the peer.
 func (p *peer) of(f families) bool {
 	return p.kind != addressesIn || f == anyFamily || p.block.family() == f
 }

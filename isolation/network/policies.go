@@ -11,7 +11,7 @@ import (
 type policy struct {
 	source *networkingv1.NetworkPolicy
 	pods   selector
-	// ingress and egress say which directions it isolates its pods in.
+	// ingress and egress report which directions it isolates its pods in.
 	ingress, egress bool
 	in, out         []*allowance
 }
@@ -46,7 +46,7 @@ type peer struct {
 	spaces *spaceSet
 }
 
-// holds says whether the peer is, or includes, pods of a class. An ipBlock includes a pod whose address lies in it:
+// holds reports whether the peer is, or includes, pods of a class. An ipBlock includes a pod whose address lies in it:
 // network plugins differ in that, and the answer that lets more through is the one that cannot hide a hole. A pod
 // whose addresses are not known is in no block, or, if loose, in every one.
 func (p *peer) holds(s *space, c *class, loose bool) bool {
@@ -72,7 +72,7 @@ func (p *peer) holds(s *space, c *class, loose bool) bool {
 	}
 }
 
-// together says whether one packet can satisfy both sides' peers. A packet is IPv4 or IPv6: blocks of two families, or
+// together reports whether one packet can satisfy both sides' peers. A packet is IPv4 or IPv6: blocks of two families, or
 // of a family that the two pods do not share, do not add up to a connection. Pods that seem to share no family are
 // given the benefit of every doubt (an address may be missing, something may translate).
 func together(out, in *peer, from, to families) bool {
@@ -176,7 +176,7 @@ func peerOf(source *networkingv1.NetworkPolicyPeer, home int) (p peer, err error
 		return p, errors.New("a peer must have a podSelector, a namespaceSelector or an ipBlock")
 	}
 	p.kind = podsHere
-	if source.PodSelector != nil { // absent beside a namespaceSelector means every pod, as does empty
+	if source.PodSelector != nil { // absent next to a namespaceSelector means every pod, as does empty
 		if p.pods, err = selectorOf(source.PodSelector); err != nil {
 			return p, fmt.Errorf("podSelector: %w", err)
 		}

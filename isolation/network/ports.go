@@ -44,7 +44,7 @@ func portsOf(protocol int, from, to uint16) Ports {
 	return p
 }
 
-// Empty says that no connection is in the set.
+// Empty reports whether no connection is in the set.
 func (p Ports) Empty() bool {
 	for _, ranges := range p.ranges {
 		if len(ranges) > 0 {
@@ -54,7 +54,7 @@ func (p Ports) Empty() bool {
 	return true
 }
 
-// All says that every connection is in the set.
+// All reports whether every connection is in the set.
 func (p Ports) All() bool {
 	for _, ranges := range p.ranges {
 		if len(ranges) != 1 || ranges[0] != (PortRange{1, maxPort}) {
@@ -64,7 +64,7 @@ func (p Ports) All() bool {
 	return true
 }
 
-// Has says whether a port is in the set.
+// Has reports whether a port is in the set.
 func (p Ports) Has(protocol corev1.Protocol, port uint16) bool {
 	i := slices.Index(protocols[:], protocol)
 	return i >= 0 && slices.ContainsFunc(p.ranges[i], func(r PortRange) bool { return r.From <= port && port <= r.To })
@@ -280,7 +280,7 @@ func (r *portRule) on(declared []snapshot.NamedPort) Ports {
 	return ports
 }
 
-// meets says whether two rules have a port in common on a destination.
+// meets reports whether two rules have a port in common on a destination.
 func (r *portRule) meets(other *portRule, declared []snapshot.NamedPort) bool {
 	if r.every && other.every {
 		return true

@@ -46,7 +46,7 @@ func (w world) snapshot(t testing.TB) *snapshot.Snapshot {
 	for i := range w.spaces {
 		name := fmt.Sprintf("n%d", i)
 		s.Namespaces = append(s.Namespaces, &snapshot.Namespace{Name: name, Labels: snapshot.LabelsOf(w.labels())})
-		if !w.chance(15) { // the others belong to nobody
+		if !w.chance(15) { // the others belong to no tenant
 			owner := fmt.Sprintf("t%d", i/2)
 			tenants[owner] = append(tenants[owner], name)
 		}

@@ -21,12 +21,12 @@ import (
 //     the egress of its source and the ingress of its destination.
 //   - An empty selector selects everything, an absent one nothing of its own: a peer with a podSelector alone means
 //     pods of the policy's namespace, with a namespaceSelector alone every pod of those namespaces, with both the pods
-//     in the namespaces. No peers at all means everyone, in the cluster and outside. No rules means nobody.
+//     in the namespaces. No peers at all means everyone, in the cluster and outside. No rules means no peer.
 //   - No ports means every port of SCTP, TCP and UDP; a protocol without a port, every port of it; no protocol means
 //     TCP. A name means, on each destination pod, the port of that name and protocol, and nothing on other pods and
 //     outside the cluster. Protocols beyond the three are not in the API, and not in this proof.
 //   - An ipBlock includes pods whose address lies in it: plugins differ, so the wider reading is taken. Where addresses
-//     of pods are not known, a connection that hangs on them is neither proven nor excluded.
+//     of pods are not known, a connection that depends on them is neither proven nor excluded.
 //   - Host-network pods: no policy isolates them, as what plugins do is undefined, and peers match them both by their
 //     labels and by their node's address. Traffic between a node and the pods on it is always allowed, so they and all
 //     pods of their node reach each other.

@@ -17,7 +17,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// ownRights adds what tenants may do about their fence by their own rights: open it by policies, and take labels that
+// ownRights adds what tenants may do about their isolation by their own rights: open it by policies, and take labels that
 // policies trust. What admission would say decides; without it, such a right is Unknown.
 func (n *networkFindings) ownRights() {
 	r := &networkRights{networkFindings: n, trusted: n.trustedLabels(), widening: widening()}
@@ -114,7 +114,7 @@ func (t *tiers) trusted() []trustedLabel {
 	return list
 }
 
-// trustedBy are the labels that a selector asks for. Whoever lacks one that it asks to lack has nothing to take.
+// trustedBy are the labels that a selector asks for. A namespace that lacks one that must be absent has nothing to take.
 func trustedBy(by snapshot.Ref, s selector, holds bool) []trustedLabel {
 	var list []trustedLabel
 	for _, r := range s.requirements {
@@ -193,7 +193,7 @@ func (r *networkRights) removes(s *space, who *rbac.Identity) (finding.Finding, 
 	return finding.Finding{}, false
 }
 
-// isolates says whether a policy isolates pods that no other one does: otherwise it may go.
+// isolates reports whether a policy isolates pods that no other one does: otherwise it may go.
 func (r *networkRights) isolates(s *space, p *policy) bool {
 	return slices.ContainsFunc(append(slices.Clone(s.classes), r.reach.unlabelled(s)), func(c *class) bool {
 		if c.host || !p.pods.matches(c.labels) {
@@ -248,7 +248,7 @@ func namespaceObject(s *space) *corev1.Namespace {
 	return ns
 }
 
-// admits says what admission makes of a request that has the right: Exposed if nothing refuses it, Isolated if something
+// admits reports what admission makes of a request that has the right: Exposed if nothing refuses it, Isolated if something
 // does, Unknown if that cannot be said.
 func (r *networkRights) admits(request *finding.AdmissionRequest) (verdict finding.Verdict, why string) {
 	if r.Admission == nil {
@@ -284,8 +284,8 @@ type wide struct {
 	policy *networkingv1.NetworkPolicy
 }
 
-// widening are the ways of opening a namespace that are told apart by what is written, not by what it does: an
-// admission policy that knows only some of them is no fence.
+// widening are the ways of opening a namespace that differ by what is written, not by what it does: an
+// admission policy that knows only some of them is no guardrail.
 func widening() []wide {
 	all := &metav1.LabelSelector{}
 	allSpaces := []networkingv1.NetworkPolicyPeer{{NamespaceSelector: all}}

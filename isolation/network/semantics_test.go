@@ -167,7 +167,7 @@ b/y[Pod] => a/x[Pod] : All Connections`},
 	{"an empty podSelector alone means the policy's namespace, not the world", []string{"a/x", "b/x", "b/y"},
 		"{metadata: {namespace: b, name: p}, spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}}", false,
 		"b/x[Pod] => a/x[Pod] : All Connections\nb/x[Pod] => b/y[Pod] : All Connections\nb/y[Pod] => a/x[Pod] : All Connections\nb/y[Pod] => b/x[Pod] : All Connections"},
-	{"a namespaceSelector alone means every pod of the namespaces, and nobody outside", []string{"a/x", "b/y", "c/z"},
+	{"a namespaceSelector alone means every pod of the namespaces, and none outside", []string{"a/x", "b/y", "c/z"},
 		closeB + "{metadata: {namespace: b, name: p}, spec: {podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: a}}}]}]}}\n---\n" +
 			"{metadata: {namespace: a, name: q}, spec: {podSelector: {}}}\n---\n{metadata: {namespace: c, name: q}, spec: {podSelector: {}}}", true, `
 a/x[Pod] => 0.0.0.0-255.255.255.255 : All Connections

@@ -208,7 +208,7 @@ func (r *requirement) holds(labels snapshot.Labels) bool {
 	}
 }
 
-// byLabels says whether it selects namespaces by more than their name.
+// byLabels reports whether it selects namespaces by more than their name.
 func (s selector) byLabels() bool {
 	return slices.ContainsFunc(s.requirements, func(r requirement) bool { return r.key != corev1.LabelMetadataName })
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// probe is an address outside the cluster that tells something if a tenant reaches it.
+// probe is an address outside the cluster that matters if a tenant reaches it.
 type probe struct {
 	code, what string
 	address
 }
 
 // probes of metadata services and link-local addresses, and of the world: an address of a range that is in no use, so
-// that nobody names it by itself.
+// that no rule names it by itself.
 func (r *Reach) probes() []probe {
 	var list []probe
 	for _, p := range [][3]string{
@@ -49,7 +49,7 @@ func (r *Reach) opensTo(o *opening, at address, loose bool) Ports {
 	return g.lets(r.tiers, o.allowance, nil, loose)
 }
 
-// verdictOn says whether one opening lets connections out to an address, and on which ports.
+// verdictOn reports whether one opening lets connections out to an address, and on which ports.
 func (r *Reach) verdictOn(o *opening, at address) (finding.Verdict, Ports) {
 	if ports := r.opensTo(o, at, false); !ports.Empty() || r.tiers == nil {
 		return finding.Exposed, ports
@@ -193,19 +193,19 @@ func (s *sidesOfTenants) sideFinding(o *opening, verdict finding.Verdict, code, 
 	}
 	f.What = fmt.Sprintf("%s can %s: %s", who, verb, ports)
 	if verdict == finding.Unknown {
-		f.What = fmt.Sprintf("it is not known whether %s can %s on %s: that hangs on domain names, or on which of several policies of administrators with the same priority is applied", who, verb, ports)
+		f.What = fmt.Sprintf("it is not known whether %s can %s on %s: that depends on domain names, or on which of several policies of administrators with the same priority is applied", who, verb, ports)
 	}
 	causes := s.reach.causesAlone(o)
 	f.Witness, f.Blame = steps(causes...), s.blame(causes...)
 	return f
 }
 
-// wholeWorld says whether an allowance is for every address of a family.
+// wholeWorld reports whether an allowance is for every address of a family.
 func (a *allowance) wholeWorld() bool {
 	return a.peer.kind != addressesIn || a.peer.block.cidr.Bits() == 0
 }
 
-// declaredWorld says whether Bulkhead itself wrote the policy, out of ranges that the Platform names.
+// declaredWorld reports whether Bulkhead itself wrote the policy, out of ranges that the Platform names.
 func (s *sidesOfTenants) declaredWorld(o *opening) bool {
 	if o.allowance.policy == nil {
 		return false
@@ -232,7 +232,7 @@ func (s *sidesOfTenants) nodeOf(o *opening) (netip.Addr, Ports) {
 }
 
 // foreign finds an end of another tenant that an opening is for, beyond declared flows. Tenants label their pods as they
-// like, so that a selector of pods keeps nobody out.
+// like, so that a selector of pods excludes no tenant.
 func (s *sidesOfTenants) foreign(o *opening) (end, Ports) {
 	switch peer := &o.allowance.peer; {
 	case peer.kind == podsHere:
@@ -310,7 +310,7 @@ func (s *sidesOfTenants) first(o *opening, ends []end) (end, Ports) {
 	return end{}, Ports{}
 }
 
-// flowBetween says whether a flow was declared between two namespaces. How much of it is open, the pairs say.
+// flowBetween reports whether a flow was declared between two namespaces. How much of it is open, the pairs say.
 func (s *sidesOfTenants) flowBetween(o *opening, other end) bool {
 	from, to := o.space, other.space
 	if o.direction == ingress {
@@ -374,7 +374,7 @@ func (n *networkFindings) services(book *addressBook) {
 	}
 }
 
-// inCluster says whether a name may lead to something inside the cluster, or is an address.
+// inCluster reports whether a name may lead to something inside the cluster, or is an address.
 func inCluster(name string) bool {
 	labels := strings.Split(strings.TrimSuffix(strings.ToLower(name), "."), ".")
 	if _, err := netip.ParseAddr(strings.TrimSuffix(name, ".")); err == nil || len(labels) < 2 {

@@ -18,7 +18,7 @@ type signature struct {
 	// subject are the rules of policies that the class is a subject of.
 	subject bitset
 	// holds are the rules that certainly have it as a peer, for packets of a family; might also has those where that
-	// hangs on what is not known.
+	// depends on what is not known.
 	holds, might [familySets]bitset
 	families     families
 	// ports that the class declares under names that some rule has.
@@ -136,7 +136,7 @@ func (sig *signature) addresses(p rulePeer, cells []netip.Addr) {
 	}
 }
 
-// mayBe says whether a rule may have it as a peer, for some family.
+// mayBe reports whether a rule may have it as a peer, for some family.
 func (sig *signature) mayBe(rule int) bool {
 	return slices.ContainsFunc(sig.might[:], func(b bitset) bool { return b.has(rule) })
 }
@@ -197,7 +197,7 @@ func (t *tiers) intern(sig *signature) *signature {
 	return sig
 }
 
-// admission returns the namespaces that Admin rules may let subjects connect with. Addresses may be anybody's.
+// admission returns the namespaces that Admin rules may let subjects connect with. Addresses may belong to any tenant.
 func (t *tiers) admission(subject bitset, direction int) *spaceSet {
 	var allowing []int
 	for w, word := range t.masks[adminTier][direction] {

@@ -20,7 +20,7 @@ type space struct {
 	pods    []*snapshot.Pod
 	classOf []int32
 	classes []*class
-	// invalid says what could not be understood here.
+	// invalid reports what could not be understood here.
 	invalid  []string
 	policies []*policy
 	// crossing allowances by class: few are the namespaces that a narrow one reaches, groups hold the wide ones. Those

@@ -27,10 +27,10 @@ import (
 //   - Both sides are asked: the source's egress rules and the destination's ingress rules. One Deny is enough.
 //   - Host-network pods are no subjects, and peers only by their address (networks, nodes), never by labels.
 //   - Of two policies with the same priority any may be applied. So may be any of the two APIs, if a cluster has both. An
-//     address that is not known, a domain name, and a peer of a kind that is not known may match or not. Whatever hangs on
+//     address that is not known, a domain name, and a peer of a kind that is not known may match or not. Whatever depends on
 //     one of these is neither proven nor excluded.
 //   - A named port is the destination's, of any protocol. A policy that the API server would refuse does not exist, and
-//     leaves a doubt about everybody.
+//     leaves a doubt about every pair.
 type tiers struct {
 	// rules by tier, API, priority, policy and number: the order in which they are asked.
 	rules    []tierRule
@@ -95,7 +95,7 @@ type tierPeerKind uint8
 const (
 	tierPods      tierPeerKind = iota // namespaces, pods
 	tierAddresses                     // networks, nodes
-	tierUnclear                       // domain names, and fields that are not known: nobody here can say
+	tierUnclear                       // domain names, and fields that are not known: cannot be decided here
 )
 
 type tierPeer struct {

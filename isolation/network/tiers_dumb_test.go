@@ -92,7 +92,7 @@ func (policy dumbPolicy) judge(p packet, other *snapshot.Pod, otherIP netip.Addr
 	return result | mayBeSilent
 }
 
-// passes says whether the packet passes one side: surely, or if loose perhaps.
+// passes reports whether the packet passes one side: surely, or if loose perhaps.
 func (d dumb) passes(p packet, direction networkingv1.PolicyType, family int) bool {
 	self, other, otherIP := p.to, p.from, p.fromIP
 	if direction == networkingv1.PolicyTypeEgress {
@@ -246,7 +246,7 @@ func (d dumb) to(peers []adminv1alpha1.AdminNetworkPolicyEgressPeer) func(*snaps
 	}
 }
 
-// at says whether networks or nodes have the address.
+// at reports whether networks or nodes have the address.
 func (d dumb) at(peer adminv1alpha1.AdminNetworkPolicyEgressPeer, pod *snapshot.Pod, ip netip.Addr, family int) int {
 	in := func(ip netip.Addr) bool {
 		for _, n := range peer.Networks {

@@ -129,7 +129,7 @@ func (w world) tierFrom() []adminv1alpha1.AdminNetworkPolicyIngressPeer {
 	return peers
 }
 
-// tierTo also says whether ports may be named beside these peers.
+// tierTo also reports whether ports may be named next to these peers.
 func (w world) tierTo() (peers []adminv1alpha1.AdminNetworkPolicyEgressPeer, named bool) {
 	named = true
 	for range 1 + w.IntN(2) {

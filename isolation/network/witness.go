@@ -13,11 +13,11 @@ type Pair struct {
 	Verdict  PairVerdict
 	// Declared connections that are open, and Excess beyond them.
 	Declared, Excess Ports
-	// Possible connections beyond the declared ones, which hang on addresses or nodes of pods that are not known.
+	// Possible connections beyond the declared ones, which depend on addresses or nodes of pods that are not known.
 	Possible Ports
 	// Witness of the excess, or else of what is possible; nil if there is neither.
 	Witness *Witness
-	// Doubts say what is missing for a verdict, or would be if it were not Exceeding.
+	// Doubts report what is missing for a verdict, or would be if it were not Exceeding.
 	Doubts []string
 }
 
@@ -80,7 +80,7 @@ func (p *TenantPairs) connect(pair *Pair, from, to int) {
 		if p.r.tiers != nil {
 			why += ", on domain names, or on which of several policies of administrators with the same priority is applied"
 		}
-		pair.Doubts = append(pair.Doubts, fmt.Sprintf("%s from %s to %s hangs on %s", f.possible.Ports, f.possible.From, f.possible.To, why))
+		pair.Doubts = append(pair.Doubts, fmt.Sprintf("%s from %s to %s depends on %s", f.possible.Ports, f.possible.From, f.possible.To, why))
 	}
 	if pair.Witness == nil {
 		pair.Witness = f.possible
@@ -258,7 +258,7 @@ func addCause(causes []Cause, c Cause) []Cause {
 	return append(causes, c)
 }
 
-// causesOf says what lets connections through on one side. For what the Admin tier lets through these are its rules; an
+// causesOf reports what lets connections through on one side. For what the Admin tier lets through these are its rules; an
 // open pod has none that are more to blame than that nothing isolates it.
 func (r *Reach) causesOf(a *allowance, direction int, side, other end, ports Ports) []Cause {
 	word := []string{"egress", "ingress"}[direction]

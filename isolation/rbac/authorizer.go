@@ -28,13 +28,13 @@ const (
 //   - Members of system:masters may do everything, as the API server asks no authorizer about them.
 //   - Subjects are users, groups and service accounts. A service account is the user system:serviceaccount:NAMESPACE:NAME,
 //     however a binding names it; in a RoleBinding it lies in the binding's namespace unless that is said. Subjects of any
-//     other kind are nobody.
+//     other kind match no user.
 //   - A RoleBinding gives a Role of its namespace, or a ClusterRole, in its namespace alone. A ClusterRoleBinding gives a
 //     ClusterRole everywhere. A binding to what does not exist gives nothing; Dangling lists them.
 //   - * stands for every verb, group or resource with its subresources, */NAME for that subresource of every resource, a
 //     path that ends in * for all that begin so.
 //   - Of an aggregated ClusterRole of a running cluster, the rules count that its controller has written. Offline, where
-//     nobody has, those that are written and those of all ClusterRoles that it selects.
+//     no subject has, those that are written and those of all ClusterRoles that it selects.
 //
 // It is safe for concurrent use.
 type Authorizer struct {
@@ -65,7 +65,7 @@ func (b *binding) scope() string { return b.object.Namespace }
 type role struct {
 	object snapshot.Ref
 	rules  []rbacv1.PolicyRule
-	// aggregated says that its rules come from others, by their labels.
+	// aggregated is true where its rules come from others, by their labels.
 	aggregated bool
 }
 
@@ -73,7 +73,7 @@ type roleKey struct {
 	kind, namespace, name string
 }
 
-// Dangling is a binding to a role that is not there. It gives nothing until somebody makes the role.
+// Dangling is a binding to a role that is not there. It gives nothing until the role is created.
 type Dangling struct {
 	Binding  snapshot.Ref
 	Role     snapshot.Ref
@@ -167,7 +167,7 @@ func ServiceAccount(namespace, name string) finding.Subject {
 		Groups: []string{groupServiceAccounts, groupServiceAccounts + ":" + namespace, GroupAuthenticated}}
 }
 
-// SubjectOf is the identity that a subject of a binding stands for. A group is somebody of it.
+// SubjectOf is the identity that a subject of a binding stands for. A group stands for a member of it.
 func SubjectOf(s rbacv1.Subject, namespace string) finding.Subject {
 	switch s.Kind {
 	case rbacv1.ServiceAccountKind:
@@ -178,7 +178,7 @@ func SubjectOf(s rbacv1.Subject, namespace string) finding.Subject {
 	return finding.Subject{User: s.Name, Groups: []string{GroupAuthenticated}}
 }
 
-// Allowed says whether a subject may do what is asked, and through which binding and role.
+// Allowed reports whether a subject may do what is asked, and through which binding and role.
 func (r *Authorizer) Allowed(s finding.Subject, a finding.Attributes) (bool, []finding.Step) {
 	if slices.Contains(s.Groups, groupMasters) {
 		return true, []finding.Step{{Does: "the API server lets group system:masters do everything"}}

@@ -62,7 +62,7 @@ func TestEveryWrongRightIsFoundAndNothingElse(t *testing.T) {
 		found := map[snapshot.Ref]bool{}
 		for _, f := range rbacFindings(isolation.Verify(c.Snapshot, finding.Options{})) {
 			if tenant, is := wrong[f.Blame[0]]; !is || f.From != tenant {
-				t.Errorf("seed %d: nobody made this mistake: %+v", seed, f)
+				t.Errorf("seed %d: this mistake was not made: %+v", seed, f)
 			}
 			if f.Verdict == finding.Exposed {
 				found[f.Blame[0]] = true

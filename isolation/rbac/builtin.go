@@ -89,7 +89,7 @@ func selectedBy(rule *rbacv1.AggregationRule, roles []*rbacv1.ClusterRole, self 
 	return selected
 }
 
-// addRules gives a role the rules that it has not yet, and says whether there were any.
+// addRules gives a role the rules that it lacks, and reports whether there were any.
 func addRules(role *rbacv1.ClusterRole, rules []rbacv1.PolicyRule) bool {
 	before := len(role.Rules)
 	for i := range rules {

@@ -122,7 +122,7 @@ func recordBuiltIn(t *testing.T, client kubernetes.Interface) []byte {
 	return append(data, '\n')
 }
 
-// builtInMeta keeps what rights hang on: the name, and the labels that aggregation goes by.
+// builtInMeta keeps what rights depend on: the name, and the labels that aggregation goes by.
 func builtInMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 	kept := metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name}
 	for key, value := range m.Labels {

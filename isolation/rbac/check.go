@@ -11,10 +11,10 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Check describes the check: no tenant has or gains rights outside of its own namespaces.
+// Check describes the check: no tenant has or gains rights outside its own namespaces.
 func Check() finding.Check {
 	return finding.Check{
-		ID: "rbac", Title: "No tenant has or gains rights outside of its own namespaces",
+		ID: "rbac", Title: "No tenant has or gains rights outside its own namespaces",
 		Needs: []string{"Namespace", "Pod", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount", "ResourceQuota", "LimitRange"},
 		Codes: slices.Concat(rbacIdentityCodes(), rbacObjectCodes(), rbacClusterCodes(), rbacDoubtCodes()),
 	}
@@ -51,8 +51,8 @@ func (r *Reach) findings(parallel func(n int, f func(i int))) []finding.Finding 
 	return append(findings, r.danglingFindings()...)
 }
 
-// FromAccounts is what a tenant gains that has come to service accounts of others in another way than by rights, as from
-// the pods of a node that fell. Accounts are the subjects' namespaces and names. Whoever asks adds the steps before.
+// FromAccounts is what a tenant gains that got service accounts of others in another way than by rights, as from the pods of
+// a compromised node. Accounts are the subjects' namespaces and names. The caller adds the steps before.
 func (r *Reach) FromAccounts(tenant string, accounts []rbacv1.Subject) []finding.Finding {
 	var begin []principal
 	for _, a := range accounts {
@@ -66,13 +66,13 @@ func (r *Reach) FromAccounts(tenant string, accounts []rbacv1.Subject) []finding
 // sharedFinding: a group in several tenants' namespaces may be the platform's staff, or tie the tenants together.
 func sharedFinding(s *sharedSubject) finding.Finding {
 	return finding.Finding{Code: codeWhose, Verdict: finding.Unknown, From: finding.EveryTenant, To: finding.EveryTenant,
-		What: fmt.Sprintf("%s %s is bound in namespaces of %d tenants (%s) and nobody says whose it is: whoever is in it reaches all of them",
+		What: fmt.Sprintf("%s %s is bound in namespaces of %d tenants (%s), and no tenant declares it: its members reach all of them",
 			s.subject.Kind, s.subject.Name, len(s.tenants), finding.Few(s.tenants)),
 		Blame: s.bindings[:min(len(s.bindings), manyTenants)],
 		Fix:   "declare whose it is (owners of a Tenant), or bind a subject of each tenant's own"}
 }
 
-// danglingFindings: in a folder, a role that is not there may be in the cluster. In a cluster, nobody has it, and only the
+// danglingFindings: in a folder, a role that is not there may be in the cluster. In a cluster, no subject has it, and only the
 // platform makes ClusterRoles.
 func (r *Reach) danglingFindings() []finding.Finding {
 	if !r.snapshot.Offline {

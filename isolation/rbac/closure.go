@@ -19,27 +19,27 @@ type Reach struct {
 	compiler  *compiler
 	members   *members
 	// pods with a token, by namespace; tokens are Secrets that service accounts name, by namespace.
-	pods   map[string][]*snapshot.Pod
-	tokens map[string]map[string][]string // namespace, secret, service accounts
-	fence  fence
-	// fenced are the namespaces that Bulkhead made, and whether each is a home.
-	fenced map[string]bool
+	pods       map[string][]*snapshot.Pod
+	tokens     map[string]map[string][]string // namespace, secret, service accounts
+	guardrails guardrails
+	// managedNamespaces are those that Bulkhead made, and whether each is a home.
+	managedNamespaces map[string]bool
 	// rolesIn are the Roles by namespace.
 	rolesIn map[string][]*role
-	// guarded says that the snapshot holds something that could refuse a request.
+	// guarded is true where the snapshot holds something that could refuse a request.
 	guarded bool
 	// everyones is what everyone gains, everyonesParts the parts that everyone holds.
 	everyones      []*gain
 	everyonesParts map[piece][]contribution
-	// whole is every right, as somebody has who raises their own rights without limit.
+	// whole is every right, as of a subject that raises its own rights without limit.
 	whole *role
 }
 
-// NewReach follows what everybody may do; Find follows each tenant.
+// NewReach follows what every user may do; Find follows each tenant.
 func NewReach(in *finding.Input) *Reach {
 	s, r := in.Snapshot, New(in.Snapshot)
 	reach := &Reach{Authorizer: r, snapshot: s, admission: in.Admission, owner: in.Owner, compiler: newCompiler(r), members: membersOf(r, s, in.Owner),
-		pods: map[string][]*snapshot.Pod{}, tokens: map[string]map[string][]string{}, fence: fenceOf(s), fenced: fencedIn(s),
+		pods: map[string][]*snapshot.Pod{}, tokens: map[string]map[string][]string{}, guardrails: guardrailsOf(s), managedNamespaces: managedIn(s),
 		guarded: len(s.ValidatingPolicies)+len(s.ValidatingWebhooks)+len(s.MutatingPolicies)+len(s.MutatingWebhooks)+len(s.Missing) > 0}
 	reach.whole = &role{rules: wholeRules()}
 	reach.compiler.byRole[reach.whole] = reach.compiler.powersOf(reach.whole.rules)
@@ -66,24 +66,24 @@ func NewReach(in *finding.Input) *Reach {
 	return reach
 }
 
-// node is a principal that somebody has come to act as, with the way there.
+// node is a principal that a tenant can act as, with the path there.
 type node struct {
 	principal
 	from *node
 	// by is the grant that led here, and its right; nil for those that a tenant begins with.
 	by  *grant
 	how *held
-	// maybe says what else must be true for the way to be one.
+	// maybe reports what else must be true for the way to be one.
 	maybe string
 	// base is the name of the principal that raised its rights; empty for one that did not.
 	base string
 	// turn is what the step is, in words.
 	turn string
-	// namespaced says that its grants give nothing cluster-scoped, wherever they hold.
+	// namespaced is true where its grants give nothing cluster-scoped, wherever they hold.
 	namespaced bool
 }
 
-// closure follows everything that one tenant can come to act as.
+// closure follows every identity that one tenant can gain.
 type closure struct {
 	*Reach
 	// tenant is the one that begins; EveryTenant for what everyone has.
@@ -105,7 +105,7 @@ type contribution struct {
 	grant *grant
 	held  *held
 	scope string
-	// everyones says that it is not the tenant's alone: what comes of nothing but such is said of everyone.
+	// everyones is true where it is not the tenant's alone: what comes of nothing but such is said of everyone.
 	everyones bool
 }
 
@@ -163,7 +163,7 @@ func (c *closure) run() {
 }
 
 func (c *closure) visit(n *node) {
-	// What hangs on a doubt may come up again without it.
+	// What depends on a doubt may come up again without it.
 	if key := n.name; !c.seen[key] && (n.maybe == "" || !c.seen[key+"?"]) {
 		if n.maybe != "" {
 			key += "?"
@@ -189,7 +189,7 @@ func (c *closure) follow(n *node) {
 	}
 }
 
-// masters is the grant that nobody made.
+// masters is the grant that no binding makes.
 func masters() grant {
 	return grant{&binding{object: snapshot.Ref{Kind: "Group", Name: groupMasters}}, &role{}}
 }
@@ -270,7 +270,7 @@ func (c *closure) target(h *held, scope string, own bool) string {
 	}
 }
 
-// harmless says that a namespace's objects are there to be read by everyone.
+// harmless reports whether a namespace's objects are there to be read by everyone.
 func harmless(namespace string, h *held) bool {
 	public := []string{"kube-root-ca.crt", "cluster-info", "extension-apiserver-authentication"}
 	configMaps := !slices.ContainsFunc(h.rule.Resources, func(r string) bool { return r != "configmaps" })
@@ -325,7 +325,7 @@ func (r *Reach) podAccount(pod *snapshot.Pod) principal {
 	return p
 }
 
-// mountsToken says whether a pod may hold a token: what its service account says about it is not looked at, as it may
+// mountsToken reports whether a pod may hold a token: what its service account says about it is not looked at, as it may
 // have said something else when the pod was made.
 func mountsToken(spec *corev1.PodSpec) bool {
 	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {

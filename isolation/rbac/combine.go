@@ -58,7 +58,7 @@ func meet(a, b *contribution) (string, bool) {
 	return a.scope, b.scope == "" || a.scope == b.scope
 }
 
-// bind: whoever writes bindings and may bind a role that they do not have gives it to themselves.
+// bind: a subject that writes bindings and may bind a role that it does not have gives itself the role.
 func (h *holding) bind() {
 	for _, write := range h.parts[partWriteRoleBindings] {
 		for _, b := range slices.Concat(h.parts[partBindClusterRoles], h.parts[partBindRoles]) {
@@ -106,7 +106,7 @@ func (r *Reach) namespacesWithRoles(scope string) []string {
 	return slices.Sorted(maps.Keys(r.rolesIn))
 }
 
-// escalate: whoever may change a role that is bound to them past their own rights gives themselves every right where it is
+// escalate: a subject that may change a role that is bound to it past its own rights gives itself every right where it is
 // bound. A new ClusterRole reaches an aggregated one through its labels.
 func (h *holding) escalate() {
 	if len(h.parts[partEscalateRoles])+len(h.parts[partEscalateClusterRoles]) == 0 {
@@ -136,7 +136,7 @@ func (h *holding) escalate() {
 	}
 }
 
-// escalateOwn: whoever writes bindings binds a role that holds nothing much, which everyone may, and escalates it then.
+// escalateOwn: a subject that writes bindings binds a role with few rights, which every subject may, and then escalates it.
 func (h *holding) escalateOwn() {
 	for _, write := range h.parts[partWriteRoleBindings] {
 		for _, e := range h.parts[partEscalateRoles] {
@@ -160,7 +160,7 @@ func (h *holding) escalateOwn() {
 	}
 }
 
-// hasRole says whether there is a Role to escalate, or the node can make one.
+// hasRole reports whether there is a Role to escalate, or the node can make one.
 func (h *holding) hasRole(scope string, escalate, edit *contribution) bool {
 	for _, namespace := range h.namespacesWithRoles(scope) {
 		if slices.ContainsFunc(h.rolesIn[namespace], func(r *role) bool { return escalate.held.may(r.object.Name) && edit.held.may(r.object.Name) }) {
@@ -207,7 +207,7 @@ func (h *holding) raise(by *contribution, to *role, scope string, namespaced boo
 	}
 }
 
-// hasEverything says whether a node has every right already, so that it has nothing to raise.
+// hasEverything reports whether a node has every right already, so that it has nothing to raise.
 func (h *holding) hasEverything(scope string) bool {
 	return slices.ContainsFunc(h.node.grants, func(g grant) bool {
 		s := g.binding.scope()
@@ -215,7 +215,7 @@ func (h *holding) hasEverything(scope string) bool {
 	})
 }
 
-// pose: impersonation. Groups, uids and extra fields are asked for beside a user or a service account.
+// pose: impersonation. Groups, uids and extra fields are asked for together with a user or a service account.
 func (h *holding) pose() {
 	someone := len(h.parts[partPoseUsers])+len(h.parts[partPoseAccounts]) > 0
 	for _, u := range h.parts[partPoseUsers] {
@@ -229,7 +229,7 @@ func (h *holding) pose() {
 	}
 	for _, m := range h.parts[partPoseMore] {
 		h.gain(&gain{gainKey: gainKey{code: codePose, to: finding.ThePlatform}, node: h.node, grant: *m.grant, held: m.held,
-			maybe: "what uids and extra fields open to whoever claims them: RBAC does not look at them", yields: "claims any uid or extra field"})
+			maybe: "what uids and extra fields open to a subject that claims them: RBAC does not look at them", yields: "claims any uid or extra field"})
 	}
 }
 
@@ -325,7 +325,7 @@ func (c *closure) combineAcross() {
 	c.tokenSecrets()
 }
 
-// trustedSigner says what must be known of the signers that somebody approves for; empty if the API server trusts one.
+// trustedSigner reports what must be known of the signers that a subject approves for; empty if the API server trusts one.
 func trustedSigner(names []string) string {
 	for _, trusted := range []string{"kubernetes.io/*", "kubernetes.io/kube-apiserver-client", "kubernetes.io/kube-apiserver-client-kubelet", "kubernetes.io/legacy-unknown"} {
 		if names == nil || slices.Contains(names, trusted) {
@@ -342,7 +342,7 @@ func (c *closure) certify(by, pair, request *contribution, maybe, yields string)
 	c.gain(&gain{gainKey: gainKey{code: codeCertify, to: finding.EveryTenant}, node: by.node, grant: *by.grant, held: by.held, pair: pair, maybe: maybe, yields: yields})
 }
 
-// tokenSecrets: a Secret of type service-account-token is filled in by a controller, for whoever reads it.
+// tokenSecrets: a Secret of type service-account-token is filled in by a controller, for any subject that reads it.
 func (c *closure) tokenSecrets() {
 	for _, create := range c.parts[partCreateSecrets] {
 		for _, read := range c.parts[partReadSecrets] {

@@ -15,13 +15,13 @@ type held struct {
 	verb string
 	// names of the objects that it is limited to; nil is all.
 	names []string
-	// maybe says that something else must be true as well.
+	// maybe is true where something else must be true as well.
 	maybe string
-	// strange says that the kind is not one that is known.
+	// strange is true where the kind is not one that is known.
 	strange bool
 }
 
-// may says whether the right covers an object of a name.
+// may reports whether the right covers an object of a name.
 func (h *held) may(name string) bool { return h.names == nil || slices.Contains(h.names, name) }
 
 // powers is what a role gives, by the table of rights.
@@ -33,7 +33,7 @@ type powers struct {
 	parts []held
 	// withheld is what no owner should have in its Spaces, withheldHome in its home.
 	withheld, withheldHome []held
-	// everything says that no verb and no resource is left out.
+	// everything is true where no verb and no resource is left out.
 	everything bool
 }
 
@@ -67,7 +67,7 @@ func newCompiler(r *Authorizer) *compiler {
 		write:  right{code: codeWrite, yields: "changes what is there"},
 		names:  right{code: codeEnumerate, scope: clusterScoped, yields: "learns of others"},
 		shared: right{code: codeSharedKind, scope: clusterScoped, yields: "changes what everyone uses"},
-		path:   right{code: codePath, scope: clusterScoped, yields: "reads what the API server tells of itself"},
+		path:   right{code: codePath, scope: clusterScoped, yields: "reads the API server's own metrics, logs or debug paths"},
 		whole:  right{code: codeCluster, scope: clusterScoped, yields: "does everything"},
 		on: map[string]*right{"user-info": on(partOnUsers), "serviceaccount": on(partOnAccounts), "arbitrary-node": on(partOnNodes),
 			"associated-node": on(partOnOwnNode)},
@@ -221,7 +221,7 @@ func (c *compiler) judgeKind(rule *rbacv1.PolicyRule, group, resource string, li
 	}
 }
 
-// add keeps one unlimited form of a right at most, and every limited one beside it.
+// add keeps one unlimited form of a right at most, and every limited one next to it.
 func (p *powers) add(h held) {
 	for i := range p.all {
 		if p.all[i].right == h.right && p.all[i].names == nil && p.all[i].maybe == "" && p.all[i].strange == h.strange {

@@ -140,7 +140,7 @@ func (r *rights) want(t *testing.T, want ...string) []finding.Finding {
 	return findings
 }
 
-// What an ordinary owner may do at home, with Kubernetes' own edit role or one like it, is nobody's business.
+// What an ordinary owner may do at home, with Kubernetes' own edit role or one like it, is no finding.
 func TestOrdinaryOwnersAreNoFinding(t *testing.T) {
 	cleanRights().want(t)
 	r := cleanRights()
@@ -153,7 +153,7 @@ func TestOrdinaryOwnersAreNoFinding(t *testing.T) {
 const rbacGroup = "rbac.authorization.k8s.io/"
 
 // edges has every line of the table of rights, given to tenant a: in another's namespace (b1), in its own (a1), or
-// everywhere (*); beside it, what it is with its precondition missing.
+// everywhere (*); next to it, what it is with its precondition missing.
 func edges() []struct {
 	where string
 	rules []rbacv1.PolicyRule

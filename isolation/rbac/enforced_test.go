@@ -43,7 +43,7 @@ func aboutRights(t *testing.T, s *snapshot.Snapshot, evaluated bool) []finding.F
 	return findings
 }
 
-// What Bulkhead makes is isolated; which of its owners' rights admission closes is Unknown where nobody evaluates it.
+// What Bulkhead makes is isolated; which of its owners' rights admission closes is Unknown where it is not evaluated.
 func TestWhatBulkheadMakesIsIsolated(t *testing.T) {
 	for _, f := range aboutRights(t, enforced(t, nil), true) {
 		t.Errorf("%s %s %s->%s: %s, blame %v", f.Verdict, f.Code, f.From, f.To, f.What, f.Blame)
@@ -70,7 +70,7 @@ func widened(rules ...rbacv1.PolicyRule) func(*snapshot.Snapshot) {
 	}
 }
 
-// bound binds somebody to a role in a namespace, or everywhere.
+// bound binds a subject to a role in a namespace, or everywhere.
 func bound(namespace, role string, subjects ...string) func(*snapshot.Snapshot) {
 	return func(s *snapshot.Snapshot) {
 		r := rights{*s}

@@ -86,7 +86,7 @@ func compareBool(a, b bool) int {
 	}
 }
 
-// dominates says whether who has g has other all the more, so that telling both would be noise. A doubt dominates only
+// dominates reports whether who has g has other all the more, so that telling both would be noise. A doubt dominates only
 // other doubts.
 func (g *gain) dominates(other *gain) bool {
 	if g.maybe != "" && other.maybe == "" {

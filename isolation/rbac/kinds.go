@@ -7,19 +7,19 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// kindClass says what reading or writing objects of a kind means for tenants.
+// kindClass reports what reading or writing objects of a kind means for tenants.
 type kindClass int
 
 const (
-	// kindUnknown is no kind of Kubernetes or Bulkhead: nobody knows whether its objects lie in namespaces.
+	// kindUnknown is no kind of Kubernetes or Bulkhead: whether its objects lie in namespaces is not known.
 	kindUnknown kindClass = iota
 	// kindNamespaced objects lie in namespaces, and so belong to tenants.
 	kindNamespaced
-	// kindNames are cluster-scoped objects that tell of others: of tenants, their volumes, their nodes.
+	// kindNames are cluster-scoped objects that reveal others: tenants, their volumes, their nodes.
 	kindNames
 	// kindShared are cluster-scoped objects that everyone may know.
 	kindShared
-	// kindSelf are requests about nobody but oneself.
+	// kindSelf are requests about the caller itself.
 	kindSelf
 )
 
@@ -71,7 +71,7 @@ func (k *kinds) of(group, resource string) kindClass {
 	return k.classes[group+"/"+resource]
 }
 
-// publicPath says whether a path that is no resource tells nothing about tenants: health, versions, the API's own
+// publicPath reports whether a path that is no resource reveals nothing about tenants: health, versions, the API's own
 // description.
 func publicPath(pattern string) bool {
 	path := strings.TrimRight(pattern, "*")

@@ -11,12 +11,12 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// principal is an identity, or a group of them, that somebody acts as.
+// principal is an identity, or a group of them, that a tenant acts as.
 type principal struct {
 	// name in reports: "group shop-developers".
 	name    string
 	subject finding.Subject
-	// grants that are followed from here, context what it has besides: together they are looked at for combinations.
+	// grants that are followed from here, context what else it has: together they are looked at for combinations.
 	grants, context []grant
 }
 
@@ -26,7 +26,7 @@ type members struct {
 	everyone []principal
 	// of are the principals by tenant, in the snapshot's order.
 	of [][]principal
-	// shared are subjects that nobody declared and that are bound in several tenants' namespaces, with those tenants.
+	// shared are subjects that no tenant declares and that are bound in several tenants' namespaces, with those tenants.
 	shared []sharedSubject
 	// owners are the tenants of declared and of counted users, groups and service accounts.
 	owners map[subjectKey]string
@@ -34,7 +34,7 @@ type members struct {
 	accounts map[string][]string
 }
 
-// sharedSubject is a user or group of whom nobody said whose it is.
+// sharedSubject is a user or group whose tenant is not declared.
 type sharedSubject struct {
 	subject  rbacv1.Subject
 	tenants  []string
@@ -44,8 +44,8 @@ type sharedSubject struct {
 type subjectKey struct{ kind, name string }
 
 // membersOf finds out who is whose. A tenant's are its declared owners, the service accounts of its namespaces, there or
-// not, and users and groups that nobody declared and that are bound in its namespaces alone: whoever let them in counts
-// them as its own. Names that begin with system: are Kubernetes' own and nobody's.
+// not, and users and groups that no tenant declares and that are bound in its namespaces alone: the tenant that bound them counts
+// them as its own. Names that begin with system: are Kubernetes' own and no tenant's.
 func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *members {
 	m := &members{accounts: map[string][]string{}, owners: map[subjectKey]string{}, of: make([][]principal, len(s.Tenants))}
 	for user := range r.users {
@@ -58,9 +58,9 @@ func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *me
 	}
 	authenticated, accounts := r.groups[GroupAuthenticated], r.groups[groupServiceAccounts]
 	m.everyone = []principal{
-		{name: "whoever is not authenticated", subject: finding.Subject{User: userAnonymous, Groups: []string{groupUnauthenticated}},
+		{name: "every unauthenticated user", subject: finding.Subject{User: userAnonymous, Groups: []string{groupUnauthenticated}},
 			grants: slices.Concat(r.users[userAnonymous], r.groups[groupUnauthenticated])},
-		{name: "whoever is authenticated", subject: finding.Subject{User: "somebody", Groups: []string{GroupAuthenticated}}, grants: authenticated},
+		{name: "every authenticated user", subject: finding.Subject{User: "somebody", Groups: []string{GroupAuthenticated}}, grants: authenticated},
 		{name: "every service account", subject: ServiceAccount("somewhere", "some"), grants: accounts, context: authenticated},
 	}
 	bound, extra := m.undeclared(s, owner)
@@ -79,7 +79,7 @@ func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *me
 	return m
 }
 
-// Identity is somebody who acts for a tenant, or everybody of a group that does.
+// Identity acts for a tenant: one user, or every member of a group.
 type Identity struct {
 	// Name in reports: "group shop-developers".
 	Name    string

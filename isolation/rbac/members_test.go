@@ -38,11 +38,11 @@ func TestWhoCountsAsATenant(t *testing.T) {
 		"a declared member of system:masters": {func(r *rights) {
 			r.Tenants[0].Owners = append(r.Tenants[0].Owners, rbacv1.Subject{Kind: "Group", Name: "system:masters"})
 		}, []string{"BH1001 a>*"}},
-		"somebody bound in one tenant's namespace": {func(r *rights) {
+		"a subject bound in one tenant's namespace": {func(r *rights) {
 			r.bind("a1", "x", "ClusterRole/edit", "User/ann")
 			r.bindCluster("x", "ClusterRole/root", "User/ann")
 		}, []string{"BH1001 a>*"}},
-		"somebody bound in two tenants' namespaces": {func(r *rights) {
+		"a subject bound in two tenants' namespaces": {func(r *rights) {
 			r.bind("a1", "x", "ClusterRole/edit", "User/ann")
 			r.bind("b2", "x", "ClusterRole/edit", "User/ann")
 		}, []string{"BH1018 *>*?"}},
@@ -64,7 +64,7 @@ func TestWhoCountsAsATenant(t *testing.T) {
 	}
 }
 
-// One step leads to the next: the way is told in full, what it begins with is blamed, and where one cut does not do, the
+// One step leads to the next: the way is shown in full, what it begins with is blamed, and where one cut does not do, the
 // fix says so.
 func TestTheWayIsToldAndTheFirstStepBlamed(t *testing.T) {
 	r := cleanRights()
@@ -95,7 +95,7 @@ func TestAFaultThatAllTenantsShareIsOneFinding(t *testing.T) {
 	}
 }
 
-// Whoever takes a token from a pod of a fallen node has that service account's rights: in its own tenant's namespaces too.
+// A token from a pod of a compromised node gives that service account's rights: in its own tenant's namespaces too.
 func TestTokensOfAFallenNodeLeadOn(t *testing.T) {
 	s := snapshotOf(t, cleanRights().Snapshot)
 	reach := rbac.NewReach(finding.NewInput(s, finding.Options{}))

@@ -194,7 +194,7 @@ func (g *rightsGenerator) state() snapshot.Snapshot {
 	for _, name := range []string{"a", "b", "c"} {
 		r.Tenants = append(r.Tenants, snapshot.Tenant{Name: name, Namespaces: []string{name + "1"}, Owners: []rbacv1.Subject{{Kind: "Group", Name: name + "-dev"}}})
 	}
-	// Whoever is in no tenant is the platform's, as would not be somebody bound in one tenant's namespace alone.
+	// A subject of no tenant is the platform's; one that is bound in one tenant's namespace alone would not be.
 	r.Tenants = append(r.Tenants, snapshot.Tenant{Name: "staff", Owners: []rbacv1.Subject{{Kind: "User", Name: "ann"}, {Kind: "Group", Name: "sre"}}})
 	for _, ns := range namespacesOf() {
 		r.Namespaces = append(r.Namespaces, &snapshot.Namespace{Name: ns})
@@ -255,7 +255,7 @@ func TestTheClosureIsThatOfADumbAttacker(t *testing.T) {
 	}
 }
 
-// provenHarms are whom a report says that a tenant harms. Against every tenant means the platform too.
+// provenHarms are the tenants that a tenant harms according to a report. Against every tenant means the platform too.
 func provenHarms(r *isolation.Report, tenant string) []string {
 	harmed := map[string]bool{}
 	for _, f := range rbacFindings(r) {

@@ -8,7 +8,7 @@ import (
 )
 
 // requests are those that the way to a gain is made of, as far as rights carry it that are there already: what comes after
-// somebody raised their rights can be asked only once they have.
+// a subject raised its rights can be asked only after it has.
 func (g *gain) requests() []finding.Request {
 	var turns []*node
 	for n := g.node; n.from != nil; n = n.from {

@@ -9,7 +9,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
-// ruleAllows says whether a rule allows a request.
+// ruleAllows reports whether a rule allows a request.
 func ruleAllows(rule *rbacv1.PolicyRule, a *finding.Attributes) bool {
 	if !Names(rule.Verbs, a.Verb) {
 		return false

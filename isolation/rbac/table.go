@@ -32,7 +32,7 @@ const (
 	codeWithheld   = "BH1022"
 )
 
-// reachesAs says what holding a right leads on to.
+// reachesAs reports what holding a right leads on to.
 type reachesAs int
 
 const (
@@ -46,13 +46,13 @@ const (
 	podsAccounts
 	// storedTokens: its holder reads the tokens that lie in Secrets.
 	storedTokens
-	// guards: it changes objects of the fence, unless admission refuses.
+	// guards: it changes guardrails, unless admission refuses.
 	guards
 	// ingredient: it gives nothing alone; combinations look at it.
 	ingredient
 )
 
-// scopeOf says where a right lies.
+// scopeOf reports where a right lies.
 type scopeOf int
 
 const (
@@ -64,20 +64,20 @@ const (
 	clusterScoped
 )
 
-// right is one line of the table of rights: what a verb on a resource gives to whoever may use it on what is not theirs.
+// right is one line of the table of rights: what a verb on a resource gives to a subject that may use it on objects of others.
 type right struct {
 	verbs           []string
 	group, resource string // the resource with its subresource
 	scope           scopeOf
 	code            string
 	reaches         reachesAs
-	// own says that it matters in the tenant's own namespaces too: it reaches beyond them.
+	// own is true where it matters in the tenant's own namespaces too: it reaches beyond them.
 	own bool
-	// whole says that it amounts to the whole cluster when held in every namespace.
+	// whole is true where it amounts to the whole cluster when held in every namespace.
 	whole bool
 	// part is the ingredient that it is.
 	part piece
-	// yields says what for, after "so".
+	// yields is what the right leads to, after "so".
 	yields string
 }
 
@@ -166,12 +166,12 @@ func trafficRights() []right {
 }
 
 func guardrailRights() []right {
-	loosen := right{verbs: slices.Concat(edits(), removes()), code: codeGuardrail, reaches: guards, own: true, yields: "loosens the fence"}
+	loosen := right{verbs: slices.Concat(edits(), removes()), code: codeGuardrail, reaches: guards, own: true, yields: "loosens its guardrails"}
 	relabel := right{verbs: edits(), scope: ofNamespace, code: codeGuardrail, reaches: guards, own: true,
 		yields: "changes the namespace's labels, which Pod Security and selectors of policies go by"}
 	finish := right{verbs: edits(), scope: ofNamespace, code: codeGuardrail, own: true, yields: "lets a namespace vanish with things left in it"}
-	found := right{verbs: []string{"create"}, scope: clusterScoped, code: codeGuardrail, yields: "makes namespaces outside of every fence, with any labels"}
-	policy := right{verbs: writes(), scope: clusterScoped, code: codeGuardrail, yields: "changes the fence of everyone"}
+	found := right{verbs: []string{"create"}, scope: clusterScoped, code: codeGuardrail, yields: "creates namespaces without guardrails, with any labels"}
+	policy := right{verbs: writes(), scope: clusterScoped, code: codeGuardrail, yields: "changes every tenant's guardrails"}
 	pass := right{verbs: []string{"change"}, code: codeGuardrail, own: true, yields: "is let past Bulkhead's guardrails"}
 	return slices.Concat(
 		loosen.on("", "resourcequotas", "limitranges"),

@@ -11,9 +11,9 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// withheld are the rights that Bulkhead keeps from owners in their own namespaces. Most harm nobody by themselves, or something
-// else refuses them still: elsewhere, where Kubernetes' own roles give some of them to everybody, they are no finding. Where
-// Bulkhead fences a namespace in, whoever has one was given it by mistake, and one control stands alone.
+// withheld are the rights that Bulkhead withholds from owners in their own namespaces. Most do no harm by themselves, or something
+// else refuses them still: elsewhere, where Kubernetes' own roles give some of them to all users, they are no finding. In a
+// namespace that Bulkhead manages, a subject has one by mistake, and a single control is the only protection.
 func withheldRights(home bool) []right {
 	withheld := func(yields, group string, verbs []string, resources ...string) []right {
 		return right{verbs: verbs, code: codeWithheld, own: true, yields: yields}.on(group, resources...)
@@ -29,16 +29,16 @@ func withheldRights(home bool) []right {
 		withheld("sends traffic to addresses of its choice", "discovery.k8s.io", changes(), "endpointslices"),
 		withheld("writes what others are read to have done", "", writes(), "events"),
 		withheld("writes what others are read to have done", "events.k8s.io", writes(), "events"),
-		withheld("has nothing but admission between itself and its fence", "", writing, "resourcequotas", "limitranges"))
-	for _, r := range slices.Concat(withheld("has nothing but admission between itself and its fence", "", []string{"update", "patch", "delete"}, "namespaces"),
-		withheld("has nothing but admission between itself and its fence", "", edits(), "namespaces/status", "namespaces/finalize")) {
+		withheld("can change its guardrails unless admission refuses", "", writing, "resourcequotas", "limitranges"))
+	for _, r := range slices.Concat(withheld("can change its guardrails unless admission refuses", "", []string{"update", "patch", "delete"}, "namespaces"),
+		withheld("can change its guardrails unless admission refuses", "", edits(), "namespaces/status", "namespaces/finalize")) {
 		r.scope = ofNamespace
 		list = append(list, r)
 	}
 	if home {
 		return append(list, withheld("runs pods where no pods are meant to be", "", []string{"create"}, "pods")...)
 	}
-	return append(list, withheld("makes Spaces outside of its home", v1alpha1.GroupVersion.Group, []string{"create"}, "spaces")...)
+	return append(list, withheld("makes Spaces outside its home", v1alpha1.GroupVersion.Group, []string{"create"}, "spaces")...)
 }
 
 // withheldBy are the rights of a list that rules give.
@@ -58,8 +58,8 @@ func withheldBy(rules []rbacv1.PolicyRule, list []right) []held {
 	return found
 }
 
-// fencedIn are the namespaces that Bulkhead fences in, and whether each is a home.
-func fencedIn(s *snapshot.Snapshot) map[string]bool {
+// managedIn are the namespaces that Bulkhead manages, and whether each is a home.
+func managedIn(s *snapshot.Snapshot) map[string]bool {
 	list := map[string]bool{}
 	for _, ns := range s.Namespaces {
 		_, ofTenant := ns.Labels.Get(v1alpha1.TaintNodeTenant) // labels of namespaces go by the same name
@@ -74,8 +74,8 @@ func fencedIn(s *snapshot.Snapshot) map[string]bool {
 
 // keep notes the rights of a grant that a tenant should not have in a namespace of its own.
 func (c *closure) keep(n *node, g *grant, scope string) {
-	home, fenced := c.fenced[scope]
-	if !fenced {
+	home, is := c.managedNamespaces[scope]
+	if !is {
 		return
 	}
 	powers := c.compiler.byRole[g.role]

@@ -60,7 +60,7 @@ type Attempt struct {
 	// RefusedBy and Says are the refusal in its authority's own words.
 	RefusedBy string `json:"refusedBy,omitempty"`
 	Says      string `json:"says,omitempty"`
-	// Detail says what was seen instead of the refusal that was expected.
+	// Detail reports what was seen instead of the refusal that was expected.
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -149,7 +149,7 @@ type Fuzzed struct {
 	NeverAccepted []string `json:"neverAccepted,omitempty"`
 	// Unclear answers, which are no refusal by any authority, one of each kind.
 	Unclear []string `json:"unclear,omitempty"`
-	// Compared objects outside of the tenant's own, what changed of them, what could not be listed, and what the comparison passed over.
+	// Compared objects outside the tenant's own, what changed of them, what could not be listed, and what the comparison ignored.
 	Compared int         `json:"compared"`
 	Changes  []Change    `json:"changes,omitempty"`
 	Missing  []string    `json:"missing,omitempty"`
@@ -167,7 +167,7 @@ type Exclusion struct {
 	Objects int `json:"objects"`
 }
 
-// Change is an object outside of the tenant's own that is not as it was.
+// Change is an object outside the tenant's own that is not as it was.
 type Change struct {
 	Object string `json:"object"`
 	// What became of it: made, changed, gone.

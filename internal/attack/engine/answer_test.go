@@ -51,7 +51,7 @@ func TestOnlyKnownRefusalsAreRefusals(t *testing.T) {
 		"RBAC, cannot read":         {forbiddenError(rbac + `: RBAC: etcdserver: request timed out`), hostile.Refusal{}},
 		"RBAC, half unread":         {forbiddenError(rbac + `: RBAC: [role.rbac.authorization.k8s.io "a" not found, timeout]`), hostile.Refusal{}},
 		"another authorizer":        {forbiddenError(rbac + `: denied by webhook`), hostile.Refusal{}},
-		"somebody else":             {forbiddenError(strings.ReplaceAll(rbac, "jane", "janet")), hostile.Refusal{}},
+		"another user":              {forbiddenError(strings.ReplaceAll(rbac, "jane", "janet")), hostile.Refusal{}},
 		"the prover itself":         {forbiddenError(`pods is forbidden: User "system:serviceaccount:bulkhead-system:bulkhead" cannot create resource "pods" in API group "" in the namespace "a--b"`), hostile.Refusal{}},
 		"no impersonation":          {forbiddenError(`users "jane" is forbidden: User "bulkhead" cannot impersonate:user-info resource "users" in API group "authentication.k8s.io" at the cluster scope`), hostile.Refusal{}},
 		"no impersonation-on":       {forbiddenError(`pods is forbidden: User "bulkhead" cannot impersonate-on:user-info:create resource "pods" in API group "" in the namespace "a--b"`), hostile.Refusal{}},

@@ -37,7 +37,7 @@ func RunnerRights() []Right {
 		{"as such, try everything", rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: OnlyOn("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")}},
 		{"as such, try what is no resource", rbacv1.PolicyRule{NonResourceURLs: []string{"*"}, Verbs: OnlyOn("get")}},
 		{"--suite fuzz: list everything, before and after, and know what is an API of another server's", read("*", "*")},
-		{"--suite fuzz: remove what was made outside of the tenant's namespaces, and which the tenant cannot remove; without it the report names what to remove",
+		{"--suite fuzz: remove what was made outside the tenant's namespaces, and which the tenant cannot remove; without it the report names what to remove",
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets", "serviceaccounts", "services"}, Verbs: []string{"delete"}}},
 		{"--compare-unguarded: make a namespace with its rights, and remove it", rbacv1.PolicyRule{APIGroups: []string{""},
 			Resources: []string{"namespaces"}, Verbs: []string{"list", "create", "delete"}}},

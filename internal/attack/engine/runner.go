@@ -43,7 +43,7 @@ func NewRunner(config *rest.Config, run string) (*Runner, error) {
 type Target struct {
 	Platform *v1alpha1.Platform
 	Tenant   *v1alpha1.Tenant
-	// Spaces of the tenant; those without a namespace are passed over.
+	// Spaces of the tenant; those without a namespace are skipped.
 	Spaces []v1alpha1.Space
 	// Foreign namespaces, in which the tenant must have no rights.
 	Foreign []string

@@ -25,7 +25,7 @@ import (
 // headerFlow is the header in which the API server names the FlowSchema that took a request.
 const headerFlow = "X-Kubernetes-Pf-Flowschema-Uid"
 
-// AnswerWithin bounds one request: an API server that takes longer to judge a small object has not answered.
+// AnswerWithin bounds one request: an API server that takes longer to judge a small object counts as silent.
 const AnswerWithin = 10 * time.Second
 
 // backWithin is how long a run waits for an API server that stopped to answer: to replace one of several takes less.

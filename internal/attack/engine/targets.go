@@ -117,7 +117,7 @@ func (r *Runner) Unguarded(ctx context.Context, platform *v1alpha1.Platform) (*T
 		return nil, remove, err
 	}
 	name := v1alpha1.AttackPrefix + r.Run
-	home, other := v1alpha1.HomeNamespace(name), name+"-neighbour"
+	home, other := v1alpha1.HomeNamespace(name), name+"-other"
 	owner := v1alpha1.Owner{Kind: "User", Name: v1alpha1.UserPrefix + "attack:" + r.Run}
 	for _, object := range unguardedObjects(r.Run, owner.Name, name, home, other) {
 		if err := r.makeOwn(ctx, object.path, object.body); err != nil {

@@ -12,7 +12,7 @@ type Result struct {
 	Case    hostile.Case
 	Scene   hostile.Scene
 	Verdict v1alpha1.Verdict
-	// Detail says what was seen; empty for Isolated.
+	// Detail reports what was seen; empty for Isolated.
 	Detail string
 	// Refused is who refused the attempt, in its own words; empty in a proof.
 	Refused hostile.Refusal

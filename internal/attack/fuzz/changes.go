@@ -73,7 +73,7 @@ func (r *selfChange) String() string {
 	return kind + ": " + strings.Join(fields, ", ")
 }
 
-// changes between two inventories, and what was passed over.
+// changes between two inventories, and what was ignored.
 func changes(before, after *Inventory, since time.Time) ([]catalogue.Change, []catalogue.Exclusion) {
 	var found []catalogue.Change
 	passed := map[string]int{}

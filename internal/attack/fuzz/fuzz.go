@@ -19,13 +19,13 @@ import (
 // Suite is the name of the suite that is made up as it goes, and so is not one of [Suites].
 const Suite = "fuzz"
 
-// Options say how to fuzz.
+// Options report how to fuzz.
 type Options struct {
 	// Seed of the sequence of attempts, and For how long they go on.
 	Seed uint64
 	For  time.Duration
 	// Before is called when nothing is fuzzed yet, and After while all that was accepted is still there: they prove the platform, and
-	// After says what is worse.
+	// After reports what is worse.
 	Before func(context.Context) error
 	After  func(context.Context) (*catalogue.Judgement, error)
 }
@@ -55,7 +55,7 @@ type Session struct {
 	tally    *tally
 }
 
-// Run makes attempts at random as a target's identities, and compares everything outside of its own namespaces, and the proof, before
+// Run makes attempts at random as a target's identities, and compares everything outside its own namespaces, and the proof, before
 // and after. It cleans up, also when ctx ends. An error next to a report is what may be left behind.
 func Run(ctx context.Context, r *engine.Runner, target *engine.Target, o *Options) (*catalogue.Report, error) {
 	z, err := NewSession(ctx, r, target, o.Seed)
@@ -153,7 +153,7 @@ func (z *Session) Compare(ctx context.Context, before *Inventory, started time.T
 	z.removeOutside(context.WithoutCancel(ctx), now)
 }
 
-// removeOutside removes what attempts made outside of the tenant's own namespaces, as whoever of the tenant's may. What this run made and
+// removeOutside removes what attempts made outside the tenant's own namespaces, as an identity of the tenant that may. What this run made and
 // they cannot remove, the runner itself removes; what bears another run's mark may be at work for another tenant. It counts what is gone.
 func (z *Session) removeOutside(ctx context.Context, v *Inventory) int {
 	found := 0

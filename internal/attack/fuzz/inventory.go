@@ -44,7 +44,7 @@ type seenObject struct {
 	trace bool
 }
 
-// Inventory is everything outside of the tenant's own, at one time.
+// Inventory is everything outside the tenant's own, at one time.
 type Inventory struct {
 	objects map[objectKey]seenObject
 	// missing kinds with why they could not be listed.

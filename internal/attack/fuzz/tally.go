@@ -19,7 +19,7 @@ var fuzzItems = []catalogue.Item{
 	{ID: "own", Title: "Harmless objects are accepted in the tenant's own Spaces (harmless twin)"},
 	{ID: "outside", Title: "Nothing is accepted beyond what an owner's role allows"},
 	{ID: "managed", Title: "Nothing is accepted on what Bulkhead keeps in the tenant's namespaces"},
-	{ID: "unchanged", Title: "Everything outside of the tenant's own is as it was"},
+	{ID: "unchanged", Title: "Everything outside the tenant's own is as it was"},
 	{ID: "proof", Title: "The proof of the platform is no worse than before"},
 }
 

@@ -187,7 +187,7 @@ func (z *Session) try(ctx context.Context, a *invent.Attempt) {
 // maxLive objects are there at a time: they count in the tenant's quota.
 const maxLive = 30
 
-// keep an object to try changes on, and let the oldest go.
+// keep an object to try changes on, and drop the oldest.
 func (z *Session) keep(ctx context.Context, l *live) {
 	z.live[l.attempt.Number] = l
 	z.order = append(z.order, l.attempt.Number)

@@ -18,12 +18,12 @@ const spacesPerProof = 2
 //
 // A proof must be cheap, or a thousand tenants would drown the API server in questions. So every proof asks every question
 // in one of its forms: rights as one owner of each kind and as the default service account of each Space chosen, against one
-// neighbour; what is decided in a Space as one owner in each Space chosen. Every Space that no proof covers as it is now is
+// foreign namespace; what is decided in a Space as one owner in each Space chosen. Every Space that no proof covers as it is now is
 // chosen, and two of the others. The choice differs from proof to proof: n proofs leave one of k forms, owners or Spaces unasked with probability (1-1/k)^n. A tenant's
 // first proof asks the most telling forms.
 //
 // Never does a change of choice turn a bad answer into a good one: a control that the previous proof found wanting is asked
-// again in all its forms, as all owners (dry-runs: as one owner of each kind), in all Spaces, against all neighbours. The same
+// again in all its forms, as all owners (dry-runs: as one owner of each kind), in all Spaces, against all foreign namespaces. The same
 // goes for everything when complete is set.
 func plan(w *engine.World, now time.Time, complete bool) ([]engine.Task, error) {
 	choose := chooser(w.Tenant, now)
@@ -36,7 +36,7 @@ func plan(w *engine.World, now time.Time, complete bool) ([]engine.Task, error) 
 	single := one("owner", kinds, choose)
 	all := engine.Selection{Owners: owners, OwnersInSpace: owners, OwnersDryRun: kinds, Spaces: w.Spaces, Foreign: w.Foreign}
 	few := engine.Selection{Owners: kinds, OwnersInSpace: single, OwnersDryRun: single,
-		Spaces: someSpaces(w, choose), Foreign: one("neighbour", w.Foreign, choose)}
+		Spaces: someSpaces(w, choose), Foreign: one("foreign", w.Foreign, choose)}
 	var tasks []engine.Task
 	for i, q := range Questions() {
 		if complete || suspects[wholeProof] || slices.ContainsFunc(q.Forms, func(a hostile.Case) bool { return suspects[a.Control] }) {
@@ -118,7 +118,7 @@ func someSpaces(w *engine.World, choose func(string, int) int) []v1alpha1.Space 
 	return chosen
 }
 
-// scope is what a proof is about. Spaces that this proof passed over were asked by an earlier one, and nothing of theirs has
+// scope is what a proof is about. Spaces that this proof skipped were asked by an earlier one, and nothing of theirs has
 // changed since: someSpaces chooses every other.
 func scope(w *engine.World) v1alpha1.ProofScope {
 	return v1alpha1.ScopeOf(w.Tenant, w.Platform, w.Spaces)

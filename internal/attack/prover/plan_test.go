@@ -92,7 +92,7 @@ func TestRoutineProofIsCheap(t *testing.T) {
 	}
 }
 
-// Every proof asks every one of the twelve questions, whatever the choice of the day.
+// Every proof asks every one of the questions, whatever the choice of the day.
 func TestEveryProofAsksEveryQuestion(t *testing.T) {
 	w := testWorld()
 	for second := range 200 {
@@ -102,14 +102,14 @@ func TestEveryProofAsksEveryQuestion(t *testing.T) {
 		}
 		for _, q := range Questions()[:12] {
 			if !slices.ContainsFunc(q.Forms, func(a hostile.Case) bool { return asked[a.ID] }) {
-				t.Fatalf("at %d nobody asked %q", second, q.Asks)
+				t.Fatalf("at %d no task asked %q", second, q.Asks)
 			}
 		}
 		prove(w)
 	}
 }
 
-// Over time, every form, owner, neighbour and Space gets its turn.
+// Over time, every form, owner, foreign namespace and Space gets its turn.
 func TestChoiceReachesEverything(t *testing.T) {
 	w := testWorld()
 	w.Tenant.Spec.Owners = []v1alpha1.Owner{{Kind: "Group", Name: "a"}, {Kind: "Group", Name: "b"}, {Kind: "User", Name: "c"}}
@@ -169,7 +169,7 @@ func TestSuspectControlsAreAskedInFull(t *testing.T) {
 	}
 }
 
-// After a proof that could not tell all it found, or found nothing out, everything is asked.
+// After a proof that could not report all that it found, or that has no result, everything is asked.
 func TestEverythingIsAskedAfterAnIncompleteProof(t *testing.T) {
 	w := testWorld()
 	w.Tenant.Status.Proof = &v1alpha1.Proof{Verdict: v1alpha1.Unknown, Scope: scope(w), Failures: []v1alpha1.ProofFailure{{Control: wholeProof, Verdict: v1alpha1.Unknown}}}
@@ -193,7 +193,7 @@ func TestUnprovenSpacesAreAlwaysAsked(t *testing.T) {
 		}
 		for _, space := range []string{"acme--new", "acme--changed"} {
 			if !slices.Contains(where, space) {
-				t.Fatalf("at %d nobody asked in %s", second, space)
+				t.Fatalf("at %d no task asked in %s", second, space)
 			}
 		}
 	}
@@ -268,7 +268,7 @@ func TestEverySpaceIsAskedAfterAChangeOfPlatformOrTenant(t *testing.T) {
 			}
 			for _, space := range w.Spaces {
 				if !where[space.Status.Namespace] {
-					t.Errorf("nobody asked in %s", space.Status.Namespace)
+					t.Errorf("no task asked in %s", space.Status.Namespace)
 				}
 			}
 		})

@@ -61,7 +61,7 @@ func TestQuestions(t *testing.T) {
 		}
 		for _, c := range q.Forms {
 			if c.Refusal.By != hostile.RBAC && !c.EachSpace {
-				t.Errorf("%s is a dry-run outside of a Space", c.ID)
+				t.Errorf("%s is a dry-run outside a Space", c.ID)
 			}
 		}
 	}

@@ -35,15 +35,15 @@ func New(config *rest.Config, clock clock.PassiveClock) (*Prover, error) {
 	return &Prover{clock: clock, server: s}, nil
 }
 
-// Prove asks the questions for a tenant and its Spaces; those without status.namespace are passed over. The neighbours are
+// Prove asks the questions for a tenant and its Spaces; those without status.namespace are skipped. The foreign namespaces are
 // namespaces in which the tenant must have no right: of tenants that share no owner with it. Without any, kube-system
 // stands in.
 //
 // The proof is always valid. Its verdict is Isolated only if every question was answered as it must be; whatever else
 // happens, the end of ctx included, makes it Unknown and is among its failures. The error is not nil when nothing could be
 // asked at all.
-func (p *Prover) Prove(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, neighbours []string) (v1alpha1.Proof, error) {
-	results, scope, err := p.results(ctx, tenant, spaces, neighbours)
+func (p *Prover) Prove(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, foreign []string) (v1alpha1.Proof, error) {
+	results, scope, err := p.results(ctx, tenant, spaces, foreign)
 	proof := sum(results)
 	proof.Time, proof.Scope = metav1.NewTime(p.clock.Now()), scope
 	if err != nil {
@@ -56,12 +56,12 @@ func (p *Prover) Prove(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1
 	return proof, nil
 }
 
-func (p *Prover) results(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, neighbours []string) ([]engine.Result, v1alpha1.ProofScope, error) {
+func (p *Prover) results(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, foreign []string) ([]engine.Result, v1alpha1.ProofScope, error) {
 	platform, err := p.server.Platform(ctx)
 	if err != nil {
 		return nil, v1alpha1.ProofScope{}, err
 	}
-	w := &engine.World{Platform: platform, Tenant: tenant, Spaces: engine.Placed(spaces), Foreign: foreignTo(tenant, neighbours)}
+	w := &engine.World{Platform: platform, Tenant: tenant, Spaces: engine.Placed(spaces), Foreign: foreignTo(tenant, foreign)}
 	tasks, err := plan(w, p.clock.Now(), p.Complete)
 	if err != nil {
 		return nil, v1alpha1.ProofScope{}, err
@@ -75,8 +75,8 @@ func (p *Prover) results(ctx context.Context, tenant *v1alpha1.Tenant, spaces []
 }
 
 // foreignTo leaves out what is the tenant's own, in which it has rights.
-func foreignTo(tenant *v1alpha1.Tenant, neighbours []string) []string {
-	others := slices.DeleteFunc(slices.Clone(neighbours), func(namespace string) bool {
+func foreignTo(tenant *v1alpha1.Tenant, namespaces []string) []string {
+	others := slices.DeleteFunc(slices.Clone(namespaces), func(namespace string) bool {
 		return namespace == "" || namespace == v1alpha1.HomeNamespace(tenant.Name) ||
 			strings.HasPrefix(namespace, v1alpha1.SpaceNamespace(tenant.Name, ""))
 	})

@@ -20,7 +20,7 @@ type Printable struct {
 	colours bool
 	// Short reports whether words of endless length are cut: in messages, and not in answers, which programs may read.
 	Short bool
-	// begun is the beginning of a character or of a colour whose rest has not been written yet.
+	// begun is the beginning of a character or of a colour whose rest is still to be written.
 	begun []byte
 }
 
@@ -37,7 +37,7 @@ func Underneath(w io.Writer) io.Writer {
 	return w
 }
 
-// Write passes data on. Like any writer it says that it wrote what it was given.
+// Write passes data on. Like any writer it reports that it wrote what it was given.
 func (p *Printable) Write(data []byte) (int, error) {
 	text := data
 	if len(p.begun) > 0 {
@@ -86,7 +86,7 @@ func (p *Printable) pass(written int, text []byte) (int, error) {
 	return written, nil
 }
 
-// spelt says whether a character is spelt out. Private use and surrogates are; characters of no width that join letters
+// spelt reports whether a character is spelt out. Private use and surrogates are; characters of no width that join letters
 // of some scripts are not.
 func spelt(r rune) bool {
 	const nonJoiner, joiner = '\u200c', '\u200d'
@@ -115,7 +115,7 @@ func (p *Printable) colour(text []byte) (n int, whole bool) {
 	return 0, false
 }
 
-// renders says whether paint writes escape sequences at all.
+// renders reports whether paint writes escape sequences at all.
 func (p Paint) renders() bool {
 	return p.Good("x") != "x" || lipgloss.Width(p.Bold("x")) != len(p.Bold("x"))
 }

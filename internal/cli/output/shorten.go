@@ -10,7 +10,7 @@ import (
 const (
 	// longestWord is more than any name in a cluster has; of a longer word the beginning is shown, and how long it is.
 	longestWord, shownOfWord = 300, 80
-	// longestText is more than anybody reads of one sentence.
+	// longestText is more than a reader needs of one sentence.
 	longestText = 10_000
 )
 

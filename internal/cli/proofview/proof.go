@@ -35,7 +35,7 @@ func (p *Proof) WriteText(w io.Writer, whole bool) error {
 	b.WriteString("\n")
 	writeChecks(&b, paint, p.Report)
 	if len(p.Report.Findings) > 0 {
-		b.WriteString("\n`bulkhead explain CODE` says why it matters and what to do.\n")
+		b.WriteString("\n`bulkhead explain CODE` prints why it matters and what to do.\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -84,7 +84,7 @@ func (p *Proof) summary() string {
 	return text
 }
 
-// severities counts exposures that nobody accepted, the worst first.
+// severities counts exposures that no Waiver accepts, the worst first.
 func severities(r *isolation.Report) string {
 	var words []string
 	for _, s := range []finding.Severity{finding.Critical, finding.High, finding.Medium, finding.Low} {
@@ -104,7 +104,7 @@ func severities(r *isolation.Report) string {
 // shownBlamed is how many of the objects that are blamed are printed without -v.
 const shownBlamed = 6
 
-// shownAlike is how many findings of one code, severity and verdict are printed without -v: whoever read these knows what
+// shownAlike is how many findings of one code, severity and verdict are printed without -v: a reader of these knows what
 // the others say.
 const shownAlike = 3
 

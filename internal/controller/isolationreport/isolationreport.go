@@ -1,5 +1,5 @@
 // Package isolationreport keeps one IsolationReport for each tenant: the exact proof of what the tenant can reach, of all
-// that the cluster holds, made anew every half minute, or less often where it takes long. It changes nothing else; the
+// that the cluster holds, made every half minute, or less often where it takes long. It changes nothing else; the
 // Tenants' Proven condition goes by the reports.
 package isolationreport
 

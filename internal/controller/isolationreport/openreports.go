@@ -56,7 +56,7 @@ func (r *Reconciler) publish(ctx context.Context, reports []*v1alpha1.IsolationR
 	return errors.Join(failed...)
 }
 
-// clusterReportOf is the report in the words of openreports.io: a check that holds passes, a finding that is exposed
+// clusterReportOf is the report in the form of openreports.io: a check that holds passes, a finding that is exposed
 // fails, one that is waived warns, and what is unknown is an error.
 func clusterReportOf(r *v1alpha1.IsolationReport) *openreports.ClusterReport {
 	made := &openreports.ClusterReport{

@@ -142,7 +142,7 @@ func count(nodes *corev1.NodeList, group *v1alpha1.NodeGroup) int32 {
 	return n
 }
 
-// markNodes puts label and taint on the nodes of assigned groups, keeps everybody off those of free groups, so that no
+// markNodes puts label and taint on the nodes of assigned groups, keeps all pods off those of free groups, so that no
 // pod of others is there when a tenant gets them, and takes its marks off all other nodes.
 func (r *Reconciler) markNodes(ctx context.Context, p *pass) error {
 	nodes := &corev1.NodeList{}

@@ -11,8 +11,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
-// Promise: a tenant gets the group that is kept for it, or else the first free one that is kept for nobody; the oldest
-// tenant comes first; nobody gets two; and no group has two tenants.
+// Promise: a tenant gets the group that is kept for it, or else the first free one that is kept for no tenant; the oldest
+// tenant comes first; no tenant gets two; and no group has two tenants.
 func TestAssign(t *testing.T) {
 	specs := []v1alpha1.NodeGroup{{Name: "a"}, {Name: "b", Tenant: "kept"}, {Name: "c"}}
 	for _, c := range []struct {
@@ -21,10 +21,10 @@ func TestAssign(t *testing.T) {
 		needing []string
 		want    []string
 	}{
-		{"nobody needs one", []string{"", "", ""}, nil, []string{"", "", ""}},
+		{"no tenant needs one", []string{"", "", ""}, nil, []string{"", "", ""}},
 		{"the first free", []string{"", "", ""}, []string{"x"}, []string{"x", "", ""}},
 		{"the kept one", []string{"", "", ""}, []string{"x", "kept"}, []string{"x", "kept", ""}},
-		{"a kept group is for nobody else", []string{"", "", ""}, []string{"x", "y", "z"}, []string{"x", "", "y"}},
+		{"a kept group is for no other tenant", []string{"", "", ""}, []string{"x", "y", "z"}, []string{"x", "", "y"}},
 		{"held groups stay", []string{"", "", "x"}, []string{"x", "y"}, []string{"y", "", "x"}},
 	} {
 		groups, served := make([]v1alpha1.NodeGroupStatus, 3), map[string]bool{}
@@ -43,7 +43,7 @@ func TestAssign(t *testing.T) {
 	}
 }
 
-// Promise: nodes carry exactly the marks of their group's tenant; nodes of a free group keep everybody off, so that no
+// Promise: nodes carry exactly the marks of their group's tenant; nodes of a free group keep all pods off, so that no
 // pod of others is there when a tenant gets them; other taints and labels are left alone.
 func TestRemark(t *testing.T) {
 	ours := func(value string) corev1.Taint {

@@ -160,7 +160,7 @@ func (r *Reconciler) awaitPropagation(ctx context.Context, p *pass) error {
 	r.mu.Unlock()
 	if left > 0 {
 		return status.Waiting(v1alpha1.ConditionEnforced, v1alpha1.ReasonEnforcing,
-			"admission policies were made a moment ago: the API servers are given %s to see them", propagation).RequeueAfter(left)
+			"admission policies were just created: the API servers get %s to see them", propagation).RequeueAfter(left)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
-// awaitFoundations lets no new namespace come to be before the cluster-wide policies and the tenant's own objects are
+// awaitFoundations allows no new namespace before the cluster-wide policies and the tenant's own objects are
 // in force. A namespace that exists is served whatever becomes of them: its guardrails must be kept in place.
 func (r *Reconciler) awaitFoundations(_ context.Context, p *pass) error {
 	if p.namespace != nil {

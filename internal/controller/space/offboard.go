@@ -18,11 +18,11 @@ import (
 // definitionName is the CustomResourceDefinition of Spaces.
 var definitionName = v1alpha1.DefinitionName("spaces")
 
-// offboard removes what exists for a Space whose deletion was asked for, and lets the Space go when nothing is left.
-// It answers false when the Space is to be served on, because its tenant is protected.
+// offboard removes what exists for a Space whose deletion was asked for, and removes its finalizer when nothing is
+// left. It returns false when the Space stays, because its tenant is protected.
 //
-// A Space that goes only because its definition or its home namespace does was not asked to be deleted: it is let go
-// and nothing is removed. A re-installed CRD, or a slip with a namespace, must not cost a tenant its workloads.
+// A deletion was not requested for a Space that is deleted only with its definition or its home namespace: it loses its finalizer, and
+// nothing is removed. A re-installed CRD, or a slip with a namespace, must not cost a tenant its workloads.
 func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err error) {
 	if !controllerutil.ContainsFinalizer(p.space, v1alpha1.Finalizer) {
 		return true, nil

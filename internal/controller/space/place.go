@@ -45,7 +45,7 @@ func (r *Reconciler) gather(ctx context.Context, p *pass) error {
 		return err
 	}
 	if err != nil || home.Labels[v1alpha1.LabelTenant] != p.owner {
-		// A namespace of that name that is not Bulkhead's may be anybody's, and so may be the Spaces in it.
+		// A namespace of that name that is not Bulkhead's may have any owner, and so may the Spaces in it.
 		return missing(v1alpha1.ReasonTenantMissing, "namespace %s is not the home that Bulkhead made for tenant %s: see that Tenant's conditions", p.space.Namespace, p.owner)
 	}
 	p.namespace, err = r.ownNamespace(ctx, r.Client, p)

@@ -23,9 +23,9 @@ import (
 // definitionName is the CustomResourceDefinition of Tenants.
 var definitionName = v1alpha1.DefinitionName("tenants")
 
-// offboard removes everything that exists for a Tenant whose deletion was asked for, records what that was, and lets
-// the Tenant go when a search finds nothing left. It answers false when the Tenant is to be served on, because it is
-// protected. A Tenant that goes only because its definition does is let go, and nothing is removed.
+// offboard removes everything that exists for a Tenant whose deletion was asked for, records what that was, and
+// removes the finalizer when a search finds nothing left. It returns false when the Tenant stays, because it is
+// protected. A Tenant that is deleted only because its definition is loses its finalizer, and nothing is removed.
 func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err error) {
 	if !controllerutil.ContainsFinalizer(p.tenant, v1alpha1.Finalizer) {
 		return true, nil

@@ -22,9 +22,9 @@ import (
 
 // Prover asks the API server, as the tenant's own identities, whether its isolation holds.
 type Prover interface {
-	// Prove always returns a valid proof; one with an error is Unknown. The neighbours are namespaces in which the
+	// Prove always returns a valid proof; one with an error is Unknown. The foreign namespaces are those in which the
 	// tenant must have no right.
-	Prove(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, neighbours []string) (v1alpha1.Proof, error)
+	Prove(ctx context.Context, tenant *v1alpha1.Tenant, spaces []v1alpha1.Space, foreign []string) (v1alpha1.Proof, error)
 }
 
 const (
@@ -108,13 +108,13 @@ func (r *Proofs) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 	if due := max(r.due(t, platform, spaces.Items), r.early(t, spaces.Items)); due > 0 {
 		return ctrl.Result{RequeueAfter: due}, nil
 	}
-	neighbours, err := r.neighbours(ctx, t)
+	foreign, err := r.foreignNamespaces(ctx, t)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	limited, cancel := context.WithTimeout(ctx, proofTimeout)
 	defer cancel()
-	proof, err := r.Prover.Prove(limited, t, enforced(spaces.Items), neighbours)
+	proof, err := r.Prover.Prove(limited, t, enforced(spaces.Items), foreign)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Info("the proof could not be made", "tenant", t.Name, "reason", err.Error())
 	}
@@ -178,12 +178,12 @@ func (r *Proofs) early(t *v1alpha1.Tenant, spaces []v1alpha1.Space) time.Duratio
 	return wait
 }
 
-// enough neighbours for a proof: a right in a foreign namespace that is not found in a few is found by the exact
+// enough foreign namespaces for a proof: a right in a foreign namespace that is not found in a few is found by the exact
 // proof, not by asking in thousands.
-const enoughNeighbours = 2
+const enoughForeign = 2
 
-// neighbours are namespaces of tenants that share no owner with this one. Only a handful of tenants is looked at.
-func (r *Proofs) neighbours(ctx context.Context, t *v1alpha1.Tenant) ([]string, error) {
+// foreignNamespaces are those of tenants that share no owner with this one. Only a few tenants are looked at.
+func (r *Proofs) foreignNamespaces(ctx context.Context, t *v1alpha1.Tenant) ([]string, error) {
 	const handful = 20
 	tenants := &v1alpha1.TenantList{}
 	if err := r.Client.List(ctx, tenants, client.Limit(handful)); err != nil {
@@ -206,7 +206,7 @@ func (r *Proofs) neighbours(ctx context.Context, t *v1alpha1.Tenant) ([]string, 
 		if len(namespaces.Items) == 0 && find(other.Status.Conditions, v1alpha1.ConditionEnforced) != nil {
 			found = append(found, v1alpha1.HomeNamespace(other.Name))
 		}
-		if len(found) >= enoughNeighbours {
+		if len(found) >= enoughForeign {
 			break
 		}
 	}

@@ -92,12 +92,12 @@ func TestVerdict(t *testing.T) {
 		{"never asked", provenPass("", 0), v1alpha1.ReasonProofPending},
 		{"isolated, and exactly so", exactly(v1alpha1.Isolated, time.Minute), ""},
 		{"isolated, and not exactly", exactly(v1alpha1.Exposed, time.Minute), v1alpha1.ReasonExposed},
-		{"isolated, and exactly nobody knows", exactly(v1alpha1.Unknown, time.Minute), v1alpha1.ReasonProofFailed},
+		{"isolated, and the exact proof is unknown", exactly(v1alpha1.Unknown, time.Minute), v1alpha1.ReasonProofFailed},
 		{"isolated, and exactly so long ago", exactly(v1alpha1.Isolated, 10*time.Minute), v1alpha1.ReasonProofStale},
 		{"isolated, and exactly so in time to come", exactly(v1alpha1.Isolated, -time.Hour), v1alpha1.ReasonProofStale},
 		{"exposed", provenPass(v1alpha1.Exposed, time.Minute, whole), v1alpha1.ReasonExposed},
 		{"unknown", provenPass(v1alpha1.Unknown, time.Minute, whole), v1alpha1.ReasonProofFailed},
-		{"a verdict that nobody knows", provenPass("Perhaps", time.Minute, whole), v1alpha1.ReasonProofFailed},
+		{"a verdict that does not exist", provenPass("Perhaps", time.Minute, whole), v1alpha1.ReasonProofFailed},
 	} {
 		var wait *status.Wait
 		reason := ""

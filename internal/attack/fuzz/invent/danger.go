@@ -10,7 +10,7 @@ import (
 // Danger is something that a control must refuse where it judges.
 type Danger struct {
 	ID, Control string
-	// Title says what it would do: "mounts the host's root".
+	// Title reports what it would do: "mounts the host's root".
 	Title string
 	// In are the kinds whose objects it is put into, and Judged those of them of which the control must refuse it.
 	In, Judged []string
@@ -116,7 +116,7 @@ func podDangers(facts Facts) []Danger {
 		inPods("images", "volume", "mounts an image of a registry that is not allowed", true, volume("image", map[string]any{"reference": "registry.invalid/attack"})),
 		inPods("token", "mount", "gives pods an identity that the workload does not declare", true, set(true, "automountServiceAccountToken")),
 		inPods("token", "projected", "projects a token that the workload does not declare", true, volume("projected", own)),
-		inPods("runtime", "other", "runs outside of the sandboxed RuntimeClass", true, set("attack", "runtimeClassName")),
+		inPods("runtime", "other", "runs outside the sandboxed RuntimeClass", true, set("attack", "runtimeClassName")),
 		inPods("defaults", "huge", "may use more than the whole tenant has", false, set(map[string]any{"cpu": "1000000", "memory": "1Pi"}, "containers", 0, "resources", "limits")),
 	}
 }
@@ -150,7 +150,7 @@ func objectDangers(facts Facts) []Danger {
 	egress := func(to map[string]any) []Edit {
 		return []Edit{set([]any{"Egress"}, "spec", "policyTypes"), peer("egress", map[string]any{"to": []any{to}})}
 	}
-	ingress := []any{map[string]any{"host": "victim.invalid", "http": map[string]any{"paths": []any{map[string]any{"path": "/", "pathType": "Prefix",
+	ingress := []any{map[string]any{"host": "foreign.invalid", "http": map[string]any{"paths": []any{map[string]any{"path": "/", "pathType": "Prefix",
 		"backend": map[string]any{"service": map[string]any{"name": "attack", "port": map[string]any{"number": 80}}}}}}}}
 	alias := []Edit{set("ExternalName", "spec", "type"), set("api."+facts.ForeignNamespace+".svc.cluster.local", "spec", "externalName")}
 	return []Danger{

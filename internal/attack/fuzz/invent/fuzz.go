@@ -100,7 +100,7 @@ type Attempt struct {
 	Dangers []string `json:"dangers,omitempty"`
 }
 
-// Signature is what the fuzzer is guided by: one that it has not seen is worth varying.
+// Signature guides the fuzzer: a new one is worth varying.
 func (a *Attempt) Signature(outcome string) string {
 	return strings.Join([]string{a.Kind.String(), string(a.Verb), string(a.Place), outcome}, " ")
 }
@@ -122,7 +122,7 @@ type Fuzzer struct {
 
 // New makes a fuzzer of a seed.
 func New(seed uint64, world World) *Fuzzer {
-	f := &Fuzzer{world: world, random: rand.New(rand.NewPCG(seed, 0)), kinds: map[string]*Kind{}, seen: map[string]bool{}, followed: map[string]bool{}} //nolint:gosec // to be told again is the point
+	f := &Fuzzer{world: world, random: rand.New(rand.NewPCG(seed, 0)), kinds: map[string]*Kind{}, seen: map[string]bool{}, followed: map[string]bool{}} //nolint:gosec // it must be repeatable
 	for i := range f.world.Kinds {
 		f.kinds[f.world.Kinds[i].String()] = &f.world.Kinds[i]
 	}

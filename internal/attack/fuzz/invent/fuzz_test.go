@@ -391,7 +391,7 @@ func TestValuesFollowTheSchema(t *testing.T) {
 		}
 	}
 	if kept <= others {
-		t.Errorf("of the enumeration %d times, beside it %d times", kept, others)
+		t.Errorf("of the enumeration %d times, outside it %d times", kept, others)
 	}
 	if w.Schemas.Known("v1", "Node") || !w.Schemas.Known("v1", "Pod") {
 		t.Error("what is published is not known, or the reverse")

@@ -72,7 +72,7 @@ func placesOf(k *Kind) []Place {
 	return []Place{Cluster}
 }
 
-// invent an attempt by chance.
+// invent a random attempt.
 func (f *Fuzzer) invent() *Attempt {
 	switch n := f.random.IntN(100); {
 	case n < 35 && len(f.corpus) > 0:

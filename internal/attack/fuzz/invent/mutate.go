@@ -88,7 +88,7 @@ func (f *Fuzzer) oddity() Edit {
 	return set(m.anything(), "status")
 }
 
-// namespace of a place, by chance; empty when it has none.
+// namespace of a place, at random; empty when it has none.
 func (f *Fuzzer) namespace(p Place) string {
 	if len(f.world.Namespaces[p]) == 0 {
 		return ""

@@ -18,13 +18,13 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// fence are the objects that keep tenants in, by resource and namespace: every quota and limit range, the namespaces
-// themselves, and those NetworkPolicies and RoleBindings that Bulkhead manages. Of others nobody knows whether they are the
+// guardrails are the objects that limit tenants, by resource and namespace: every quota and limit range, the namespaces
+// themselves, and those NetworkPolicies and RoleBindings that Bulkhead manages. Of others it is not known whether they are the
 // platform's or the tenant's own.
-type fence map[string]map[string][]fenced
+type guardrails map[string]map[string][]guardrail
 
-// fenced is an object of the fence, and what it would be if somebody loosened it.
-type fenced struct {
+// guardrail is one of these objects, and what it would be if a tenant loosened it.
+type guardrail struct {
 	kind         schema.GroupVersionKind
 	object       metav1.Object
 	was, loosend runtime.Object
@@ -34,8 +34,8 @@ func managed(labels map[string]string) bool {
 	return labels["app.kubernetes.io/managed-by"] == "bulkhead"
 }
 
-func fenceOf(s *snapshot.Snapshot) fence {
-	f := fence{}
+func guardrailsOf(s *snapshot.Snapshot) guardrails {
+	f := guardrails{}
 	for _, o := range s.ResourceQuotas {
 		next := o.DeepCopy()
 		next.Spec.Hard = nil
@@ -63,16 +63,16 @@ func fenceOf(s *snapshot.Snapshot) fence {
 	return f
 }
 
-func (f fence) add(resource string, kind schema.GroupVersionKind, o metav1.Object, was, loosened runtime.Object) {
+func (f guardrails) add(resource string, kind schema.GroupVersionKind, o metav1.Object, was, loosened runtime.Object) {
 	if f[resource] == nil {
-		f[resource] = map[string][]fenced{}
+		f[resource] = map[string][]guardrail{}
 	}
-	f[resource][o.GetNamespace()] = append(f[resource][o.GetNamespace()], fenced{kind, o, was, loosened})
+	f[resource][o.GetNamespace()] = append(f[resource][o.GetNamespace()], guardrail{kind, o, was, loosened})
 }
 
-// namespaceFenced are a namespace's labels as part of the fence: one form for each hostile change, as a policy may refuse
+// namespaceGuardrails are a namespace's labels as a guardrail: one form for each hostile change, as a policy may refuse
 // some and not others.
-func (r *Reach) namespaceFenced(name string) []fenced {
+func (r *Reach) namespaceGuardrails(name string) []guardrail {
 	ns := r.snapshot.Namespace(name)
 	if ns == nil {
 		return nil
@@ -84,7 +84,7 @@ func (r *Reach) namespaceFenced(name string) []fenced {
 	for _, l := range ns.Annotations {
 		was.Annotations[l.Key] = l.Value
 	}
-	var list []fenced
+	var list []guardrail
 	for _, change := range []func(map[string]string){
 		func(l map[string]string) { l["pod-security.kubernetes.io/enforce"] = "privileged" },
 		func(l map[string]string) { delete(l, "pod-security.kubernetes.io/enforce") },
@@ -94,7 +94,7 @@ func (r *Reach) namespaceFenced(name string) []fenced {
 	} {
 		next := was.DeepCopy()
 		change(next.Labels)
-		list = append(list, fenced{corev1.SchemeGroupVersion.WithKind("Namespace"), was, was, next})
+		list = append(list, guardrail{corev1.SchemeGroupVersion.WithKind("Namespace"), was, was, next})
 	}
 	return list
 }
@@ -107,7 +107,7 @@ type answer struct {
 
 type answerKey struct{ what, scope string }
 
-// loosen is a right to change the fence: worth what admission lets through.
+// loosen is a right to change guardrails: worth what admission lets through.
 func (c *closure) loosen(n *node, g *grant, h *held, scope string, own bool) {
 	key := answerKey{h.resource + strings.Join(h.rule.Verbs, ",") + strings.Join(h.names, ","), scope}
 	a, known := c.answers[key]
@@ -124,10 +124,10 @@ func (c *closure) loosen(n *node, g *grant, h *held, scope string, own bool) {
 	c.gain(&gain{gainKey: gainKey{code: codeGuardrail, to: c.target(h, scope, own)}, node: n, grant: *g, held: h, scope: scope, own: own, maybe: a.unknown})
 }
 
-// askLoosen asks about one object of the fence after the other until one may be loosened. No object, nothing to loosen.
+// askLoosen asks about one guardrail after the other until one may be loosened. No guardrail, nothing to loosen.
 func (c *closure) askLoosen(n *node, h *held, scope string) answer {
 	verdict := answer{refused: true}
-	for _, o := range c.fencedIn(h, scope) {
+	for _, o := range c.guardrailsIn(h, scope) {
 		for _, operation := range operationsOf(h, o) {
 			request := &finding.AdmissionRequest{Subject: n.subject, Operation: operation, Kind: o.kind,
 				Resource: o.kind.GroupVersion().WithResource(h.resource), Namespace: o.object.GetNamespace(), Name: o.object.GetName(), OldObject: o.was}
@@ -149,22 +149,22 @@ func (c *closure) askLoosen(n *node, h *held, scope string) answer {
 	return verdict
 }
 
-func (c *closure) fencedIn(h *held, scope string) []fenced {
+func (c *closure) guardrailsIn(h *held, scope string) []guardrail {
 	const most = 20 // of a whole cluster, a sample: what is refused there is a doubt and no more
 	if h.scope == ofNamespace {
 		if scope != "" {
-			return c.namespaceFenced(scope)
+			return c.namespaceGuardrails(scope)
 		}
-		var list []fenced
+		var list []guardrail
 		for _, t := range c.snapshot.Tenants[:min(most, len(c.snapshot.Tenants))] {
 			for _, ns := range t.Namespaces[:min(1, len(t.Namespaces))] {
-				list = append(list, c.namespaceFenced(ns)...)
+				list = append(list, c.namespaceGuardrails(ns)...)
 			}
 		}
 		return list
 	}
-	byNamespace := c.fence[h.resource]
-	var list []fenced
+	byNamespace := c.guardrails[h.resource]
+	var list []guardrail
 	for _, namespace := range slices.Sorted(maps.Keys(byNamespace)) {
 		if scope != "" && namespace != scope || len(list) > most {
 			continue
@@ -178,8 +178,8 @@ func (c *closure) fencedIn(h *held, scope string) []fenced {
 	return list
 }
 
-// operationsOf are those that a rule's verbs come to.
-func operationsOf(h *held, o fenced) []string {
+// operationsOf are those of a rule's verbs.
+func operationsOf(h *held, o guardrail) []string {
 	var operations []string
 	if matchingVerb(h.rule.Verbs, edits()) != "" {
 		operations = append(operations, "UPDATE")
