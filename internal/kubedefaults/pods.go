@@ -28,7 +28,7 @@ func setPod(p *corev1.Pod) {
 			}
 		}
 	}
-	PodSpec(s)
+	setPodSpec(s)
 	setPodStatus(&p.Status)
 }
 
@@ -56,8 +56,8 @@ func roundRequirements(r *corev1.ResourceRequirements) {
 	}
 }
 
-// PodSpec sets the defaults of a pod spec, be it of a pod or of a template.
-func PodSpec(s *corev1.PodSpec) {
+// setPodSpec sets the defaults of a pod spec, be it of a pod or of a template.
+func setPodSpec(s *corev1.PodSpec) {
 	set(&s.ServiceAccountName, s.DeprecatedServiceAccount)
 	s.DeprecatedServiceAccount = s.ServiceAccountName
 	set(&s.DNSPolicy, corev1.DNSClusterFirst)
@@ -82,7 +82,7 @@ func PodSpec(s *corev1.PodSpec) {
 }
 
 func setContainer(c *corev1.Container) {
-	set(&c.ImagePullPolicy, pullPolicy(c.Image))
+	setPull(&c.ImagePullPolicy, c.Image)
 	set(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
 	set(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	for i := range c.Ports {
@@ -111,17 +111,20 @@ func setContainer(c *corev1.Container) {
 	}
 }
 
-// pullPolicy returns the policy by the image's name: Always for the tag "latest", which is also that of a name with neither
-// tag nor digest; IfNotPresent for all others, be they names or not.
-func pullPolicy(image string) corev1.PullPolicy {
+// setPull sets the policy by the image's name: Always for the tag "latest", which is also that of a name with neither tag
+// nor digest; IfNotPresent for all others, be they names or not.
+func setPull(policy *corev1.PullPolicy, image string) {
+	if *policy != "" {
+		return
+	}
+	*policy = corev1.PullIfNotPresent
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
-		return corev1.PullIfNotPresent
+		return
 	}
 	if tagged, is := reference.TagNameOnly(named).(reference.Tagged); is && tagged.Tag() == "latest" {
-		return corev1.PullAlways
+		*policy = corev1.PullAlways
 	}
-	return corev1.PullIfNotPresent
 }
 
 func setProbe(p *corev1.Probe) {
@@ -155,7 +158,7 @@ func setVolume(v *corev1.VolumeSource) {
 		v.EmptyDir = &corev1.EmptyDirVolumeSource{}
 	}
 	if v.Image != nil {
-		set(&v.Image.PullPolicy, pullPolicy(v.Image.Reference))
+		setPull(&v.Image.PullPolicy, v.Image.Reference)
 	}
 	setHostPath(v.HostPath)
 	setAzureDisk(v.AzureDisk)

@@ -17,7 +17,7 @@ func setWorkload(object any) {
 	case *corev1.Pod:
 		setPod(o)
 	case *corev1.PodTemplate:
-		PodSpec(&o.Template.Spec)
+		setPodSpec(&o.Template.Spec)
 	case *corev1.ReplicationController:
 		setReplicationController(o)
 	case *appsv1.Deployment:
@@ -26,7 +26,7 @@ func setWorkload(object any) {
 		setDeployment(&o.Spec)
 	case *appsv1.ReplicaSet:
 		point(&o.Spec.Replicas, 1)
-		PodSpec(&o.Spec.Template.Spec)
+		setPodSpec(&o.Spec.Template.Spec)
 	case *appsv1.StatefulSet:
 		point(&o.Spec.Replicas, 1)
 		point(&o.Spec.RevisionHistoryLimit, history)
@@ -49,7 +49,7 @@ func setReplicationController(c *corev1.ReplicationController) {
 	if c.Spec.Template == nil {
 		return
 	}
-	PodSpec(&c.Spec.Template.Spec)
+	setPodSpec(&c.Spec.Template.Spec)
 	if labels := c.Spec.Template.Labels; labels != nil {
 		if len(c.Spec.Selector) == 0 {
 			c.Spec.Selector = maps.Clone(labels)
@@ -69,7 +69,7 @@ func setDeployment(s *appsv1.DeploymentSpec) {
 		point(&s.Strategy.RollingUpdate.MaxUnavailable, intstr.FromString("25%"))
 		point(&s.Strategy.RollingUpdate.MaxSurge, intstr.FromString("25%"))
 	}
-	PodSpec(&s.Template.Spec)
+	setPodSpec(&s.Template.Spec)
 }
 
 func setStatefulSet(s *appsv1.StatefulSetSpec) {
@@ -85,7 +85,7 @@ func setStatefulSet(s *appsv1.StatefulSetSpec) {
 	point(&s.PersistentVolumeClaimRetentionPolicy, appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{})
 	set(&s.PersistentVolumeClaimRetentionPolicy.WhenDeleted, appsv1.RetainPersistentVolumeClaimRetentionPolicyType)
 	set(&s.PersistentVolumeClaimRetentionPolicy.WhenScaled, appsv1.RetainPersistentVolumeClaimRetentionPolicyType)
-	PodSpec(&s.Template.Spec)
+	setPodSpec(&s.Template.Spec)
 	for i := range s.VolumeClaimTemplates {
 		setClaim(&s.VolumeClaimTemplates[i])
 	}
@@ -98,7 +98,7 @@ func setDaemonSet(s *appsv1.DaemonSetSpec) {
 		point(&s.UpdateStrategy.RollingUpdate.MaxUnavailable, intstr.FromInt32(1))
 		point(&s.UpdateStrategy.RollingUpdate.MaxSurge, intstr.FromInt32(0))
 	}
-	PodSpec(&s.Template.Spec)
+	setPodSpec(&s.Template.Spec)
 }
 
 func setJob(s *batchv1.JobSpec) {
@@ -130,7 +130,7 @@ func setJobTemplate(s *batchv1.JobSpec) {
 			}
 		}
 	}
-	PodSpec(&s.Template.Spec)
+	setPodSpec(&s.Template.Spec)
 }
 
 func setCronJob(s *batchv1.CronJobSpec) {

@@ -18,6 +18,7 @@ import (
 	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
+	"github.com/bulkhead-dev/bulkhead/internal/kubedefaults"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -45,17 +46,9 @@ type pointer[T any] interface {
 	metav1.Object
 }
 
-// kindOf is a kind whose objects go into a list of the snapshot as they are, with what the API server defaults.
-func kindOf[T any, P pointer[T]](name string, namespaced bool, list func(s *snapshot.Snapshot) *[]P, complete func(P), versions ...string) Kind {
-	return Kind{Versions: versions, Namespaced: namespaced, Missing: name,
-		Decode: func(value map[string]any) (metav1.Object, error) {
-			object := P(new(T))
-			err := strict(value, object)
-			if complete != nil {
-				complete(object)
-			}
-			return object, err
-		},
+// kindOf is a kind whose objects go into a list of the snapshot as they are.
+func kindOf[T any, P pointer[T]](name string, namespaced bool, list func(s *snapshot.Snapshot) *[]P, versions ...string) Kind {
+	return Kind{Versions: versions, Namespaced: namespaced, Missing: name, Decode: decodeAs[T, P],
 		Put: func(c *Contents, object any) {
 			if typed, is := object.(P); is {
 				to := list(&c.Snapshot)
@@ -80,54 +73,53 @@ func Kinds() map[schema.GroupKind]Kind {
 func addNetworkKinds(add func(group, name string, k Kind)) {
 	const admin = "policy.networking.k8s.io"
 	add(networkingv1.GroupName, "NetworkPolicy", kindOf("NetworkPolicy", true,
-		func(s *snapshot.Snapshot) *[]*networkingv1.NetworkPolicy { return &s.NetworkPolicies }, completeNetworkPolicy, "v1"))
+		func(s *snapshot.Snapshot) *[]*networkingv1.NetworkPolicy { return &s.NetworkPolicies }, "v1"))
 	add(networkingv1.GroupName, "Ingress", kindOf("Ingress", true,
-		func(s *snapshot.Snapshot) *[]*networkingv1.Ingress { return &s.Ingresses }, nil, "v1"))
+		func(s *snapshot.Snapshot) *[]*networkingv1.Ingress { return &s.Ingresses }, "v1"))
 	add("", "Service", kindOf("Service", true,
-		func(s *snapshot.Snapshot) *[]*corev1.Service { return &s.Services }, completeService, "v1"))
+		func(s *snapshot.Snapshot) *[]*corev1.Service { return &s.Services }, "v1"))
 	add(admin, "AdminNetworkPolicy", kindOf("AdminNetworkPolicy", false,
-		func(s *snapshot.Snapshot) *[]*adminv1alpha1.AdminNetworkPolicy { return &s.AdminNetworkPolicies }, nil, "v1alpha1"))
+		func(s *snapshot.Snapshot) *[]*adminv1alpha1.AdminNetworkPolicy { return &s.AdminNetworkPolicies }, "v1alpha1"))
 	add(admin, "BaselineAdminNetworkPolicy", kindOf("BaselineAdminNetworkPolicy", false,
 		func(s *snapshot.Snapshot) *[]*adminv1alpha1.BaselineAdminNetworkPolicy {
 			return &s.BaselineAdminNetworkPolicies
-		}, nil, "v1alpha1"))
+		}, "v1alpha1"))
 	add(admin, "ClusterNetworkPolicy", kindOf("ClusterNetworkPolicy", false,
-		func(s *snapshot.Snapshot) *[]*adminv1alpha2.ClusterNetworkPolicy { return &s.ClusterNetworkPolicies }, nil, "v1alpha2", "v1beta1"))
+		func(s *snapshot.Snapshot) *[]*adminv1alpha2.ClusterNetworkPolicy { return &s.ClusterNetworkPolicies }, "v1alpha2", "v1beta1"))
 }
 
 func addRightsKinds(add func(group, name string, k Kind)) {
 	add(rbacv1.GroupName, "Role", kindOf("Role", true,
-		func(s *snapshot.Snapshot) *[]*rbacv1.Role { return &s.Roles }, nil, "v1"))
+		func(s *snapshot.Snapshot) *[]*rbacv1.Role { return &s.Roles }, "v1"))
 	add(rbacv1.GroupName, "RoleBinding", kindOf("RoleBinding", true,
-		func(s *snapshot.Snapshot) *[]*rbacv1.RoleBinding { return &s.RoleBindings }, completeRoleBinding, "v1"))
+		func(s *snapshot.Snapshot) *[]*rbacv1.RoleBinding { return &s.RoleBindings }, "v1"))
 	add(rbacv1.GroupName, "ClusterRole", kindOf("ClusterRole", false,
-		func(s *snapshot.Snapshot) *[]*rbacv1.ClusterRole { return &s.ClusterRoles }, nil, "v1"))
+		func(s *snapshot.Snapshot) *[]*rbacv1.ClusterRole { return &s.ClusterRoles }, "v1"))
 	add(rbacv1.GroupName, "ClusterRoleBinding", kindOf("ClusterRoleBinding", false,
-		func(s *snapshot.Snapshot) *[]*rbacv1.ClusterRoleBinding { return &s.ClusterRoleBindings }, completeClusterRoleBinding, "v1"))
+		func(s *snapshot.Snapshot) *[]*rbacv1.ClusterRoleBinding { return &s.ClusterRoleBindings }, "v1"))
 	add("", "ServiceAccount", kindOf("ServiceAccount", true,
-		func(s *snapshot.Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts }, nil, "v1"))
+		func(s *snapshot.Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts }, "v1"))
 }
 
 func addAdmissionKinds(add func(group, name string, k Kind)) {
 	const group = admissionv1.GroupName
 	versions := []string{"v1", "v1beta1", "v1alpha1"}
 	add(group, "ValidatingAdmissionPolicy", kindOf("ValidatingAdmissionPolicy", false,
-		func(s *snapshot.Snapshot) *[]*admissionv1.ValidatingAdmissionPolicy { return &s.ValidatingPolicies }, completeValidatingPolicy, versions...))
+		func(s *snapshot.Snapshot) *[]*admissionv1.ValidatingAdmissionPolicy { return &s.ValidatingPolicies }, versions...))
 	add(group, "ValidatingAdmissionPolicyBinding", kindOf("ValidatingAdmissionPolicyBinding", false,
 		func(s *snapshot.Snapshot) *[]*admissionv1.ValidatingAdmissionPolicyBinding {
 			return &s.ValidatingBindings
-		}, func(b *admissionv1.ValidatingAdmissionPolicyBinding) { completeMatch(b.Spec.MatchResources) }, versions...))
+		}, versions...))
 	add(group, "MutatingAdmissionPolicy", kindOf("MutatingAdmissionPolicy", false,
-		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingAdmissionPolicy { return &s.MutatingPolicies }, completeMutatingPolicy, versions...))
+		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingAdmissionPolicy { return &s.MutatingPolicies }, versions...))
 	add(group, "MutatingAdmissionPolicyBinding", kindOf("MutatingAdmissionPolicyBinding", false,
-		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingAdmissionPolicyBinding { return &s.MutatingBindings },
-		func(b *admissionv1.MutatingAdmissionPolicyBinding) { completeMatch(b.Spec.MatchResources) }, versions...))
+		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingAdmissionPolicyBinding { return &s.MutatingBindings }, versions...))
 	add(group, "ValidatingWebhookConfiguration", kindOf("ValidatingWebhookConfiguration", false,
 		func(s *snapshot.Snapshot) *[]*admissionv1.ValidatingWebhookConfiguration {
 			return &s.ValidatingWebhooks
-		}, completeValidatingWebhooks, "v1"))
+		}, "v1"))
 	add(group, "MutatingWebhookConfiguration", kindOf("MutatingWebhookConfiguration", false,
-		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingWebhookConfiguration { return &s.MutatingWebhooks }, completeMutatingWebhooks, "v1"))
+		func(s *snapshot.Snapshot) *[]*admissionv1.MutatingWebhookConfiguration { return &s.MutatingWebhooks }, "v1"))
 }
 
 func addClusterKinds(add func(group, name string, k Kind)) {
@@ -137,29 +129,30 @@ func addClusterKinds(add func(group, name string, k Kind)) {
 				c.Namespaces = append(c.Namespaces, snapshot.NamespaceOf(ns))
 			}
 		}})
-	add("", "Node", kindOf("Node", false, func(s *snapshot.Snapshot) *[]*corev1.Node { return &s.Nodes }, nil, "v1"))
+	add("", "Node", kindOf("Node", false, func(s *snapshot.Snapshot) *[]*corev1.Node { return &s.Nodes }, "v1"))
 	add("", "ResourceQuota", kindOf("ResourceQuota", true,
-		func(s *snapshot.Snapshot) *[]*corev1.ResourceQuota { return &s.ResourceQuotas }, nil, "v1"))
+		func(s *snapshot.Snapshot) *[]*corev1.ResourceQuota { return &s.ResourceQuotas }, "v1"))
 	add("", "LimitRange", kindOf("LimitRange", true,
-		func(s *snapshot.Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }, completeLimitRange, "v1"))
+		func(s *snapshot.Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }, "v1"))
 	add("", "PersistentVolume", kindOf("PersistentVolume", false,
-		func(s *snapshot.Snapshot) *[]*corev1.PersistentVolume { return &s.PersistentVolumes }, completeVolume, "v1"))
+		func(s *snapshot.Snapshot) *[]*corev1.PersistentVolume { return &s.PersistentVolumes }, "v1"))
 	add(flowcontrolv1.GroupName, "FlowSchema", kindOf("FlowSchema", false,
-		func(s *snapshot.Snapshot) *[]*flowcontrolv1.FlowSchema { return &s.FlowSchemas }, completeFlowSchema, "v1", "v1beta3"))
+		func(s *snapshot.Snapshot) *[]*flowcontrolv1.FlowSchema { return &s.FlowSchemas }, "v1", "v1beta3"))
 	add(flowcontrolv1.GroupName, "PriorityLevelConfiguration", kindOf("PriorityLevelConfiguration", false,
-		func(s *snapshot.Snapshot) *[]*flowcontrolv1.PriorityLevelConfiguration { return &s.PriorityLevels }, completePriorityLevel, "v1", "v1beta3"))
+		func(s *snapshot.Snapshot) *[]*flowcontrolv1.PriorityLevelConfiguration { return &s.PriorityLevels }, "v1", "v1beta3"))
 	add(storagev1.GroupName, "StorageClass", kindOf("StorageClass", false,
-		func(s *snapshot.Snapshot) *[]*storagev1.StorageClass { return &s.StorageClasses }, completeStorageClass, "v1"))
+		func(s *snapshot.Snapshot) *[]*storagev1.StorageClass { return &s.StorageClasses }, "v1"))
 	add(schedulingv1.GroupName, "PriorityClass", kindOf("PriorityClass", false,
-		func(s *snapshot.Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }, completePriorityClass, "v1"))
+		func(s *snapshot.Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }, "v1"))
 	add(nodev1.GroupName, "RuntimeClass", kindOf("RuntimeClass", false,
-		func(s *snapshot.Snapshot) *[]*nodev1.RuntimeClass { return &s.RuntimeClasses }, nil, "v1"))
+		func(s *snapshot.Snapshot) *[]*nodev1.RuntimeClass { return &s.RuntimeClasses }, "v1"))
 }
 
-// decodeAs decodes strictly, and defaults nothing.
+// decodeAs decodes strictly, with what the API server defaults.
 func decodeAs[T any, P pointer[T]](value map[string]any) (metav1.Object, error) {
 	object := P(new(T))
 	err := strict(value, object)
+	kubedefaults.Set(object)
 	return object, err
 }
 

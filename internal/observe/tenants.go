@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -55,7 +56,7 @@ func ReadTenants(path string) ([]snapshot.Tenant, error) {
 		owners := file[name].Owners
 		for i := range owners {
 			if owners[i].Kind != rbacv1.ServiceAccountKind {
-				setDefault(&owners[i].APIGroup, rbacv1.GroupName)
+				owners[i].APIGroup = cmp.Or(owners[i].APIGroup, rbacv1.GroupName)
 			}
 		}
 		tenants = append(tenants, snapshot.Tenant{Name: name, Namespaces: file[name].Namespaces, Owners: owners})

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/bulkhead-dev/bulkhead/internal/kubedefaults"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -57,7 +58,7 @@ func decodePod(value map[string]any) (metav1.Object, error) {
 	}
 	pod := &corev1.Pod{}
 	err := strict(value, pod)
-	completePodSpec(&pod.Spec)
+	complete(pod)
 	return pod, err
 }
 
@@ -83,7 +84,9 @@ func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Ob
 	} else if err != nil {
 		return nil, err
 	}
-	completePodSpec(&w.Template.Spec)
+	pod := corev1.Pod{Spec: w.Template.Spec} // as the workload's controller creates it
+	complete(&pod)
+	w.Template.Spec = pod.Spec
 	return w, err
 }
 
@@ -172,42 +175,10 @@ func podOf(pod *corev1.Pod) *snapshot.Pod {
 	return p
 }
 
-// completePodSpec sets what the API server and its ServiceAccount admission would, as far as proofs and admission
-// policies read it.
-func completePodSpec(spec *corev1.PodSpec) {
-	if spec.ServiceAccountName == "" {
-		spec.ServiceAccountName = spec.DeprecatedServiceAccount
-	}
-	setDefault(&spec.ServiceAccountName, "default")
-	spec.DeprecatedServiceAccount = spec.ServiceAccountName
-	setDefault(&spec.RestartPolicy, corev1.RestartPolicyAlways)
-	setDefault(&spec.DNSPolicy, corev1.DNSClusterFirst)
-	setDefault(&spec.SchedulerName, corev1.DefaultSchedulerName)
-	if spec.SecurityContext == nil {
-		spec.SecurityContext = &corev1.PodSecurityContext{}
-	}
-	if spec.EnableServiceLinks == nil {
-		spec.EnableServiceLinks = new(true)
-	}
-	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for i := range containers {
-			completePorts(containers[i].Ports, spec.HostNetwork)
-		}
-	}
-	for i := range spec.Volumes {
-		if v := &spec.Volumes[i]; v.VolumeSource == (corev1.VolumeSource{}) {
-			v.EmptyDir = &corev1.EmptyDirVolumeSource{}
-		} else if v.HostPath != nil && v.HostPath.Type == nil {
-			v.HostPath.Type = new(corev1.HostPathUnset)
-		}
-	}
-}
-
-func completePorts(ports []corev1.ContainerPort, hostNetwork bool) {
-	for i := range ports {
-		setDefault(&ports[i].Protocol, corev1.ProtocolTCP)
-		if hostNetwork && ports[i].HostPort == 0 {
-			ports[i].HostPort = ports[i].ContainerPort
-		}
+// complete sets what the API server and its ServiceAccount admission set in a pod.
+func complete(pod *corev1.Pod) {
+	kubedefaults.Set(pod)
+	if pod.Spec.ServiceAccountName == "" {
+		pod.Spec.ServiceAccountName, pod.Spec.DeprecatedServiceAccount = "default", "default"
 	}
 }
