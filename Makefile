@@ -2,6 +2,9 @@
 
 GO ?= go
 RACE ?= -race
+# Test programs that run at the same time. Those of e2e mostly wait for Kubernetes: they begin first, and with more of them than
+# processors the others run meanwhile.
+AT_ONCE ?= 4
 # Benchmarks to run, as a regular expression: make bench BENCH=Flood.
 BENCH ?= .
 
@@ -10,10 +13,10 @@ golangci-lint = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 govulncheck = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 controller-gen = sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
 
-# Packages without goroutines of their own: the race detector would only slow them down. All others run with it. What
-# isolation does in parallel runs with it in the tests of its workers, and in those of its users.
+# Packages without goroutines of their own, or that run them in another process: the race detector would only slow them down.
+# All others run with it. What isolation does in parallel runs with it in the tests of its workers, and in those of its users.
 PLAIN = ./api/... ./decision/... ./examples ./guardrail/... ./hostile/... ./isolation/... ./snapshot/... \
-	./e2e/agreement ./e2e/badinput ./e2e/docs ./e2e/guardrail ./e2e/mutation ./e2e/policy ./e2e/up .
+	./e2e/agreement ./e2e/badinput ./e2e/docs ./e2e/guardrail ./e2e/mutation ./e2e/policy ./e2e/scale ./e2e/up .
 
 .DEFAULT_GOAL := help
 
@@ -31,9 +34,9 @@ up: kube build ## Run Kubernetes with Bulkhead and the example platform on this 
 
 test: kube ## Run every test, with the race detector where there are goroutines.
 	$(GO) list $(PLAIN) >bin/plain
-	$(GO) test $(RACE) -vet=off -timeout 30m $$($(GO) list ./... | grep -vxFf bin/plain)
-	$(GO) test $(RACE) -vet=off -timeout 10m -run Workers ./isolation/...
-	$(GO) test -vet=off -timeout 30m $(PLAIN)
+	$(GO) test $(RACE) -vet=off -timeout 30m -p $(AT_ONCE) $$($(GO) list ./e2e/... ./... | grep -vxFf bin/plain)
+	$(GO) test $(RACE) -vet=off -timeout 10m -run Workers $$(grep -rlE --include='*_test.go' '^func Test.*Workers' ./isolation | xargs -n 1 dirname | sort -u)
+	$(GO) test -vet=off -timeout 30m -p $(AT_ONCE) $$($(GO) list ./e2e/... ./... | grep -xFf bin/plain)
 	cd kube && $(GO) test -vet=off -timeout 10m ./smoke # ./... would link all of Kubernetes into a test
 	cd kube/oracles && $(GO) test -vet=off -timeout 10m ./... # the prover next to the API server: RBAC, defaults
 

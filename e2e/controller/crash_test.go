@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -42,9 +44,11 @@ import (
 // a namespace that lacks a guardrail.
 //
 // Reconcilers are driven by hand, one set for each life, over one shared cache, so that many lives pass at once. A
-// death is a client that refuses everything from the n-th write on; a restart is a new set of reconcilers, which knows
-// nothing of the old one.
+// death is a client that refuses everything from the n-th write of a stage on; a restart is a new set of reconcilers,
+// which knows nothing of the old one. A stage begins once all is as in the undisturbed life, so what happened in the
+// stage before is of no effect on it: one life has a death in each of its stages.
 func TestDeathAtAnyWrite(t *testing.T) {
+	t.Parallel()
 	stop := start(t, nil)
 	ready(t, platform())
 	stop()
@@ -52,18 +56,21 @@ func TestDeathAtAnyWrite(t *testing.T) {
 
 	undisturbed := &life{name: "crash-none", shared: shared}
 	undisturbed.live(t)
-	writes := int(undisturbed.writes.Load())
+	writes := 0
+	for _, n := range undisturbed.counts {
+		writes += n
+	}
 	if writes < 40 {
 		t.Fatalf("a life took %d writes: the test would hold little", writes)
 	}
-	t.Logf("an undisturbed life takes %d writes", writes)
+	t.Logf("an undisturbed life takes %d writes: %v", writes, undisturbed.counts)
 	// Every write is disturbed in one of the three ways, and in all three when BULKHEAD_CRASH_ALL is set.
 	all := os.Getenv("BULKHEAD_CRASH_ALL") != ""
 	const enough = 3 // lives that go wrong: each takes minutes to, and the others would say the same
 	var died, wrong atomic.Int32
 	t.Run("lives", func(t *testing.T) {
 		for i, mode := range []string{"before", "after", "lost"} {
-			for n := 1; n <= writes; n++ {
+			for n := 1; n <= slices.Max(undisturbed.counts); n++ {
 				if !all && n%3 != i {
 					continue
 				}
@@ -79,17 +86,15 @@ func TestDeathAtAnyWrite(t *testing.T) {
 					})
 					l := &life{name: fmt.Sprintf("crash-%s-%d", mode, n), shared: shared, mode: mode, at: int64(n), like: undisturbed}
 					l.live(t)
-					if l.deaths > 0 {
-						died.Add(1)
-					}
+					died.Add(int32(l.deaths))
 				})
 			}
 		}
 	})
 	if want := int32(writes) * 3 / 4; died.Load() < want { // the last writes are not the same number in every life
-		t.Errorf("only %d lives were disturbed, want at least %d", died.Load(), want)
+		t.Errorf("only %d writes were disturbed, want at least %d", died.Load(), want)
 	}
-	t.Logf("%d lives were disturbed", died.Load())
+	t.Logf("%d writes were disturbed", died.Load())
 }
 
 // stages of a life, after each of which it is looked at.
@@ -97,17 +102,19 @@ var stages = []string{"born", "grown", "changed", "shrunk", "gone"}
 
 type life struct {
 	name   string
-	shared cache.Cache
-	// mode and at say what happens at which write; none when at is 0.
+	shared *feed
+	// mode and at say what happens at which write of each stage; none when at is 0.
 	mode string
 	at   int64
 	// like is the life that this one must come to resemble; nil for the first.
 	like *life
 
+	// writes of this stage, and counts those of the stages before.
 	writes    atomic.Int64
+	counts    []int
 	dead      atomic.Bool
 	deaths    int
-	epitaph   string
+	epitaph   atomic.Value // string
 	snapshots []string
 }
 
@@ -121,7 +128,7 @@ func (l *life) write(what string, do func() error) error {
 	if l.writes.Add(1) != l.at {
 		return do()
 	}
-	l.epitaph = l.mode + " " + what
+	l.epitaph.Store(l.mode + " " + what)
 	l.deaths++
 	switch l.mode {
 	case "before":
@@ -138,7 +145,7 @@ func (l *life) write(what string, do func() error) error {
 // process makes a set of reconcilers that know nothing of earlier ones.
 func (l *life) process(t *testing.T) map[string]reconcile.Reconciler {
 	t.Helper()
-	raw, err := client.NewWithWatch(bulkhead, client.Options{Scheme: run.Scheme(), Cache: &client.CacheOptions{Reader: l.shared}})
+	raw, err := client.NewWithWatch(bulkhead, client.Options{Scheme: run.Scheme(), Cache: &client.CacheOptions{Reader: l.shared.cache}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,23 +227,34 @@ func (l *life) live(t *testing.T) {
 	l.look(t)
 }
 
-// drive reconciles in turn, without hurry, and restarts the process when it died.
+// drive reconciles when something of the tenant changed or a reconciler asked for it, as the workqueue would, and restarts
+// the process when it died.
 func (l *life) drive(ctx context.Context, t *testing.T) {
-	process := l.process(t)
+	// breath is for the cache, to see what was written; retry is when to try again what went wrong.
+	const breath, retry = 50 * time.Millisecond, 200 * time.Millisecond
+	home, process := v1alpha1.HomeNamespace(l.name), l.process(t)
 	for ctx.Err() == nil {
-		home := v1alpha1.HomeNamespace(l.name)
-		for _, r := range []struct{ kind, namespace, name string }{{"tenant", "", l.name}, {"space", home, "a"}, {"space", home, "b"}, {"proof", "", l.name}} {
+		again, changed := status.Recheck, l.shared.next(l.name)
+		for _, r := range []struct{ kind, namespace, name string }{{"proof", "", l.name}, {"tenant", "", l.name}, {"space", home, "a"}, {"space", home, "b"}} {
 			req := ctrl.Request{NamespacedName: client.ObjectKey{Namespace: r.namespace, Name: r.name}}
-			_, _ = process[r.kind].Reconcile(ctx, req) // what went wrong is tried again, as the workqueue would
+			result, err := process[r.kind].Reconcile(ctx, req)
+			if err != nil {
+				again = min(again, retry)
+			}
+			if result.RequeueAfter > 0 {
+				again = min(again, result.RequeueAfter)
+			}
 			if l.dead.Load() {
 				l.guarded(t)
-				process = l.process(t)
+				process, again = l.process(t), 0
 				l.dead.Store(false)
 			}
 		}
+		<-time.After(breath)
 		select {
 		case <-ctx.Done():
-		case <-time.After(150 * time.Millisecond):
+		case <-changed:
+		case <-time.After(again):
 		}
 	}
 }
@@ -259,22 +277,41 @@ func (l *life) guarded(t *testing.T) {
 			&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.NetworkDefaultName}},
 		} {
 			if err := admin.Get(context.Background(), client.ObjectKeyFromObject(guardrail), guardrail); err != nil {
-				t.Errorf("after death (%s) owners have rights in %s without %T: %v", l.epitaph, namespace, guardrail, err)
+				t.Errorf("after death (%v) owners have rights in %s without %T: %v", l.epitaph.Load(), namespace, guardrail, err)
 			}
 		}
 		if n.Labels["pod-security.kubernetes.io/enforce"] != "restricted" || n.Labels[v1alpha1.LabelPattern] == "" {
-			t.Errorf("after death (%s) owners have rights in %s with labels %v", l.epitaph, namespace, n.Labels)
+			t.Errorf("after death (%v) owners have rights in %s with labels %v", l.epitaph.Load(), namespace, n.Labels)
 		}
 	}
 }
 
 const lifePatience = 4 * time.Minute // many lives share two cores and one namespace controller
 
+// until checks whenever something of the tenant changed, and fails with the last complaint.
+func (l *life) until(t *testing.T, what string, check func() string) {
+	t.Helper()
+	deadline := time.After(lifePatience)
+	for {
+		changed := l.shared.next(l.name)
+		complaint := check()
+		if complaint == "" {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Second): // for what the cache does not hold
+		case <-deadline:
+			t.Fatalf("%s %s: after %s still: %s", l.name, what, lifePatience, complaint)
+		}
+	}
+}
+
 // whole waits until all are Ready on their present generation and nothing is in flow: the proof covers them all, and
 // the quotas are as the ledger has them.
 func (l *life) whole(t *testing.T, owner *v1alpha1.Tenant, spaces ...*v1alpha1.Space) {
 	t.Helper()
-	eventually(t, lifePatience, l.name+" is whole", func() string {
+	l.until(t, "is whole", func() string {
 		if err := admin.Get(t.Context(), client.ObjectKeyFromObject(owner), owner); err != nil {
 			return err.Error()
 		}
@@ -316,7 +353,7 @@ func isReady(conditions []metav1.Condition, generation int64) bool {
 func (l *life) gone(t *testing.T, objects ...client.Object) {
 	t.Helper()
 	for _, o := range objects {
-		eventually(t, lifePatience, fmt.Sprintf("%T %s is gone", o, o.GetName()), func() string {
+		l.until(t, fmt.Sprintf("%T %s is gone", o, o.GetName()), func() string {
 			if err := admin.Get(t.Context(), client.ObjectKeyFromObject(o), o); err == nil {
 				return fmt.Sprintf("%+v", o)
 			}
@@ -325,10 +362,12 @@ func (l *life) gone(t *testing.T, objects ...client.Object) {
 	}
 }
 
-// look waits until all is as in the undisturbed life at this stage; in that life itself, until nothing moves any more.
+// look waits until all is as in the undisturbed life at this stage; in that life itself, until nothing moves any more. Then
+// the next stage begins.
 func (l *life) look(t *testing.T) {
 	t.Helper()
 	stage := len(l.snapshots)
+	defer func() { l.counts = append(l.counts, int(l.writes.Swap(0))) }()
 	if l.like == nil {
 		const still = 8
 		last, same := "", 0
@@ -344,10 +383,15 @@ func (l *life) look(t *testing.T) {
 		l.snapshots = append(l.snapshots, last)
 		return
 	}
-	want := l.like.snapshots[stage]
-	eventually(t, lifePatience, stages[stage]+": as undisturbed (-undisturbed +now)", func() string {
-		if now := l.picture(t); now != want {
-			return "died at: " + l.epitaph + "\n" + cmp.Diff(want, now)
+	want, now := l.like.snapshots[stage], ""
+	defer func() {
+		if t.Failed() { // a difference is too much work to be made for every look
+			t.Logf("died at: %v\n-undisturbed +now\n%s", l.epitaph.Load(), cmp.Diff(want, now))
+		}
+	}()
+	l.until(t, stages[stage]+": as undisturbed", func() string {
+		if now = l.picture(t); now != want {
+			return "it differs"
 		}
 		return ""
 	})
@@ -364,7 +408,45 @@ func (l *life) picture(t *testing.T) string {
 	return picture
 }
 
-func startCache(t *testing.T) cache.Cache {
+// feed is the cache that all lives share, and says of which tenant something changed.
+type feed struct {
+	cache cache.Cache
+
+	mu sync.Mutex
+	// changes are closed at the next change of the tenant's.
+	changes map[string]chan struct{}
+}
+
+// next is closed at the next change of something of the tenant's.
+func (f *feed) next(tenant string) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changes[tenant] == nil {
+		f.changes[tenant] = make(chan struct{})
+	}
+	return f.changes[tenant]
+}
+
+func (f *feed) note(in any) {
+	if gone, is := in.(toolscache.DeletedFinalStateUnknown); is {
+		in = gone.Obj
+	}
+	o := in.(client.Object) //nolint:forcetypeassert // a cache of objects
+	tenant := o.GetLabels()[v1alpha1.LabelTenant]
+	if _, is := o.(*v1alpha1.Tenant); is {
+		tenant = o.GetName()
+	} else if of, is := v1alpha1.TenantOfHome(o.GetNamespace()); is {
+		tenant = of
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if changed := f.changes[tenant]; changed != nil {
+		close(changed)
+		delete(f.changes, tenant)
+	}
+}
+
+func startCache(t *testing.T) *feed {
 	t.Helper()
 	options := run.Caches()
 	options.Scheme = run.Scheme()
@@ -384,16 +466,23 @@ func startCache(t *testing.T) cache.Cache {
 	for _, kind := range apply.Kinds() {
 		kinds = append(kinds, kind.Object)
 	}
+	f := &feed{cache: shared, changes: map[string]chan struct{}{}}
 	go func() { _ = shared.Start(t.Context()) }()
 	for _, kind := range kinds {
-		if _, err := shared.GetInformer(t.Context(), kind); err != nil {
+		informer, err := shared.GetInformer(t.Context(), kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc: f.note, UpdateFunc: func(_, now any) { f.note(now) }, DeleteFunc: f.note,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if !shared.WaitForCacheSync(t.Context()) {
 		t.Fatal("the cache does not fill")
 	}
-	return shared
+	return f
 }
 
 // agreeable finds everybody isolated: these tests are about writes, and a proof makes none.

@@ -15,7 +15,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -134,7 +133,7 @@ func eventually(t *testing.T, within time.Duration, what string, check func() st
 			time.Sleep(250 * time.Millisecond) // one of many that wait at the same time
 			continue
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
@@ -233,15 +232,13 @@ func gone(t *testing.T, o client.Object) {
 // events about an object, as "reason: note".
 func eventsAbout(t *testing.T, o client.Object) []string {
 	t.Helper()
-	list := &eventsv1.EventList{}
-	if err := admin.List(t.Context(), list); err != nil {
+	list := &corev1.EventList{} // of events.k8s.io, the API server selects none by what they are about
+	if err := admin.List(t.Context(), list, client.MatchingFields{"involvedObject.uid": string(o.GetUID())}); err != nil {
 		t.Fatal(err)
 	}
-	var notes []string
+	notes := make([]string, 0, len(list.Items))
 	for _, e := range list.Items {
-		if e.Regarding.UID == o.GetUID() {
-			notes = append(notes, e.Reason+": "+e.Note)
-		}
+		notes = append(notes, e.Reason+": "+e.Message)
 	}
 	return notes
 }

@@ -67,7 +67,7 @@ func (i *interrupter) roundTrip(r *http.Request, next http.RoundTripper) (*http.
 // Promise: a Tenant, and a Space, may be deleted in any state, before whichever write of the controllers: nothing is left
 // but the record, which says that a search found nothing.
 func TestDeletionInEveryState(t *testing.T) {
-	s := shared
+	s := use(t)
 	const writes = 24 // a Tenant with one Space takes about as many until both are Ready
 	i := &interrupter{at: map[string]int{}, writes: map[string]int{}, done: map[string]bool{}}
 	each := 4 // or every one, when BULKHEAD_DRILL_ALL is set

@@ -15,7 +15,7 @@ import (
 //
 // BULKHEAD_DRILL_SEED chooses other accidents. A failure says which seed it had.
 func TestFaults(t *testing.T) {
-	s := shared
+	s := use(t)
 	seed := uint64(1)
 	if text := os.Getenv("BULKHEAD_DRILL_SEED"); text != "" {
 		var err error

@@ -34,7 +34,7 @@ type life struct {
 // calm is the undisturbed life that all others are compared with; lived once.
 var calm *life
 
-// undisturbed lives it, with controllers of its own.
+// undisturbed lives it, with controllers of its own. The caller has the shared site to itself.
 func undisturbed(t *testing.T) *life {
 	t.Helper()
 	if calm == nil {
@@ -103,25 +103,30 @@ func (l *life) look(t *testing.T, declared ...client.Object) {
 	l.site.ready(t, declared...)
 	const still = 20
 	last, same := "", 0
-	eventually(t, fmt.Sprintf("%s %s: as undisturbed (-undisturbed +now)%s", l.name, stages[stage], l.clue), func() string {
+	defer func() {
+		if t.Failed() && l.like != nil { // a difference is too much work to be made for every look
+			t.Logf("-undisturbed +now\n%s", cmp.Diff(strings.Split(l.like.pictures[stage], "\n"), strings.Split(last, "\n")))
+		}
+	}()
+	eventually(t, fmt.Sprintf("%s %s: as undisturbed%s", l.name, stages[stage], l.clue), func() string {
 		now, err := testcluster.Picture(t.Context(), l.site.admin, l.name)
 		if err != nil {
 			return err.Error()
 		}
-		if l.like != nil {
-			return cmp.Diff(strings.Split(l.like.pictures[stage], "\n"), strings.Split(now, "\n"))
-		}
 		if now != last {
 			last, same = now, 0
+		}
+		if l.like != nil {
+			if now != l.like.pictures[stage] {
+				return "it differs"
+			}
+			return ""
 		}
 		if same++; same < still {
 			return "it moves"
 		}
 		return ""
 	})
-	if l.like != nil {
-		last = l.like.pictures[stage]
-	}
 	l.pictures = append(l.pictures, last)
 }
 

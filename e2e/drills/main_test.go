@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,10 +43,22 @@ type site struct {
 	as func(user string) (*rest.Config, error)
 }
 
-// shared is the site of the drills that leave the cluster itself alone. They keep apart by tenants of their own, and run one
+// shared is the site of the drills that leave the cluster itself alone. They keep apart by tenants of their own, and use it one
 // after the other, as each has its own controllers. The drills with a cluster of their own mostly wait for clients that try
-// again ever more seldom; they run next to one another.
-var shared *site
+// again ever more seldom. All run next to one another.
+var (
+	shared *site
+	inUse  sync.Mutex
+)
+
+// use has the shared site to itself until the test ends.
+func use(t *testing.T) *site {
+	t.Helper()
+	t.Parallel()
+	inUse.Lock()
+	t.Cleanup(inUse.Unlock)
+	return shared
+}
 
 func TestMain(m *testing.M) {
 	// Parallel tests here mostly wait for Kubernetes' own controllers, so their number is not that of the processors.

@@ -20,17 +20,17 @@ import (
 // Promise: a leader whose lease is taken from it, in the middle of whatever it does, ends; the one that stood by goes on, and
 // the tenant's life goes as if nothing had been.
 func TestLeaseLost(t *testing.T) {
-	calm := undisturbed(t)
+	s, calm := use(t), undisturbed(t)
 	electing := func(o *run.Options) { o.LeaderElect = true }
-	leader := shared.start(t, electing)
-	shared.led(t) // a Platform that an earlier process left Ready says nothing of this one
-	shared.ready(t, platform())
-	standby := shared.start(t, electing)
-	lives := &life{site: shared, name: "orphaned", like: calm, disturb: func(t *testing.T, stage string) {
+	leader := s.start(t, electing)
+	s.led(t) // a Platform that an earlier process left Ready says nothing of this one
+	s.ready(t, platform())
+	standby := s.start(t, electing)
+	lives := &life{site: s, name: "orphaned", like: calm, disturb: func(t *testing.T, stage string) {
 		if stage != "changed" {
 			return
 		}
-		shared.takeLease(t)
+		s.takeLease(t)
 		select {
 		case <-leader.ended:
 		case <-time.After(patience):
@@ -78,7 +78,7 @@ func (s *site) takeLease(t *testing.T) {
 // Promise: the API server may be killed (SIGKILL) underneath the controllers in the middle of whatever they do: a tenant's
 // life goes as if it had not been, and no control is absent at any time.
 func TestAPIServerKilled(t *testing.T) {
-	calm := undisturbed(t)
+	calm := undisturbed(t) // with the shared site to itself: all that use it are parallel
 	t.Parallel()
 	g := newGround(t)
 	controllers := g.start(t, nil)
@@ -107,39 +107,39 @@ func (g *ground) killAPIServer(t *testing.T) {
 // Promise: a clock that jumps changes nothing but what goes by the clock: forward over a Waiver's end, the Waiver is over and
 // its mark gone; back, proofs that bear a time to come count for nothing and are made again, and all is as it was.
 func TestClockJumps(t *testing.T) {
-	clock := &shifted{}
+	s, clock := use(t), &shifted{}
 	at := func(o *run.Options) { o.Clock = clock }
-	controllers := shared.start(t, at)
-	shared.ready(t, platform())
+	controllers := s.start(t, at)
+	s.ready(t, platform())
 	tenant, space := newTenant("timely"), newSpace("timely", "a")
-	must(t, shared.admin.Create(t.Context(), tenant))
-	shared.ready(t, tenant)
-	must(t, shared.admin.Create(t.Context(), space))
+	must(t, s.admin.Create(t.Context(), tenant))
+	s.ready(t, tenant)
+	must(t, s.admin.Create(t.Context(), space))
 	waiver := &v1alpha1.Waiver{ObjectMeta: metav1.ObjectMeta{Name: "timely-images"}, Spec: v1alpha1.WaiverSpec{
 		Control: "images", Tenant: "timely", Workload: "web", Reason: "the mirror is being set up", Approver: "security",
 		Expires: metav1.NewTime(clock.Now().Add(time.Hour).Truncate(time.Second)),
 	}}
-	must(t, shared.admin.Create(t.Context(), waiver))
-	shared.waives(t, waiver, space, true)
-	shared.ready(t, tenant, space)
+	must(t, s.admin.Create(t.Context(), waiver))
+	s.waives(t, waiver, space, true)
+	s.ready(t, tenant, space)
 	controllers.stop(t)
 
 	clock.by = 2 * time.Hour
-	controllers = shared.start(t, at)
-	shared.waives(t, waiver, space, false)
-	shared.ready(t, tenant, space)
-	shared.provenAt(t, tenant, clock.Now())
+	controllers = s.start(t, at)
+	s.waives(t, waiver, space, false)
+	s.ready(t, tenant, space)
+	s.provenAt(t, tenant, clock.Now())
 	controllers.stop(t)
 
 	clock.by = 0
-	controllers = shared.start(t, at)
-	shared.waives(t, waiver, space, true)
-	shared.ready(t, tenant, space)
-	shared.provenAt(t, tenant, clock.Now())
+	controllers = s.start(t, at)
+	s.waives(t, waiver, space, true)
+	s.ready(t, tenant, space)
+	s.provenAt(t, tenant, clock.Now())
 	for _, o := range []client.Object{waiver, space, tenant} {
-		must(t, shared.admin.Delete(t.Context(), o))
+		must(t, s.admin.Delete(t.Context(), o))
 	}
-	shared.gone(t, space, tenant)
+	s.gone(t, space, tenant)
 	controllers.stop(t)
 }
 

@@ -27,7 +27,7 @@ import (
 // revision of the store: while declarations change to something else and back and to something else again, the
 // controllers are stopped and started in the middle of it, Spaces come and go.
 func TestNoControlIsEverAbsent(t *testing.T) {
-	s, calm := shared, undisturbed(t)
+	s, calm := use(t), undisturbed(t)
 	controllers := s.start(t, nil)
 	recorder := s.record(t)
 	steady := &life{site: s, name: "steady", like: calm, disturb: func(t *testing.T, stage string) {
@@ -47,7 +47,7 @@ func TestNoControlIsEverAbsent(t *testing.T) {
 
 // Promise: the recorder is no check that cannot fail: whichever managed object is deleted or loosened, it says so.
 func TestRecorderFindsEveryAbsence(t *testing.T) {
-	s := shared
+	s := use(t)
 	controllers := s.start(t, nil)
 	tenant, space := newTenant("watched"), newSpace("watched", "a")
 	must(t, s.admin.Create(t.Context(), tenant))
@@ -116,7 +116,7 @@ func (s *site) guardrails(t *testing.T, tenant string) []client.Object {
 // try without a pause to make something in the namespaces of their Spaces, while the controllers are stopped and started
 // again; the first success of each is of a later revision than every guardrail, and than the owners' rights.
 func TestNothingSucceedsBeforeGuardrails(t *testing.T) {
-	s := shared
+	s := use(t)
 	controllers := s.start(t, nil)
 	s.ready(t, platform())
 	recorder := s.record(t)
