@@ -41,8 +41,10 @@ test: kube ## Run every test, with the race detector where there are goroutines.
 	cd kube/oracles && $(GO) test -vet=off -timeout 10m ./... # the prover next to the API server: RBAC, defaults
 
 bench: kube build ## Run the benchmarks and print their figures; BENCH=Flood runs those of that name.
-	$(GO) test -vet=off -run '^$$' -bench '$(BENCH)' -benchtime 1x -benchmem -timeout 4h \
-		$$(grep -rlE --include='*_test.go' '^func Benchmark[A-Za-z0-9_]*($(BENCH))' . | xargs -n 1 dirname | sort -u)
+	@packages=$$(grep -rHoE --include='*_test.go' '^func Benchmark[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \
+		awk -v bench='$(BENCH)' 'BEGIN {split(bench, name, "/")} $$2 ~ name[1] {print $$1}' | sort -u); \
+	[ -n "$$packages" ] || { echo "no benchmark is named $(BENCH)" >&2; exit 1; }; \
+	$(GO) test -vet=off -run '^$$' -bench '$(BENCH)' -benchtime 1x -benchmem -timeout 4h $$packages
 
 generate: bin/tools/controller-gen ## Regenerate deep copies, CRDs and generated docs.
 	bin/tools/controller-gen object crd paths=./api/... output:crd:dir=api/crds

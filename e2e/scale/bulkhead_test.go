@@ -22,6 +22,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
+	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
 // bulkhead declares n Tenants, starts the controllers, makes a Space for each tenant as soon as its owners could, and
@@ -114,8 +115,12 @@ func (s *stage) progress(ctx context.Context) (enforced, ready <-chan time.Time)
 	s.must(err, "watch Spaces")
 	follow := func(condition string, seen map[string]bool, all chan<- time.Time, space *v1alpha1.Space) {
 		if !seen[space.Namespace] && status.IsTrue(space.Status.Conditions, condition, space.Generation) {
-			if seen[space.Namespace] = true; len(seen) == s.n {
+			seen[space.Namespace] = true
+			if len(seen) == s.n {
 				all <- time.Now()
+			}
+			if len(seen)%100 == 0 {
+				testcluster.Progress(s.tb, "%d of %d Spaces are %s", len(seen), s.n, condition)
 			}
 		}
 	}

@@ -40,14 +40,20 @@ func BenchmarkFlood(b *testing.B) {
 		b.Run(kind.name, func(b *testing.B) {
 			var quiet [2][]time.Duration
 			floods := map[string]*[2][]time.Duration{"flooded": {}, "flooded-same-level": {}, "flooded-unfair": {}}
-			for range b.N {
+			for round := range b.N {
+				phaseOver := func(name string) {
+					testcluster.Progress(b, "round %d of %d: %s of %s is over", round+1, b.N, name, phase)
+				}
 				add(&quiet, apart.measure(b, phase))
+				phaseOver("quiet")
 				add(floods["flooded"], flooded(b, apart, greedy[0].Status.Namespace, kind.inTurn, phase))
+				phaseOver("flooded")
 				add(floods["flooded-same-level"], flooded(b, sameLevel, greedy[0].Status.Namespace, kind.inTurn, phase))
+				phaseOver("flooded-same-level")
 				giveFairnessBack := takeFairnessAway(b)
 				add(floods["flooded-unfair"], flooded(b, apart, greedy[0].Status.Namespace, kind.inTurn, phase))
 				giveFairnessBack()
-				testcluster.Progress(b, "one round of four phases of %s is over", phase)
+				phaseOver("flooded-unfair")
 			}
 			for i, what := range []string{"get", "create"} {
 				for flood, times := range floods {
