@@ -35,7 +35,14 @@ func commands() []command {
 	}
 }
 
+// parentVariable names the process that this one must not outlive. Tests set it, so that a killed one leaves nothing behind.
+const parentVariable = "KUBE_PARENT"
+
 func main() {
+	if err := endWithParent(); err != nil {
+		fmt.Fprintln(os.Stderr, "kube:", err)
+		os.Exit(1)
+	}
 	os.Exit(dispatch(os.Args, os.Stdout, os.Stderr))
 }
 

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,6 +39,8 @@ type cluster struct {
 	etcd       string
 	kubelet    string
 	kubeconfig string
+	// parent is the process that its processes must not outlive.
+	parent int
 }
 
 func newCluster(t *testing.T, binary string) *cluster {
@@ -50,6 +53,7 @@ func newCluster(t *testing.T, binary string) *cluster {
 		etcd:       "http://" + freeAddress(t),
 		kubelet:    freeAddress(t),
 		kubeconfig: filepath.Join(dir, "kubeconfig"),
+		parent:     os.Getpid(),
 	}
 	c.write("tokens.csv", adminToken+",admin,admin,system:masters\n")
 	c.write("kubeconfig", fmt.Sprintf(`apiVersion: v1
@@ -115,7 +119,7 @@ func (c *cluster) start(name string, args ...string) *process {
 	defer logFile.Close()
 	cmd := exec.Command(c.binary, append([]string{name}, args...)...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	cmd.Env = append(os.Environ(), "TMPDIR="+c.dir)
+	cmd.Env = append(os.Environ(), "TMPDIR="+c.dir, "KUBE_PARENT="+strconv.Itoa(c.parent))
 	if err := cmd.Start(); err != nil {
 		c.t.Fatalf("start %s: %v", name, err)
 	}
