@@ -138,7 +138,8 @@ func configMaps(t *testing.T, kubeconfig string) interface {
 func TestKilledUpResumes(t *testing.T) {
 	dir, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "other")
 	first := start(t, "up", "--dir", dir)
-	first.waitFor("Bulkhead is up: ")
+	first.waitFor("\nTry\n")
+	checkReadme(t, first.out.String())
 	for _, text := range []string{"get spaces", "newsroom.kubeconfig"} {
 		if !strings.Contains(first.out.String(), text) {
 			t.Errorf("the answer does not tell of %q", text)
