@@ -13,12 +13,12 @@ import (
 
 // apiFairnessControl gives every tenant its own share of the API server.
 var apiFairnessControl = Control{
-	ID: "api-fairness", Title: "Nobody floods the API server",
+	ID: "api-fairness", Title: "No tenant floods the API server",
 	Threat: "a tenant whose requests starve the others, such as a log enricher that asks for every line",
-	How: "All that acts for one tenant, people and pods, is one flow to one of eight priority levels of limited concurrency " +
-		"that only tenants use, so that a flood fills the seats of its own level, and one flow of lists to one more such " +
-		"level, so that nobody's get waits for somebody's long list. The API server queues the flows of a level fairly and " +
-		"answers 429 to what is beyond.",
+	How: "All users and pods of a tenant are one flow on one of eight tenant priority levels of limited concurrency, so that a " +
+		"flood fills only the seats of its own level. Their lists are one flow on one more level, so that no get waits for " +
+		"another tenant's long list. The API server queues the flows of a level fairly and answers 429 to requests that " +
+		"exceed the queues.",
 	Objects: []string{"FlowSchema bulkhead-tenant-NAME", "FlowSchema bulkhead-lists-NAME",
 		"PriorityLevelConfiguration bulkhead-tenants-*", "FlowSchema bulkhead-system"},
 	Needs: "API Priority and Fairness on the API server (on by default), with no more seats (--max-requests-inflight, " +
@@ -32,7 +32,7 @@ var apiFairnessControl = Control{
 const (
 	// The API server asks FlowSchemas in ascending order of matchingPrecedence, and the first that matches decides. Its
 	// own are exempt at 1, those of nodes, controllers and leader elections up to 900, service-accounts at 9000 and
-	// global-default at 9900. Tenants come between: before the levels that they would otherwise share with everybody,
+	// global-default at 9900. Tenants come between: before the levels that they would otherwise share with all users,
 	// after those that keep the cluster alive.
 	precedenceTenant = 8000
 	precedenceLists  = 7900

@@ -9,7 +9,7 @@ import (
 // auditControl writes who was refused into the audit log.
 var auditControl = Control{
 	ID: "audit", Title: "Every refusal leaves a trace",
-	Threat: "an attempt that nobody sees",
+	Threat: "an attempt that goes unnoticed",
 	How: "Refusals by admission policies are written into the audit events of the requests that they refuse, with " +
 		"the policy's name; a change of a managed object records who made it on the object itself. Who deleted one, or changed an " +
 		"admission policy, is known from the API server's audit log alone, which `bulkhead run --audit-log` follows.",

@@ -2,9 +2,9 @@ package guardrail
 
 // rbacEnumerateControl is enforced by what the roles in own.go lack.
 var rbacEnumerateControl = Control{
-	ID: "rbac-enumerate", Title: "Tenants cannot learn of one another",
+	ID: "rbac-enumerate", Title: "Tenants cannot list one another",
 	Threat: "learning the customers' names from lists of namespaces, nodes or volumes",
-	How: "No tenant has a right outside of its namespaces, so no list over all namespaces and no list of " +
+	How: "No tenant has a right outside its namespaces, so it can list neither over all namespaces nor " +
 		"cluster-scoped objects. What a tenant needs to know of its Spaces it reads in its home namespace. A " +
 		"flow to a foreign Space is answered alike whether that Space exists or not.",
 	Objects: []string{"ClusterRole bulkhead:space-owner", "ClusterRole bulkhead:home-owner"},

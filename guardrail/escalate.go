@@ -9,7 +9,7 @@ import (
 
 // rbacEscalateControl is enforced by RBAC itself, and by a policy where RBAC lets rights be shared.
 var rbacEscalateControl = Control{
-	ID: "rbac-escalate", Title: "Nobody raises their own rights",
+	ID: "rbac-escalate", Title: "No tenant raises its own rights",
 	Threat: "gaining rights by roles, impersonation, certificates, webhooks or foreign service accounts",
 	How: "The owners' role has no escalate, bind or impersonate and nothing cluster-scoped, so the API server lets " +
 		"owners write only Roles and RoleBindings within their own rights; status, binding and proxy subresources " +
@@ -17,7 +17,7 @@ var rbacEscalateControl = Control{
 	Objects: []string{"ClusterRole bulkhead:space-owner"},
 	Needs:   "as rbac-own",
 	Fix: "Developer: give your Role no more than you have (kubectl auth can-i --list). Platform: custom resources " +
-		"for tenants belong into the Platform's tenantResources.",
+		"for tenants belong in the Platform's tenantResources.",
 	Mappings: []string{"K02", "K09", "MTB-PL2-CC-TI-1"},
 	cases: []string{
 		"role-everything*", "role-escalate*", "role-impersonate*", "role-endpoints*", "role-quotas*", "role-bindings*",
@@ -36,7 +36,7 @@ var rbacEscalateControl = Control{
 // roleBindings (control rbac-escalate): owners share their rights, which RBAC keeps from growing, with people and with
 // their own tenant's service accounts; never with everybody, with the cluster's own users or with another tenant's
 // service accounts. Of the cluster's roles they may bind the owners' own: of every other, view
-// too, RBAC itself says that it holds rights which they lack.
+// too, RBAC itself refuses it because of rights that they lack.
 func roleBindings() validation {
 	return validation{
 		name:  "role-bindings",

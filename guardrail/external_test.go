@@ -86,15 +86,15 @@ func TestExternalFlowsNeedKnownRanges(t *testing.T) {
 	}
 }
 
-// Promise: a service of the platform opens its pods and no others, and one that a tenant could pose as opens nothing.
+// Promise: a service of the platform opens its pods and no others, and one that a tenant could act as opens nothing.
 func TestPlatformServices(t *testing.T) {
 	for name, c := range map[string]struct {
 		service v1alpha1.PlatformService
 		why     string
 	}{
 		"a good one":                 {v1alpha1.PlatformService{Name: "bus", Namespace: "messaging", PodLabels: map[string]string{"a": "b"}}, ""},
-		"in a Space":                 {v1alpha1.PlatformService{Name: "bus", Namespace: "shop--bus", PodLabels: map[string]string{"a": "b"}}, "could pose as it"},
-		"every pod of its namespace": {v1alpha1.PlatformService{Name: "bus", Namespace: "messaging"}, "could pose as it"},
+		"in a Space":                 {v1alpha1.PlatformService{Name: "bus", Namespace: "shop--bus", PodLabels: map[string]string{"a": "b"}}, "could act as the service"},
+		"every pod of its namespace": {v1alpha1.PlatformService{Name: "bus", Namespace: "messaging"}, "could act as the service"},
 		"another name":               {v1alpha1.PlatformService{Name: "car", Namespace: "messaging", PodLabels: map[string]string{"a": "b"}}, "it offers car"},
 	} {
 		in := plainSpace()

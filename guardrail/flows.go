@@ -30,7 +30,7 @@ type wiring struct {
 	self     place
 	own      *v1alpha1.Space
 	spaces   map[place]*v1alpha1.Space
-	fence    *fence
+	ranges   *externalRanges
 }
 
 func newWiring(in *SpaceInput) *wiring {
@@ -39,7 +39,7 @@ func newWiring(in *SpaceInput) *wiring {
 		self:     place{in.Tenant.Name, in.Space.Name},
 		own:      in.Space,
 		spaces:   make(map[place]*v1alpha1.Space, len(in.Peers)+1),
-		fence:    newFence(&in.Platform.Spec.Network),
+		ranges:   newExternalRanges(&in.Platform.Spec.Network),
 	}
 	w.add(in.Peers)
 	w.spaces[w.self] = in.Space
@@ -155,7 +155,7 @@ func naming(flows []v1alpha1.Flow, home, other place) []v1alpha1.Flow {
 	return list
 }
 
-// allowed says that the Platform lets the one tenant reach the other.
+// allowed reports whether the Platform lets the one tenant reach the other.
 func (w *wiring) allowed(source, destination place) bool {
 	return slices.Contains(w.platform.Spec.Flows,
 		v1alpha1.TenantFlow{From: source.tenant, To: destination.tenant})
@@ -169,7 +169,7 @@ const (
 	inward  direction = "from"
 )
 
-// closed tells of every flow of the Space that is not open, or not wholly.
+// closed returns every flow of the Space that is not open, or not wholly.
 func (w *wiring) closed() []ClosedFlow {
 	var list []ClosedFlow
 	for _, d := range []direction{outward, inward} {
@@ -198,7 +198,7 @@ func (w *wiring) why(d direction, f *v1alpha1.Flow) string {
 		_, why := w.service(f.Service)
 		return why
 	case f.Space == "" && f.Service == "" && f.CIDR != "":
-		_, why := w.fence.block(f.CIDR)
+		_, why := w.ranges.block(f.CIDR)
 		return why
 	}
 	return "it names not exactly one of space, service and cidr"
@@ -254,7 +254,7 @@ func (d direction) opposite() direction {
 	return outward
 }
 
-// malformed says what of a flow cannot be written into a policy; empty when all can. One such flow must not keep the
+// malformed names what of a flow cannot be written into a policy; empty when all can. One such flow must not keep the
 // policy that holds it, which may be another tenant's, from being accepted.
 func malformed(f *v1alpha1.Flow) string {
 	for key, value := range f.Pods {
@@ -281,8 +281,8 @@ func (w *wiring) service(name string) (*networkingv1.NetworkPolicyPeer, string) 
 			continue
 		}
 		if s.Namespace == "" || len(s.PodLabels) == 0 || strings.Contains(s.Namespace, "--") {
-			return nil, fmt.Sprintf("the Platform's service %s needs podLabels and a namespace that is no Space's: whoever "+
-				"can write pods there could pose as it; the platform team must correct it", name)
+			return nil, fmt.Sprintf("the Platform's service %s needs podLabels and a namespace that is no Space's: a tenant that "+
+				"can create pods there could act as the service; the platform team must correct it", name)
 		}
 		return peerOf(s.Namespace, s.PodLabels), ""
 	}
@@ -294,7 +294,7 @@ func (w *wiring) service(name string) (*networkingv1.NetworkPolicyPeer, string) 
 }
 
 // peerOf selects pods of one namespace by name. The label with the name is written by the API server itself and cannot
-// be forged, unlike any label that somebody may put on a namespace.
+// be forged, unlike a label that a user may set on a namespace.
 func peerOf(namespace string, pods map[string]string) *networkingv1.NetworkPolicyPeer {
 	p := &networkingv1.NetworkPolicyPeer{
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace}},

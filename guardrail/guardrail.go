@@ -12,15 +12,15 @@ import (
 
 // guardrailControl keeps the guardrails themselves in place.
 var guardrailControl = Control{
-	ID: "guardrail", Title: "What Bulkhead manages, tenants cannot change",
+	ID: "guardrail", Title: "Tenants cannot change what Bulkhead manages",
 	Threat: "loosening a quota, a policy, a namespace's labels, or deleting them",
-	How: "An admission policy refuses changes to managed objects and to the labels of namespaces by anybody who has " +
-		"not the verb change on guardrails.bulkhead.dev. Owners have no such right, and no right to write most " +
+	How: "An admission policy refuses changes to managed objects and to the labels of namespaces by users who lack " +
+		"the verb change on guardrails.bulkhead.dev. Owners have no such right, and no right to write most " +
 		"of these objects in the first place.",
 	Objects: []string{"ClusterRole bulkhead:platform-admin"},
 	Needs:   "ValidatingAdmissionPolicy v1",
 	Fix: "Developer: change the Space, not the objects made from it. Platform: change the Tenant or the Platform; " +
-		"who must change a managed object by hand needs the role bulkhead:platform-admin.",
+		"users who must change a managed object by hand need the role bulkhead:platform-admin.",
 	Mappings: []string{"K04", "MTB-PL1-BC-CPI-2", "MTB-PL1-CC-TI-1"},
 	cases: []string{
 		"unmark-*", "delete-*", "annotate-*", "finalize-*", "own-*", "claim-managed", "claim-tenant", "change-guardrails",
@@ -35,7 +35,7 @@ var guardrailControl = Control{
 	},
 }
 
-// Names of the roles for the people who run the platform. Bulkhead renders them and binds them to nobody.
+// Names of the roles for the people who run the platform. Bulkhead renders them and binds them to no subject.
 const (
 	// RolePlatformAdmin writes Platforms and Tenants, and may change what Bulkhead manages.
 	RolePlatformAdmin = "bulkhead:platform-admin"
@@ -81,8 +81,8 @@ func allNamespaces() admissionv1.NamedRuleWithOperations {
 }
 
 // managedObjects (control guardrail): what Bulkhead rendered is changed by Bulkhead and by those who were given the
-// right to; beside them only by Kubernetes' own controllers, each for the one thing that it does. The selector matches
-// an object before or after the change, so that taking the label off is a change like any other.
+// right to; otherwise only by Kubernetes' own controllers, each for the one thing that it does. The selector matches
+// an object before or after the change, so that removing the label is a change like any other.
 func managedObjects() validation {
 	return validation{
 		name:  "managed-objects",
@@ -143,8 +143,8 @@ func ownLabels(object string) string {
 	return "dyn(" + object + ").metadata.?labels.orValue({}).transformList(k, v, k.startsWith('bulkhead.dev/'), k + '=' + v)"
 }
 
-// managedNamespaces (control guardrail): the marks on namespaces are what all other policies and flows go by. Nobody
-// gives them to a namespace, takes them away or changes them but Bulkhead and those with the right; other labels and
+// managedNamespaces (control guardrail): all other policies and flows read the marks on namespaces. Only
+// Bulkhead and users with the right may add them to a namespace, remove or change them; other labels and
 // annotations stay free for the platform's other tools. Only Bulkhead deletes a tenant's namespace, after the Space.
 func managedNamespaces() validation {
 	return validation{
@@ -199,8 +199,8 @@ func marks(meta string) string {
  (variables.tenant != '' && k.startsWith('pod-security.kubernetes.io/')), k + '=' + v)).flatten()`)
 }
 
-// protectedTenants (control guardrail): a protected tenant and its Spaces cannot be deleted by anybody, and none of
-// them can slip away without being off-boarded.
+// protectedTenants (control guardrail): no user can delete a protected tenant or its Spaces, and none of
+// them can disappear without being off-boarded.
 func protectedTenants() validation {
 	finalizer := celString(v1alpha1.Finalizer)
 	return validation{
@@ -273,7 +273,7 @@ func definitions() validation {
 	}
 }
 
-// recordChanger (control guardrail) writes down who changed a managed object, so that the event that tells of the repair
+// recordChanger (control guardrail) writes down who changed a managed object, so that the event that reports the repair
 // can name them. It says nothing of deletions, which leave no object to write to, nor of admission policies, which no
 // admission policy sees.
 func recordChanger() mutation {

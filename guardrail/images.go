@@ -12,7 +12,7 @@ import (
 
 // imagesControl allows images of the Platform's registries only.
 var imagesControl = Control{
-	ID: "images", Title: "Images from allowed registries, pulled with the pod's own right",
+	ID: "images", Title: "Images from allowed registries, pulled with the pod's own credentials",
 	Threat: "foreign or swapped images, and private images of others from a node's cache",
 	How: "An admission policy refuses images from outside the Platform's registries in every container, and pods' pull " +
 		"policy is Always, so the registry is asked each time with the pod's own credentials.",

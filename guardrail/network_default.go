@@ -23,9 +23,8 @@ var networkDefaultControl = Control{
 		"the ports that both name open. Peers are selected by the namespace's name label, which the API server " +
 		"writes. An admission policy keeps owners' own NetworkPolicies from opening more.",
 	Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
-	Needs: "a network plugin that enforces NetworkPolicy: the API server stores policies that nobody enforces without " +
-		"a word",
-	Fix: "Developer: declare the flow in your Space's spec.to or spec.from; status.closedFlows says what is missing. " +
+	Needs: "a network plugin that enforces NetworkPolicy: without one, the API server stores policies and reports no error",
+	Fix: "Developer: declare the flow in your Space's spec.to or spec.from; status.closedFlows lists what is missing. " +
 		"Platform: allow flows between tenants in the Platform's flows.",
 	Mappings: []string{"K05", "MTB-PL1-CC-TI-2", "MTB-PL2-BC-OPS-4"},
 	cases: []string{
@@ -145,7 +144,7 @@ func (w *wiring) outside(d direction, f *v1alpha1.Flow) *networkingv1.NetworkPol
 		p, _ := w.service(f.Service)
 		return p
 	}
-	block, _ := w.fence.block(f.CIDR)
+	block, _ := w.ranges.block(f.CIDR)
 	return &networkingv1.NetworkPolicyPeer{IPBlock: block}
 }
 

@@ -13,10 +13,10 @@ import (
 
 // networkMetadataControl cuts the addresses that no flow opens out of every external range.
 var networkMetadataControl = Control{
-	ID: "network-metadata", Title: "No way to the cloud's credentials",
-	Threat: "credentials of the node from the metadata address, or what else link-local addresses offer",
+	ID: "network-metadata", Title: "The cloud's credentials are out of reach",
+	Threat: "reading the node's credentials at the metadata address, or other services at link-local addresses",
 	How: "Pod, service, loopback, link-local and metadata addresses are cut out of every external range that a flow " +
-		"opens, also behind NAT64, whatever the Platform and the Space say.",
+		"opens, also behind NAT64, whatever the Platform and the Space declare.",
 	Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
 	Needs: "as network-default; and the node's own defence (such as a hop limit of 1), since some plugins treat " +
 		"addresses of the node apart",
@@ -43,17 +43,17 @@ var neverReached = []string{
 // nat64 is the well-known prefix (RFC 6052) in which every IPv4 address has an IPv6 one.
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// fence is what external flows are held to.
-type fence struct {
+// externalRanges are the addresses that external flows may reach.
+type externalRanges struct {
 	external  []netip.Prefix
 	forbidden []netip.Prefix
-	// broken says which of the Platform's ranges cannot be read. Then no external flow opens: what cannot be cut out
+	// broken names which of the Platform's ranges cannot be read. Then no external flow opens: what cannot be cut out
 	// cannot be kept closed.
 	broken string
 }
 
-func newFence(n *v1alpha1.PlatformNetwork) *fence {
-	f := &fence{}
+func newExternalRanges(n *v1alpha1.PlatformNetwork) *externalRanges {
+	f := &externalRanges{}
 	parse := func(field string, list []string) []netip.Prefix {
 		prefixes := make([]netip.Prefix, 0, len(list))
 		for _, text := range list {
@@ -83,7 +83,7 @@ func newFence(n *v1alpha1.PlatformNetwork) *fence {
 }
 
 // forbid a range, and the addresses by which a NAT64 gateway would reach it.
-func (f *fence) forbid(p netip.Prefix) {
+func (f *externalRanges) forbid(p netip.Prefix) {
 	f.forbidden = append(f.forbidden, p)
 	if p.Addr().Is4() {
 		v6, v4 := nat64.Addr().As16(), p.Addr().As4()
@@ -93,7 +93,7 @@ func (f *fence) forbid(p netip.Prefix) {
 }
 
 // block for a flow's CIDR with everything cut out that stays closed, or why the flow stays closed as a whole.
-func (f *fence) block(cidr string) (*networkingv1.IPBlock, string) {
+func (f *externalRanges) block(cidr string) (*networkingv1.IPBlock, string) {
 	p, err := netip.ParsePrefix(cidr)
 	if err != nil || p.Addr().Is4In6() {
 		return nil, fmt.Sprintf("%q is not a CIDR; write one such as 203.0.113.0/24", cidr)
@@ -123,7 +123,7 @@ func (f *fence) block(cidr string) (*networkingv1.IPBlock, string) {
 	return block, ""
 }
 
-// within says that all of p lies in q. Two ranges lie one in the other or apart; they never overlap in part.
+// within reports whether all of p lies in q. Two ranges lie one in the other or apart; they never overlap in part.
 func within(p, q netip.Prefix) bool { return p.Bits() >= q.Bits() && q.Contains(p.Addr()) }
 
 // outermost sorts ranges and drops those that lie in another.

@@ -17,7 +17,7 @@ var rbacOwnControl = Control{
 	Threat: "reading or writing another tenant's objects",
 	How: "Owners are bound, namespace by namespace, to one fixed ClusterRole that is a list without wildcards. No " +
 		"ClusterRoleBinding is ever made for a tenant. The binding is written after every other object of the " +
-		"Space, so nobody has rights where a guardrail is missing.",
+		"Space, so no owner has rights where a guardrail is missing.",
 	Objects: []string{"ClusterRole bulkhead:space-owner", "ClusterRole bulkhead:home-owner",
 		"RoleBinding bulkhead-owners"},
 	Needs: "the API server's RBAC authorizer, and no other authorizer that grants more",
@@ -38,7 +38,7 @@ func write() []string { return []string{"create", "delete", "deletecollection", 
 func readWrite() []string { return append(read(), write()...) }
 
 // ownerRules is all that an owner may do inside a Space. It is a fixed list and never a wildcard: an API that Kubernetes
-// or an add-on brings later is closed until somebody has looked at it. Not in it, on purpose:
+// or an add-on brings later is closed until it was reviewed. Left out on purpose:
 //
 //   - escalate, bind and impersonate: owners make Roles and RoleBindings up to their own rights, and no further;
 //   - pods/binding, */status and */finalizers: they belong to the scheduler and to controllers, and through
@@ -46,7 +46,7 @@ func readWrite() []string { return append(read(), write()...) }
 //   - endpoints and endpointslices to write: they send a Service's traffic to foreign addresses (CVE-2021-25740);
 //   - pods/proxy and services/proxy: they make the API server open connections for its caller;
 //   - events to write: they are how an API server is flooded, and what others are read to have done;
-//   - resourcequotas, limitranges and Spaces: they are the fence.
+//   - resourcequotas, limitranges and Spaces: they are guardrails.
 //
 // The right to get namespaces holds, through a RoleBinding, for the binding's own namespace only: the API server
 // authorizes it with this namespace as its scope.
@@ -116,7 +116,7 @@ func tenantResourceRules(p *v1alpha1.Platform) []rbacv1.PolicyRule {
 	return rules
 }
 
-// RefusedTenantResources tells of spec.tenantResources what is left out of the owners' rights, and why: groups of
+// RefusedTenantResources returns what of spec.tenantResources is left out of the owners' rights, and why: groups of
 // Kubernetes and of Bulkhead, wildcards and subresources.
 func RefusedTenantResources(p *v1alpha1.Platform) []string {
 	var refused []string

@@ -46,7 +46,7 @@ const (
 	baseline   = "baseline"
 )
 
-// podSecurity adds the Pod Security labels. The warnings and the audit trail always tell of restricted, also where a
+// podSecurity adds the Pod Security labels. The warnings and the audit trail always use restricted, also where a
 // waiver lowers what is enforced.
 func podSecurity(labels map[string]string, enforce string) {
 	const prefix = "pod-security.kubernetes.io/"

@@ -70,7 +70,7 @@ type mutation struct {
 	patch       string
 }
 
-// match says which requests a policy judges: by resource, by the object's and its namespace's labels, by conditions.
+// match names which requests a policy judges: by resource, by the object's and its namespace's labels, by conditions.
 type match struct {
 	rules, except []admissionv1.NamedRuleWithOperations
 	objects       *metav1.LabelSelector
@@ -296,7 +296,7 @@ func waived(control string) admissionv1.Variable {
   object.kind in ['CronJob', 'DaemonSet', 'Deployment', 'Job', 'PodTemplate', 'ReplicaSet', 'ReplicationController', 'StatefulSet'])`)
 }
 
-// notWaived lets a mutation stand back where a Waiver is noted, in force or not: the validation beside it knows better.
+// notWaived lets a mutation stand back where a Waiver is noted, in force or not: the validation next to it decides.
 func notWaived(control string) string {
 	return "!namespaceObject.metadata.?annotations[?" + celString(v1alpha1.WaiverPrefix+control) + "].hasValue()"
 }
@@ -345,7 +345,7 @@ func celList(values []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-// oneOf tells people what a list allows. Long lists are cut: the API server passes on messages of at most 5 KiB, in
+// oneOf is the text for what a list allows. Long lists are cut: the API server passes on messages of at most 5 KiB, in
 // which it wants no line breaks.
 func oneOf(field string, values []string) string {
 	const most = 8

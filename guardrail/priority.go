@@ -8,7 +8,7 @@ import (
 
 // priorityControl keeps pods from preempting others.
 var priorityControl = Control{
-	ID: "priority", Title: "Nobody preempts others",
+	ID: "priority", Title: "No tenant preempts others",
 	Threat: "a PriorityClass that evicts other tenants' pods",
 	How: "An admission policy allows the Platform's priorityClasses only, and never a system class. It refuses a pod " +
 		"whose class has a value above 0 and preempts, also when the class is on the list. A pod without a class is " +

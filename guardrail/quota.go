@@ -15,7 +15,7 @@ import (
 // quotaControl bounds what a tenant takes, whatever the number of its Spaces.
 var quotaControl = Control{
 	ID: "quota", Title: "One quota for the tenant, whatever the number of its Spaces",
-	Threat: "noisy neighbours, and getting round a namespace's quota by making more namespaces",
+	Threat: "noisy neighbours, and evading a namespace's quota by creating more namespaces",
 	How: "A ledger splits the tenant's quota into one ResourceQuota for each Space; what the Spaces may use never " +
 		"adds up to more than the tenant has, at no moment. Every kind that an owner may create is counted, and " +
 		"terminated pods count too. The number of Spaces is bounded in the home namespace.",
@@ -92,8 +92,8 @@ func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
 	return total
 }
 
-// boundCompute bounds what a container can take of a node. The default limit of one container, times the pods: whoever names
-// nothing gets what the LimitRange gives, for every pod that he may have.
+// boundCompute bounds what a container can take of a node. The default limit of one container, times the pods: a tenant
+// that names nothing gets what the LimitRange gives, for every pod that it may have.
 func boundCompute(total corev1.ResourceList) {
 	pods := total[countPods]
 	for _, c := range compute {
@@ -130,7 +130,7 @@ func resourceQuota(in *SpaceInput) *corev1.ResourceQuota {
 }
 
 // homeQuota bounds the Spaces and lets nothing else in that could run, listen or hold a secret. Owners have no right
-// to create any of it there; this holds even when somebody gives them one.
+// to create any of it there; this holds even when a user gives them one.
 func homeQuota(t *v1alpha1.Tenant) *corev1.ResourceQuota {
 	spaces, given := t.Spec.Quota[v1alpha1.CountSpaces]
 	if !given {
@@ -147,7 +147,7 @@ func homeQuota(t *v1alpha1.Tenant) *corev1.ResourceQuota {
 	return quotaObject(&meta, hard)
 }
 
-// SystemQuota keeps Spaces out of Bulkhead's own namespace. It is there before any tenant's quota is: its status tells
+// SystemQuota keeps Spaces out of Bulkhead's own namespace. It is there before any tenant's quota is: its status shows
 // whether Kubernetes counts Spaces yet.
 func SystemQuota() *corev1.ResourceQuota {
 	meta := clusterMeta("bulkhead-spaces")

@@ -97,7 +97,7 @@ func homeNamespace(t *v1alpha1.Tenant) *corev1.Namespace {
 	return namespace(v1alpha1.HomeNamespace(t.Name), labels, annotations)
 }
 
-// Space renders the objects of one Space in the order in which they must be written, and tells which of its flows stay
+// Space renders the objects of one Space in the order in which they must be written, and returns which of its flows stay
 // closed. The RoleBinding is last: before it is written, the caller must see ResourceQuota.status.hard equal to
 // spec.hard, because until then the quota does not bind, and an owner must never have rights without it.
 //
@@ -212,7 +212,7 @@ func labelValue(name string) string {
 	return name[:longest-17] + "-" + shortHash(name, 16)
 }
 
-// shortHash is the first n hexadecimal digits of the SHA-256 of s. It tells names apart and protects nothing.
+// shortHash is the first n hexadecimal digits of the SHA-256 of s. It distinguishes names and protects nothing.
 func shortHash(s string, n int) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])[:n]

@@ -9,8 +9,8 @@ import (
 
 // runtimeControl gives pods the sandbox that was decided on.
 var runtimeControl = Control{
-	ID: "runtime", Title: "A sandboxed kernel where the decision says so",
-	Threat: "an escape through the shared kernel by code that nobody audited",
+	ID: "runtime", Title: "A sandboxed kernel where the decision demands one",
+	Threat: "an escape through the shared kernel by code that was not audited",
 	How: "Where the decision asks for a sandbox and the platform has one, an admission policy sets its RuntimeClass " +
 		"on pods and refuses any other.",
 	Objects: []string{"Namespace label bulkhead.dev/runtime-class"},

@@ -12,7 +12,7 @@ import (
 // serviceExposeControl keeps Services and Ingresses to their tenant's own traffic.
 var serviceExposeControl = Control{
 	ID: "service-expose", Title: "Nothing is exposed or captured by a Service",
-	Threat: "node ports, capturing others' traffic by externalIPs, taking another tenant's host name",
+	Threat: "node ports, capturing others' traffic by externalIPs, serving another tenant's host name",
 	How: "The quota allows no node ports, and load balancers only as the tenant's quota names them. An admission " +
 		"policy refuses externalIPs, ExternalName to foreign Services, and Ingress hosts that are not the tenant's.",
 	Objects: []string{"ResourceQuota bulkhead", "Namespace annotation bulkhead.dev/ingress-hosts"},
@@ -32,7 +32,7 @@ var serviceExposeControl = Control{
 }
 
 // services (control service-expose): a Service takes no traffic that is not its tenant's. The number of load balancers
-// is quota's matter; their node ports are nobody's.
+// is a matter of quota; no tenant gets their node ports.
 func services() validation {
 	return validation{
 		name:  "services",
@@ -79,7 +79,7 @@ func services() validation {
 }
 
 // endpoints (control service-expose): addresses behind a Service come from its pods. Written by hand they could be
-// anybody's (CVE-2021-25740). Who may write them in every namespace is the platform's: no tenant has such a right.
+// any tenant's (CVE-2021-25740). A user who may write them in every namespace is the platform's: no tenant has such a right.
 func endpoints() validation {
 	return validation{
 		name:   "endpoints",
@@ -95,8 +95,8 @@ func endpoints() validation {
 		variables: []admissionv1.Variable{waived("service-expose")},
 		checks: []check{{
 			expression: "authorizer.group(request.resource.group).resource(request.resource.resource).check('update').allowed() || variables.waived",
-			message:    `request.resource.resource + ' written by hand could lead to anybody; give the Service a selector'`,
-			fallback:   "endpoints written by hand could lead to anybody; give the Service a selector",
+			message:    `request.resource.resource + ' written by hand could lead to any address; give the Service a selector'`,
+			fallback:   "endpoints written by hand could lead to any address; give the Service a selector",
 			reason:     metav1.StatusReasonForbidden,
 		}},
 	}
@@ -150,8 +150,8 @@ func ingresses() validation {
 			reason:     metav1.StatusReasonForbidden,
 		}, {
 			expression: "size(variables.tricks) == 0 || variables.waived",
-			message:    `'annotation ' + variables.tricks.join(', ') + ' changes the ingress controller for everybody; remove it'`,
-			fallback:   "an annotation changes the ingress controller for everybody; remove it",
+			message:    `'annotation ' + variables.tricks.join(', ') + ' changes the ingress controller for all tenants; remove it'`,
+			fallback:   "an annotation changes the ingress controller for all tenants; remove it",
 			reason:     metav1.StatusReasonForbidden,
 		}},
 	}

@@ -9,10 +9,10 @@ import (
 
 // storageControl gives claims new volumes of the Platform's classes only.
 var storageControl = Control{
-	ID: "storage", Title: "Volumes of one's own only",
+	ID: "storage", Title: "Only the tenant's own volumes",
 	Threat: "claiming another tenant's released volume, or a class with dangerous parameters",
 	How: "An admission policy allows claims of the Platform's storageClasses only and refuses claims that name a " +
-		"volume. Volumes themselves are cluster-scoped and out of owners' rights.",
+		"volume. Volumes themselves are cluster-scoped, so owners have no rights to them.",
 	Needs: "storage classes with reclaim policy Delete",
 	Fix: "Developer: name an allowed storageClassName and leave volumeName out. Platform: add the class to the " +
 		"Platform's storageClasses.",

@@ -28,7 +28,7 @@ var tokenControl = Control{
 	},
 }
 
-// annotationAudience, on a token request on its way through admission, says that the request itself named audiences.
+// annotationAudience, on a token request on its way through admission, marks that the request itself named audiences.
 // The API server fills in its own before it validates, and then they look alike.
 const annotationAudience = "bulkhead.dev/audience"
 
@@ -38,7 +38,7 @@ const askForToken = "ask the platform team to declare apiAccess: OwnNamespaces f
 func tokenPods() validation {
 	return validation{
 		name:  "token-pods",
-		about: "Pods mount a service account token only where their workload needs the API, and for nobody but the API.",
+		about: "Pods mount a service account token only where their workload needs the API, and for the API alone.",
 		match: match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecWith("projection-or-automount",
 			"POD.?automountServiceAccountToken.orValue(false) || POD.?volumes.orValue([]).exists(v, has(v.projected))")},
 		variables: podVariables(waived("token"),
@@ -75,7 +75,7 @@ func tokenPods() validation {
 func tokenCredentials() validation {
 	return validation{
 		name:  "token-credentials",
-		about: "No token Secrets; tokens are requested only where the workload needs the API, and for nobody but the API.",
+		about: "No token Secrets; tokens are requested only where the workload needs the API, and for the API alone.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{
 				on("", []string{"secrets", "serviceaccounts/token"}, onCreate),
@@ -102,8 +102,8 @@ func tokenCredentials() validation {
 			expression: "!variables.request || variables.node || variables.waived || " +
 				"!dyn(object).metadata.?annotations[?" + celString(annotationAudience) + "].hasValue()",
 			message: `'a token for ' + dyn(object).spec.?audiences.orValue([]).join(', ') +
- ' would be an identity outside of this cluster; leave audiences out'`,
-			fallback: "a token for another audience would be an identity outside of this cluster; leave audiences out",
+ ' would be an identity outside this cluster; leave audiences out'`,
+			fallback: "a token for another audience would be an identity outside this cluster; leave audiences out",
 			reason:   metav1.StatusReasonForbidden,
 		}},
 	}
