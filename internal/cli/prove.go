@@ -162,7 +162,7 @@ func (o *proveOptions) read(ctx context.Context, from *files) (*observe.World, e
 		if err != nil {
 			return nil, err
 		}
-		if passed := world.PassedOver(); len(passed) > 0 {
+		if passed := world.Ignored(); len(passed) > 0 {
 			o.Verbosef("ignored, since no check reads them: %s", strings.Join(passed, ", "))
 		}
 		if world.Rendered > 0 {

@@ -19,7 +19,7 @@ import (
 type Contents struct {
 	snapshot.Snapshot
 
-	// Declared says where the objects of files were declared; nil for a cluster.
+	// Declared names where the objects of files were declared; nil for a cluster.
 	Declared map[snapshot.Ref]Source
 	// Passed counts the objects that no proof reads, by "Kind apiVersion".
 	Passed map[string]int

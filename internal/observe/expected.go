@@ -76,7 +76,7 @@ func (c *Contents) placed(s *v1alpha1.Space, wait *placement.Wait) bool {
 	return wait == nil
 }
 
-// managed says that something that Bulkhead made was read.
+// managed reports whether something that Bulkhead made was read.
 func (c *Contents) managed() bool {
 	for _, ns := range c.Namespaces {
 		if value, _ := ns.Labels.Get(v1alpha1.LabelManagedBy); value == v1alpha1.ManagedBy {

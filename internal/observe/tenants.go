@@ -19,7 +19,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// TenantSource says who the tenants are. The zero value means Bulkhead's own Tenants.
+// TenantSource names who the tenants are. The zero value means Bulkhead's own Tenants.
 type TenantSource struct {
 	// Key is the namespace label that holds the tenant's name.
 	Key string
@@ -27,7 +27,7 @@ type TenantSource struct {
 	Declared []snapshot.Tenant
 }
 
-// bulkheads says that Bulkhead's own objects name the tenants.
+// bulkheads reports whether Bulkhead's own objects name the tenants.
 func (t TenantSource) bulkheads() bool { return t.Key == "" && len(t.Declared) == 0 }
 
 // tenantsFile is the form of a file that names tenants: each with its namespaces and, if known, its owners.
@@ -64,7 +64,7 @@ func ReadTenants(path string) ([]snapshot.Tenant, error) {
 	return tenants, nil
 }
 
-// nameTenants says which namespaces belong to whom.
+// nameTenants names which namespaces belong to whom.
 func (c *Contents) nameTenants(source TenantSource) {
 	switch {
 	case len(source.Declared) > 0:
@@ -92,7 +92,7 @@ func (c *Contents) missDeclared() {
 	}
 }
 
-// labelled are the tenants that a namespace label names, beside those that are known already.
+// labelled are the tenants that a namespace label names, in addition to those that are known already.
 func (c *Contents) labelled(key string, known map[string]*snapshot.Tenant) []snapshot.Tenant {
 	tenants := known
 	if tenants == nil {
@@ -152,7 +152,7 @@ func (c *Contents) bulkheadTenants() []snapshot.Tenant {
 	return c.labelled(v1alpha1.LabelTenant, tenants)
 }
 
-// hasOwnNodes says that a workload of the tenant is to run on nodes of its own. On a cluster one that still waits for them
+// hasOwnNodes reports whether a workload of the tenant is to run on nodes of its own. On a cluster one that still waits for them
 // has no namespace, and so nothing that could run elsewhere.
 func (c *Contents) hasOwnNodes(t *v1alpha1.Tenant) bool {
 	if t.Status.NodeGroup != "" || c.platform == nil {

@@ -12,14 +12,14 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// World is what was read of a cluster or of files: the snapshot that a proof is about, and what is known beside it.
+// World is what was read of a cluster or of files: the snapshot that a proof is about, and what else is known.
 type World struct {
 	Snapshot *snapshot.Snapshot
 	// Expected are the objects that Bulkhead would have made for the tenants.
 	Expected []finding.Expected
-	// Freshness is how long a proof counts, as the Platform has it; 0 where nobody says.
+	// Freshness is how long a proof counts, as the Platform has it; 0 where it is not known.
 	Freshness time.Duration
-	// Rendered counts the objects of Expected that were added to the snapshot because the files hold what Bulkhead is told
+	// Rendered counts the objects of Expected that were added to the snapshot because the files hold what is declared
 	// and nothing of what it makes: then the proof is about what Bulkhead will make of it.
 	Rendered int
 	// Sources say where objects were declared; nil for a cluster.
@@ -38,8 +38,8 @@ type Source struct {
 // String is file:line:column, as compilers write it and editors follow it.
 func (s Source) String() string { return fmt.Sprintf("%s:%d:%d", s.File, s.Line, s.Column) }
 
-// PassedOver says in words what was passed over, the most frequent first.
-func (w *World) PassedOver() []string {
+// Ignored lists in words what was ignored, the most frequent first.
+func (w *World) Ignored() []string {
 	kinds := slices.SortedFunc(maps.Keys(w.Passed), func(a, b string) int {
 		if w.Passed[a] != w.Passed[b] {
 			return w.Passed[b] - w.Passed[a]

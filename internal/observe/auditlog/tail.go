@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// lookBack is how much of an existing log is read at the start: what was done while nobody followed is told too, and
+	// lookBack is how much of an existing log is read at the start: what was done while no process followed is reported too, and
 	// no position need be kept anywhere.
 	lookBack = 16 << 20
-	// maxLine bounds a line. Longer ones, which hold whole objects, are passed over.
+	// maxLine bounds a line. Longer ones, which hold whole objects, are skipped.
 	maxLine    = 4 << 20
 	chunkSize  = 64 << 10
 	pollPeriod = 100 * time.Millisecond
@@ -32,13 +32,13 @@ type Tail struct {
 
 	file   *os.File
 	offset int64
-	// line is the part of a line that was read so far; skipping says that its beginning was too long to keep.
+	// line is the part of a line that was read so far; skipping is true where its beginning was too long to keep.
 	line     []byte
 	skipping bool
 	started  bool
-	// told is the last complaint, and passedOver counts the lines that were no use.
-	told       string
-	passedOver int
+	// reported is the last complaint, and skipped counts the lines that were not usable.
+	reported string
+	skipped  int
 }
 
 // NeedLeaderElection is false: a process that stands by knows the writes when it takes over.
@@ -64,8 +64,8 @@ func (a *Tail) Poll() {
 	if err := a.poll(); err != nil {
 		complaint = err.Error()
 	}
-	if complaint != a.told {
-		if a.told = complaint; complaint != "" {
+	if complaint != a.reported {
+		if a.reported = complaint; complaint != "" {
 			a.Log.Info("the audit log cannot be followed: who tampers is not known until it can", "problem", complaint)
 		} else {
 			a.Log.Info("following the audit log", "file", a.Path)
@@ -162,7 +162,7 @@ func (a *Tail) take(data []byte) {
 		case a.skipping:
 		case len(a.line)+len(part) > maxLine:
 			a.skipping = true
-			a.passOver(fmt.Errorf("a line of more than %d MiB", maxLine>>20))
+			a.skip(fmt.Errorf("a line of more than %d MiB", maxLine>>20))
 		default:
 			a.line = append(a.line, part...)
 		}
@@ -171,7 +171,7 @@ func (a *Tail) take(data []byte) {
 		}
 		if !a.skipping && len(bytes.TrimSpace(a.line)) > 0 {
 			if err := a.Writes.Note(a.line); err != nil {
-				a.passOver(err)
+				a.skip(err)
 			}
 		}
 		a.line, a.skipping, data = a.line[:0], false, rest
@@ -181,10 +181,10 @@ func (a *Tail) take(data []byte) {
 	}
 }
 
-// passOver tells of lines that are no use: of the first, the second, the fourth, and so on.
-func (a *Tail) passOver(err error) {
-	a.passedOver++
-	if a.passedOver&(a.passedOver-1) == 0 {
-		a.Log.Info("the audit log has a line that cannot be used; it is passed over", "problem", err.Error(), "so far", a.passedOver)
+// skip logs lines that are not usable: the first, the second, the fourth, and so on.
+func (a *Tail) skip(err error) {
+	a.skipped++
+	if a.skipped&(a.skipped-1) == 0 {
+		a.Log.Info("the audit log has a line that cannot be used; it is skipped", "problem", err.Error(), "so far", a.skipped)
 	}
 }

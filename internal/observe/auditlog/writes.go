@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Write is one write as the API server's audit log tells of it.
+// Write is one write as the API server's audit log records it.
 type Write struct {
 	// User who asked for it; As in whose name, if that was another's.
 	User, As string
@@ -44,7 +44,7 @@ type Question struct {
 	Namespace, Name string
 	// Deleted asks for a deletion, else for a change.
 	Deleted bool
-	// User whose write it must have been, where that is known otherwise; empty for anybody's.
+	// User whose write it must have been, where that is known otherwise; empty for any user's.
 	User string
 }
 
@@ -53,8 +53,8 @@ const (
 	maxWrites    = 8192
 	maxQuestions = 1024
 	maxUserBytes = 200
-	// settles is how long the log is given to tell of a later change than the one that it tells of already, and patience
-	// how long to tell of any.
+	// settles is how long the log may take to record a later change than the one that it has already, and patience
+	// how long to record any.
 	settles  = 500 * time.Millisecond
 	patience = 5 * time.Second
 	// collected is how long ago the deletion of a whole collection may be that took the object with it.
@@ -136,7 +136,7 @@ func (w *Writes) Note(line []byte) error {
 	}
 	key := object{schema.GroupResource{Group: e.Object.APIGroup, Resource: e.Object.Resource}, e.Object.Namespace, e.Object.Name}
 	if key.resource == (schema.GroupResource{Resource: "namespaces"}) {
-		key.namespace = "" // the API server says that a namespace is in itself
+		key.namespace = "" // for the API server a namespace is in itself
 	}
 	if !w.resources[key.resource] || w.ours(e.User.Username, e.User.Groups) {
 		return nil
@@ -174,7 +174,7 @@ func (w *Writes) of(key object) *lastWrites {
 	return last
 }
 
-// Ask calls answer when the log tells who it was, or with nil when it did not for a while, which it may not for reasons
+// Ask calls answer when the log has the user, or with nil when it did not for a while, which may have reasons
 // of its own: it leaves the request out, or is not this API server's.
 func (w *Writes) Ask(q Question, answer func(write *Write)) {
 	w.lock.Lock()

@@ -20,7 +20,7 @@ const (
 	// maxDocumentBytes is the size of one document: etcd's default for a request, beyond which no API server keeps an
 	// object either. Only the items of a List together may be larger.
 	maxDocumentBytes = 1536 << 10
-	// maxFaults is how many faults are told; the others are counted.
+	// maxFaults is how many faults are reported; the others are counted.
 	maxFaults = 20
 )
 
@@ -37,7 +37,7 @@ type Declarations struct {
 	Tenants   []Declared[v1alpha1.Tenant]
 	Spaces    []Declared[v1alpha1.Space]
 	Waivers   []Declared[v1alpha1.Waiver]
-	// Others counts the objects that are not of Bulkhead's API group and were passed over, by "Kind apiVersion".
+	// Others counts the objects that are not of Bulkhead's API group and were ignored, by "Kind apiVersion".
 	Others map[string]int
 }
 
@@ -46,7 +46,7 @@ type Fault struct {
 	Source observe.Source
 	// Object is the kind and name of the object concerned; empty when it is not known.
 	Object string
-	// Message says what is wrong: the field, the reason and what is allowed, in the API server's own words where it
+	// Message names what is wrong: the field, the reason and what is allowed, in the API server's own words where it
 	// would refuse the same.
 	Message string
 }
@@ -123,8 +123,8 @@ func newFaultsError(inputs []input, faults []Fault) *FaultsError {
 		return a.Source.Column - b.Source.Column
 	})
 	faults = slices.Compact(faults)
-	told := faults[:min(len(faults), maxFaults)]
-	return &FaultsError{Faults: told, More: len(faults) - len(told)}
+	first := faults[:min(len(faults), maxFaults)]
+	return &FaultsError{Faults: first, More: len(faults) - len(first)}
 }
 
 // inParallel does the same to many things on all processors. The results are in the things' order.

@@ -99,7 +99,7 @@ func (d *definitions) decodeList(doc *document, node *yaml.Node, items []any, r 
 	}
 }
 
-// misplaced are Spaces outside of a home namespace: nobody's, and so never served.
+// misplaced are Spaces outside a home namespace: they have no tenant and are never reconciled.
 func misplaced(object map[string]any) []refusal {
 	meta, _ := object["metadata"].(map[string]any)
 	namespace := text(meta["namespace"])

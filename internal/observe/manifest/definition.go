@@ -143,7 +143,7 @@ func blocks(faults field.ErrorList) bool {
 	return slices.ContainsFunc(faults, func(fault *field.Error) bool { return slices.Contains(blocking, fault.Type) })
 }
 
-// quantityForm is how the API server says that a quantity is none: by a regular expression, of which this is the end.
+// quantityForm is how the API server reports a malformed quantity: by a regular expression, of which this is the end.
 const quantityForm = `(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$'`
 
 // refusal words a fault as the API server does, and adds to a missing value what it may be.

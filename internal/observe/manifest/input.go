@@ -14,7 +14,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest/kustomization"
 )
 
-// stdinPath is the path that means standard input, and stdinName how places in it are told.
+// stdinPath is the path that means standard input, and stdinName how places in it are named.
 const (
 	stdinPath = "-"
 	stdinName = "<stdin>"
@@ -140,7 +140,7 @@ func readInput(name string, stdin io.Reader) (input, error) {
 
 func readLimited(name string, from io.Reader, size int) ([]byte, error) {
 	var data bytes.Buffer
-	data.Grow(size + bytes.MinRead) // what is left tells the reader that the end is reached without growing
+	data.Grow(size + bytes.MinRead) // the rest lets the reader find the end without growing
 	n, err := io.Copy(&data, io.LimitReader(from, maxFileBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)

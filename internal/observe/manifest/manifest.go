@@ -18,17 +18,17 @@ import (
 type Options struct {
 	// Now is the time of the snapshot.
 	Now time.Time
-	// Tenants says who the tenants are.
+	// Tenants names who the tenants are.
 	Tenants observe.TenantSource
 }
 
 // Read reads what files declare, as if they were all that a cluster holds. Paths are as for ReadDeclarations. The files may
-// be anybody's: many documents, Lists, what Helm or Kustomize prints, what kubectl gets, in YAML or JSON.
+// have any origin: many documents, Lists, what Helm or Kustomize prints, what kubectl gets, in YAML or JSON.
 //
 //   - Workloads stand for their pods, unless pods of theirs are there themselves.
-//   - Kinds that no proof reads are counted and passed over, as are documents that are no objects, such as values.
-//   - An object that is read and has a field that nobody here knows, or that cannot be decoded, makes its kind Missing,
-//     except for fields in which no way between tenants can hide: metadata, status, and what a workload has beside its
+//   - Kinds that no proof reads are counted and ignored, as are documents that are no objects, such as values.
+//   - An object that is read and has an unknown field, or that cannot be decoded, makes its kind Missing,
+//     except for fields in which no way between tenants can hide: metadata, status, and what a workload has next to its
 //     pods' template.
 //   - What the API server would default is defaulted.
 //
@@ -76,7 +76,7 @@ func newContents() *contents {
 type item struct {
 	kind   string
 	object metav1.Object
-	// rest is what the file says of a workload besides its metadata and template, which are all that proofs read of it.
+	// rest is what the file has of a workload other than its metadata and template, which are all that proofs read of it.
 	rest any
 	put  func(c *observe.Contents, object any)
 	at   observe.Source

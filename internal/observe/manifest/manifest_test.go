@@ -157,7 +157,7 @@ func TestWorkloadsThatAreDeclaredTwice(t *testing.T) {
 	}
 }
 
-// Promise: files are read as Kubernetes' own tools read them, whatever their form; what holds no object is passed over.
+// Promise: files are read as Kubernetes' own tools read them, whatever their form; what holds no object is skipped.
 func TestManifestsOfEveryForm(t *testing.T) {
 	const policy = `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a","namespace":"b"},"spec":{"podSelector":{},"egress":[{"ports":[{"port":53}]}]}}`
 	for name, content := range map[string]string{

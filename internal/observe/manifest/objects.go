@@ -41,7 +41,7 @@ func (m *objectReader) read(doc *document) objects {
 	return d.objects
 }
 
-// templateHint tells what to do with a template.
+// templateHint is what to do with a template.
 func templateHint(data []byte) string {
 	if bytes.Contains(data, []byte("{{")) {
 		return ": this looks like a template; render it first, as `helm template` does"
@@ -164,7 +164,7 @@ func (d *documentReader) take(node *yaml.Node, k *observe.Kind, kindName string,
 	d.items = append(d.items, read)
 }
 
-// miss notes that an object of a kind is not understood, so that nobody takes what was read for all.
+// miss notes that an object of a kind is not understood, so that what was read is not taken for all.
 func (d *documentReader) miss(kind string, at *yaml.Node, object, why string) {
 	d.missing = append(d.missing, snapshot.Missing{Kind: kind, Why: fmt.Sprintf("%s: %s %s", d.source(at), object, why)})
 }

@@ -108,7 +108,7 @@ var (
 	fromZero = regexp.MustCompile(`^did not find expected (node|key|'|<)`)
 )
 
-// syntax turns the parser's error into a fault. The parser tells the line only; the column is that of the first
+// syntax turns the parser's error into a fault. The parser gives the line only; the column is that of the first
 // character in it, or of the tab that is in the way.
 func (d *document) syntax(err error) *Fault {
 	line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")

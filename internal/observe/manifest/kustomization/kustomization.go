@@ -38,7 +38,7 @@ func In(dir string) bool {
 	})
 }
 
-// Render renders the kustomization in a folder. Files outside of the folder and of its bases are not read, nothing is
+// Render renders the kustomization in a folder. Files outside the folder and of its bases are not read, nothing is
 // fetched, and no plugin runs. It changes this process for as long as it takes, so nothing else may use the network or start
 // programs meanwhile.
 func Render(dir string) ([]Object, error) {
