@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	quotav1 "k8s.io/apiserver/pkg/quota/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
@@ -244,7 +245,7 @@ func (m *model) write(g Grant) bool {
 	if s.quota == nil {
 		s.quota = &corev1.ResourceQuota{}
 	}
-	if sameList(s.quota.Spec.Hard, g.Hard) {
+	if quotav1.Equals(s.quota.Spec.Hard, g.Hard) {
 		return false
 	}
 	s.quota.Spec.Hard = g.Hard.DeepCopy()
@@ -253,12 +254,8 @@ func (m *model) write(g Grant) bool {
 
 func same(a, b []v1alpha1.LedgerEntry) bool {
 	return slices.EqualFunc(a, b, func(x, y v1alpha1.LedgerEntry) bool {
-		return x.Space == y.Space && sameList(x.Held, y.Held)
+		return x.Space == y.Space && quotav1.Equals(x.Held, y.Held)
 	})
-}
-
-func sameList(a, b corev1.ResourceList) bool {
-	return maps.EqualFunc(a, b, func(x, y resource.Quantity) bool { return x.Cmp(y) == 0 })
 }
 
 // walk at random.

@@ -9,8 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	quotav1 "k8s.io/apiserver/pkg/quota/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
@@ -229,24 +229,15 @@ func checkLedgers(ctx context.Context, s *session) ([]Finding, error) {
 
 // overdrawn lists resources of which the ledger's entries add up to more than the tenant's quota.
 func overdrawn(t *v1alpha1.Tenant) []string {
-	sums := map[corev1.ResourceName]resource.Quantity{}
+	held := corev1.ResourceList{}
 	for _, entry := range t.Status.Ledger {
-		for name, amount := range entry.Held {
-			sum := sums[name]
-			sum.Add(amount)
-			sums[name] = sum
-		}
+		held = quotav1.Add(held, entry.Held)
 	}
+	_, beyond := quotav1.LessThanOrEqual(held, t.Spec.Quota)
 	var over []string
-	for _, name := range sortedNames(t.Spec.Quota) {
-		sum, limit := sums[name], t.Spec.Quota[name]
-		if sum.Cmp(limit) > 0 {
-			over = append(over, fmt.Sprintf("%s %s of %s", name, sum.String(), limit.String()))
-		}
+	for _, name := range slices.Sorted(slices.Values(beyond)) {
+		sum, limit := held[name], t.Spec.Quota[name]
+		over = append(over, fmt.Sprintf("%s %s of %s", name, sum.String(), limit.String()))
 	}
 	return over
-}
-
-func sortedNames(list corev1.ResourceList) []corev1.ResourceName {
-	return slices.Sorted(maps.Keys(list))
 }
