@@ -38,7 +38,7 @@ var layers = [][]string{
 	{"isolation/clustergen", "isolation/rbac"},
 	{"isolation/capacity", "isolation/guardrails", "isolation/network", "isolation/pods"},
 	{"isolation"},
-	{"examples", "internal/docgen", "internal/kubedefaults", "internal/localcluster"},
+	{"examples", "internal/docgen", "internal/kubedefaults", "internal/localcluster", "internal/spelling"},
 	{"internal/apply", "internal/kubeadmission"},
 	{"internal/observe"},
 	{"internal/observe/*"},

@@ -215,13 +215,18 @@ func checkPlatform(ctx context.Context, s *session) ([]Finding, error) {
 	return one(OK, "serves %s, ready", platform.Spec.Environment)
 }
 
-// phase renders one phase of the installation.
-func (s *session) phase(ctx context.Context, name string) ([]guardrail.Object, error) {
+// phases renders the installation.
+func (s *session) phases(ctx context.Context) ([]install.Phase, error) {
 	platform, err := install.FindPlatform(ctx, s.client)
 	if err != nil {
 		return nil, err
 	}
-	phases, err := install.Render(s.Options, platform)
+	return install.Render(s.Options, platform)
+}
+
+// phase renders one phase of the installation.
+func (s *session) phase(ctx context.Context, name string) ([]guardrail.Object, error) {
+	phases, err := s.phases(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
-	"github.com/bulkhead-dev/bulkhead/internal/install"
 )
 
 func installChecks() []Check {
@@ -136,11 +135,7 @@ func isOurs(want guardrail.Object, live *metav1.PartialObjectMetadata) bool {
 
 // rendered is every object of the installation.
 func (s *session) rendered(ctx context.Context) ([]guardrail.Object, error) {
-	platform, err := install.FindPlatform(ctx, s.client)
-	if err != nil {
-		return nil, err
-	}
-	phases, err := install.Render(s.Options, platform)
+	phases, err := s.phases(ctx)
 	if err != nil {
 		return nil, err
 	}

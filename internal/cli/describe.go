@@ -16,6 +16,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
 	"github.com/bulkhead-dev/bulkhead/internal/install"
+	"github.com/bulkhead-dev/bulkhead/internal/spelling"
 )
 
 // describeOptions are the flags of `bulkhead describe`.
@@ -150,7 +151,7 @@ func noTenant(ctx context.Context, c client.Client, name string) error {
 		return fmt.Errorf("there is no Tenant %q: none is declared", name)
 	}
 	near := slices.DeleteFunc(slices.Clone(names), func(n string) bool {
-		return editDistance(n, name) > 3 && !strings.Contains(n, name)
+		return spelling.Distance(n, name) > 3 && !strings.Contains(n, name)
 	})
 	if len(near) == 0 {
 		return fmt.Errorf("there is no Tenant %q, nor one named like it: `kubectl get tenants` lists all %d", name, len(names))

@@ -16,6 +16,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/attack/catalogue"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
+	"github.com/bulkhead-dev/bulkhead/internal/spelling"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
@@ -207,7 +208,7 @@ func nearCodes(code string, all []topic) string {
 	low := strings.ToLower(code)
 	for _, t := range all {
 		other := strings.ToLower(t.Code)
-		d := editDistance(low, other)
+		d := spelling.Distance(low, other)
 		if low != "" && (strings.Contains(other, low) || strings.Contains(low, other) && len(other) > 2) {
 			d = min(d, 1)
 		}
@@ -225,27 +226,6 @@ func nearCodes(code string, all []topic) string {
 		names = append(names, n.code)
 	}
 	return "did you mean " + strings.Join(names, ", ") + "?"
-}
-
-// editDistance is the least number of letters to insert, delete or replace to make b out of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // reasonTopics explain the reasons of conditions. A test holds them against the constants of package v1alpha1.

@@ -23,6 +23,7 @@ import (
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 
 	"github.com/bulkhead-dev/bulkhead/api/crds"
+	"github.com/bulkhead-dev/bulkhead/internal/spelling"
 )
 
 // definition holds one kind's CustomResourceDefinition in the forms in which the API server itself checks objects
@@ -184,7 +185,7 @@ func (d *definition) unknownField(path string) string {
 	}
 	best, distance := "", 1+len(name)/3
 	for candidate := range s.Properties {
-		n := editDistance(strings.ToLower(name), strings.ToLower(candidate))
+		n := spelling.Distance(strings.ToLower(name), strings.ToLower(candidate))
 		if n < distance || n == distance && best != "" && candidate < best {
 			best, distance = candidate, n
 		}
@@ -218,24 +219,4 @@ func (d *definition) schemaAt(path string) *schema.Structural {
 		s, path = &next, path[end:]
 	}
 	return s
-}
-
-// editDistance is the least number of letters to insert, delete or replace to make b out of a (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -393,7 +393,7 @@ func TestValuesFollowTheSchema(t *testing.T) {
 	if kept <= others {
 		t.Errorf("of the enumeration %d times, outside it %d times", kept, others)
 	}
-	if w.Schemas.Known("v1", "Node") || !w.Schemas.Known("v1", "Pod") {
+	if w.Schemas.of("v1", "Node") != nil || w.Schemas.of("v1", "Pod") == nil {
 		t.Error("what is published is not known, or the reverse")
 	}
 }

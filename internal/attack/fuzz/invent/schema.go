@@ -66,9 +66,6 @@ func apiVersion(group, version string) string {
 	return group + "/" + version
 }
 
-// Known reports whether the type of a kind is published.
-func (s *Schemas) Known(apiVersion, kind string) bool { return s.of(apiVersion, kind) != nil }
-
 // of a kind; nil when it is not published.
 func (s *Schemas) of(apiVersion, kind string) *schema {
 	if s == nil {
