@@ -192,9 +192,9 @@ func (s *Snapshot) check() error {
 		}
 	}
 	errs = append(errs, twice(s.Namespaces, compareNamespaces, func(n *Namespace) string { return "namespace " + n.Name }))
-	errs = append(errs, twice(s.Pods, comparePods, func(p *Pod) string { return "pod " + p.Namespace + "/" + p.Name }))
+	errs = append(errs, twice(s.Pods, comparePods, func(p *Pod) string { return Ref{Kind: "pod", Namespace: p.Namespace, Name: p.Name}.String() }))
 	errs = append(errs, twice(s.NetworkPolicies, comparePolicies, func(p *networkingv1.NetworkPolicy) string {
-		return "NetworkPolicy " + p.Namespace + "/" + p.Name
+		return Ref{Kind: "NetworkPolicy", Namespace: p.Namespace, Name: p.Name}.String()
 	}))
 	errs = append(errs, s.duplicates()...)
 	return errors.Join(errs...)

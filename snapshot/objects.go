@@ -45,13 +45,13 @@ func (s *Snapshot) duplicates() []error {
 		objectTwice("ValidatingWebhookConfiguration", s.ValidatingWebhooks),
 		objectTwice("MutatingWebhookConfiguration", s.MutatingWebhooks),
 		twice(s.Parameters, compareParameters, func(o *unstructured.Unstructured) string {
-			return o.GetKind() + " " + objectName(o)
+			return RefOf(o.GetKind(), o).String()
 		}),
 		objectTwice("FlowSchema", s.FlowSchemas), objectTwice("PriorityLevelConfiguration", s.PriorityLevels),
 		objectTwice("StorageClass", s.StorageClasses), objectTwice("PersistentVolume", s.PersistentVolumes),
 		objectTwice("PriorityClass", s.PriorityClasses), objectTwice("RuntimeClass", s.RuntimeClasses),
 		objectTwice("Service", s.Services), objectTwice("Ingress", s.Ingresses),
-		twice(s.Endpoints, compareEndpoints, func(e *Endpoints) string { return e.Kind + " " + e.Namespace + "/" + e.Name }),
+		twice(s.Endpoints, compareEndpoints, func(e *Endpoints) string { return Ref{Kind: e.Kind, Namespace: e.Namespace, Name: e.Name}.String() }),
 		twice(s.Waivers, compareWaivers, func(w Waiver) string { return "Waiver " + w.Name }),
 	}
 }
@@ -67,14 +67,7 @@ func compareParameters(a, b *unstructured.Unstructured) int {
 }
 
 func objectTwice[T metav1.Object](kind string, list []T) error {
-	return twice(list, compareObjects[T], func(o T) string { return kind + " " + objectName(o) })
-}
-
-func objectName(o metav1.Object) string {
-	if o.GetNamespace() == "" {
-		return o.GetName()
-	}
-	return o.GetNamespace() + "/" + o.GetName()
+	return twice(list, compareObjects[T], func(o T) string { return RefOf(kind, o).String() })
 }
 
 func normalFlows(flows []Flow) []Flow {

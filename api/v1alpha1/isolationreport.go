@@ -120,7 +120,7 @@ type ObjectReference struct {
 	Name string `json:"name"`
 }
 
-// String is "Kind namespace/name".
+// String returns the object as "Kind namespace/name", or "Kind name" for one that lies in no namespace.
 func (o ObjectReference) String() string {
 	if o.Namespace == "" {
 		return o.Kind + " " + o.Name

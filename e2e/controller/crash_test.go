@@ -153,7 +153,7 @@ func (l *life) process(t *testing.T) map[string]reconcile.Reconciler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	describe := func(verb string, o client.Object) string { return verb + " " + apply.Describe(o) }
+	describe := func(verb string, o client.Object) string { return verb + " " + apply.RefOf(o).String() }
 	c := interceptor.NewClient(raw, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return l.write(describe("create", o), func() error { return c.Create(ctx, o, opts...) })

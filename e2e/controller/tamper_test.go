@@ -100,7 +100,7 @@ func read(t *testing.T, like client.Object) (client.Object, error) {
 // repaired waits until the object is again as it was. It returns how long that took.
 func repaired(t *testing.T, was client.Object, since time.Time) time.Duration {
 	t.Helper()
-	eventually(t, patience, "repair of "+apply.Describe(was), func() string {
+	eventually(t, patience, "repair of "+apply.RefOf(was).String(), func() string {
 		now, err := read(t, was)
 		switch {
 		case err != nil:

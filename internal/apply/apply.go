@@ -164,7 +164,7 @@ func Get(ctx context.Context, from client.Reader, want client.Object) (client.Ob
 		return nil, nil //nolint:nilnil // nil is the answer "there is none"
 	}
 	if err != nil {
-		return nil, failed("get", kindOf(want), want, err)
+		return nil, failed("get", want, err)
 	}
 	return have, nil
 }
@@ -187,7 +187,7 @@ func (a *Applier) create(ctx context.Context, want client.Object) (Change, error
 	err := a.client.Create(ctx, made, client.FieldOwner(v1alpha1.ManagedBy))
 	if !apierrors.IsAlreadyExists(err) {
 		if err != nil {
-			return change, failed("create", change.Kind, want, err)
+			return change, failed("create", want, err)
 		}
 		return change, a.asRendered(want, made)
 	}
@@ -196,7 +196,7 @@ func (a *Applier) create(ctx context.Context, want client.Object) (Change, error
 	case err != nil:
 		return change, err
 	case have == nil:
-		return change, failed("create", change.Kind, want, errors.New("it was deleted in the meantime: retried"))
+		return change, failed("create", want, errors.New("it was deleted in the meantime: retried"))
 	case have.GetDeletionTimestamp() != nil:
 		return change, terminating(want, have)
 	}
@@ -226,7 +226,7 @@ func (a *Applier) owned(want, have client.Object) error {
 	}
 	for _, key := range []string{v1alpha1.LabelManagedBy, v1alpha1.LabelTenant, v1alpha1.LabelSpace} {
 		if value := want.GetLabels()[key]; have.GetLabels()[key] != value {
-			return &NotManagedError{Kind: kindOf(want), Name: want.GetName(), Missing: key + "=" + value}
+			return &NotManagedError{Object: RefOf(want), Missing: key + "=" + value}
 		}
 	}
 	return nil
@@ -266,18 +266,18 @@ func (a *Applier) write(ctx context.Context, want client.Object) error {
 func (a *Applier) apply(ctx context.Context, want client.Object) (client.Object, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
 	if err != nil {
-		return nil, failed("render", kindOf(want), want, err)
+		return nil, failed("render", want, err)
 	}
 	delete(content, "status")
 	body := &unstructured.Unstructured{Object: content}
 	unstructured.RemoveNestedField(content, "metadata", "creationTimestamp")
 	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(body), client.FieldOwner(v1alpha1.ManagedBy), client.ForceOwnership)
 	if err != nil {
-		return nil, failed("apply", kindOf(want), want, err)
+		return nil, failed("apply", want, err)
 	}
 	have := empty(want)
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(body.Object, have); err != nil {
-		return nil, failed("read the answer for", kindOf(want), want, err)
+		return nil, failed("read the answer for", want, err)
 	}
 	return have, nil
 }
@@ -286,27 +286,24 @@ func (a *Applier) update(ctx context.Context, want, have client.Object) error {
 	fixed := overwrite(want, have)
 	fixed.SetManagedFields(nil) // the cache holds an abridged form, and an empty list keeps the server's
 	if err := a.client.Update(ctx, fixed, client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
-		return failed("update", kindOf(want), want, err)
+		return failed("update", want, err)
 	}
 	return a.asRendered(want, fixed)
 }
 
 func (a *Applier) asRendered(want, have client.Object) error {
 	if d := a.compare(want, have); !d.none() {
-		return &NotAsRenderedError{Kind: kindOf(want), Namespace: want.GetNamespace(), Name: want.GetName(), Fields: d.fields}
+		return &NotAsRenderedError{Object: RefOf(want), Fields: d.fields}
 	}
 	return nil
 }
 
 func terminating(want, have client.Object) error {
-	return &TerminatingError{Kind: kindOf(want), Namespace: have.GetNamespace(), Name: have.GetName(), Finalizers: have.GetFinalizers()}
+	return &TerminatingError{Object: RefOf(want), Finalizers: have.GetFinalizers()}
 }
 
 func (a *Applier) change(obj client.Object, action Action) Change {
-	return Change{
-		Action: action, APIVersion: obj.GetObjectKind().GroupVersionKind().GroupVersion().String(),
-		Kind: kindOf(obj), Namespace: obj.GetNamespace(), Name: obj.GetName(),
-	}
+	return Change{Action: action, Ref: RefOf(obj), APIVersion: obj.GetObjectKind().GroupVersionKind().GroupVersion().String()}
 }
 
 // kindOf is the name of the Go type, which for every built-in object is its kind: objects from a cache carry no TypeMeta.

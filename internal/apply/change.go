@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // Action is what was done about one object.
@@ -29,8 +31,10 @@ const (
 // Change is what was done to one object, and why.
 type Change struct {
 	Action Action
-	// APIVersion, Kind, Namespace and Name of the object; Namespace is empty for a cluster-scoped one.
-	APIVersion, Kind, Namespace, Name string
+	// Ref names the object.
+	snapshot.Ref
+
+	APIVersion string
 	// Version is the resourceVersion that was found and not left as it was; empty when there was no object.
 	Version string
 	// Fields that differed from the rendering, as paths, for Updated and Repaired.
@@ -46,14 +50,6 @@ type Change struct {
 // Tampered reports whether the change undid what another user did.
 func (c *Change) Tampered() bool { return c.Action == Repaired || c.Action == Restored }
 
-// Object is kind and full name, for messages.
-func (c *Change) Object() string {
-	if c.Namespace == "" {
-		return c.Kind + " " + c.Name
-	}
-	return c.Kind + " " + c.Namespace + "/" + c.Name
-}
-
 // String is for an Event: who did what, and what Bulkhead did about it.
 func (c *Change) String() string {
 	switch c.Action {
@@ -62,51 +58,43 @@ func (c *Change) String() string {
 		if by == "" {
 			by = "an unknown user"
 		}
-		return fmt.Sprintf("%s changed %s of %s: repaired", by, strings.Join(c.Fields, ", "), c.Object())
+		return fmt.Sprintf("%s changed %s of %s: repaired", by, strings.Join(c.Fields, ", "), c.Ref)
 	case Restored:
 		by := c.By
 		if by == "" {
 			by = "an unknown user"
 		}
-		return fmt.Sprintf("%s was deleted by %s: restored", c.Object(), by)
+		return fmt.Sprintf("%s was deleted by %s: restored", c.Ref, by)
 	case Updated:
-		return fmt.Sprintf("%s updated: %s", c.Object(), strings.Join(c.Fields, ", "))
+		return fmt.Sprintf("%s updated: %s", c.Ref, strings.Join(c.Fields, ", "))
 	default:
-		return c.Object() + " " + strings.ToLower(string(c.Action))
+		return c.Ref.String() + " " + strings.ToLower(string(c.Action))
 	}
 }
 
 // NotManagedError reports that an object of the wanted name exists and is not Bulkhead's. It is never taken over.
 type NotManagedError struct {
-	Kind, Namespace, Name string
+	Object snapshot.Ref
 	// Missing is the label that would show it to be Bulkhead's, as key=value.
 	Missing string
 }
 
 // Error is what exists, why it is not adopted and what to do.
 func (e *NotManagedError) Error() string {
-	name := e.Name
-	if e.Namespace != "" {
-		name = e.Namespace + "/" + e.Name
-	}
-	return fmt.Sprintf("%s %s exists without the label %s, so it is not Bulkhead's and is not adopted: "+
-		"remove or rename it, or choose another name", e.Kind, name, e.Missing)
+	return fmt.Sprintf("%s exists without the label %s, so it is not Bulkhead's and is not adopted: "+
+		"remove or rename it, or choose another name", e.Object, e.Missing)
 }
 
 // TerminatingError reports that an object is being deleted, so nothing can be written until it is gone.
 type TerminatingError struct {
-	Kind, Namespace, Name string
+	Object snapshot.Ref
 	// Finalizers that hold it.
 	Finalizers []string
 }
 
 // Error is what is being waited for.
 func (e *TerminatingError) Error() string {
-	name := e.Name
-	if e.Namespace != "" {
-		name = e.Namespace + "/" + e.Name
-	}
-	text := fmt.Sprintf("%s %s is being deleted", e.Kind, name)
+	text := fmt.Sprintf("%s is being deleted", e.Object)
 	if len(e.Finalizers) > 0 {
 		text += ", held by " + strings.Join(e.Finalizers, ", ")
 	}
@@ -116,20 +104,16 @@ func (e *TerminatingError) Error() string {
 // NotAsRenderedError reports that the API server accepted an object and answered with a different one: something on the
 // cluster (an admission webhook or policy) rewrites it, so the control that it stands for is not in force as rendered.
 type NotAsRenderedError struct {
-	Kind, Namespace, Name string
-	Fields                []string
+	Object snapshot.Ref
+	Fields []string
 }
 
 // Error names the fields and the likely cause.
 func (e *NotAsRenderedError) Error() string {
-	name := e.Name
-	if e.Namespace != "" {
-		name = e.Namespace + "/" + e.Name
-	}
-	return fmt.Sprintf("%s %s differs from what was written in %s: an admission webhook or policy of this cluster rewrites it; "+
-		"exempt objects labelled app.kubernetes.io/managed-by=bulkhead from it", e.Kind, name, strings.Join(e.Fields, ", "))
+	return fmt.Sprintf("%s differs from what was written in %s: an admission webhook or policy of this cluster rewrites it; "+
+		"exempt objects labelled app.kubernetes.io/managed-by=bulkhead from it", e.Object, strings.Join(e.Fields, ", "))
 }
 
-func failed(operation string, kind string, obj client.Object, err error) error {
-	return fmt.Errorf("%s %s %s: %w", operation, kind, client.ObjectKeyFromObject(obj), err)
+func failed(operation string, obj client.Object, err error) error {
+	return fmt.Errorf("%s %s: %w", operation, RefOf(obj), err)
 }

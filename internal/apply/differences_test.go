@@ -236,7 +236,7 @@ func TestKindsAreAllThatIsRendered(t *testing.T) {
 	for _, o := range slices.Concat(guardrail.Cluster(&v1alpha1.Platform{}), guardrail.Tenant(tenant, nil), spaceObjects) {
 		rendered[kindOf(o)] = true
 		if o.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
-			t.Errorf("%s lacks the label by which it is watched", Describe(o))
+			t.Errorf("%s lacks the label by which it is watched", RefOf(o))
 		}
 	}
 	if !maps.Equal(listed, rendered) {

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // Scope selects the managed objects that one owner is responsible for.
@@ -101,20 +102,17 @@ func list(ctx context.Context, from client.Reader, kind Kind, scope *Scope) ([]c
 func (a *Applier) Delete(ctx context.Context, obj client.Object) error {
 	uid, version := obj.GetUID(), obj.GetResourceVersion()
 	if uid == "" || version == "" {
-		return failed("delete", kindOf(obj), obj, errors.New("it was not read from the API server, so it is not known to be the right one"))
+		return failed("delete", obj, errors.New("it was not read from the API server, so it is not known to be the right one"))
 	}
 	err := a.client.Delete(ctx, obj, client.Preconditions{UID: &uid, ResourceVersion: &version})
 	if err != nil && !apierrors.IsNotFound(err) {
 		a.metrics.write(kindOf(obj), "Error")
-		return failed("delete", kindOf(obj), obj, err)
+		return failed("delete", obj, err)
 	}
 	a.memory.forget(obj)
 	a.metrics.write(kindOf(obj), string(Deleted))
 	return nil
 }
 
-// Describe names an object for a list of what remains: kind and full name.
-func Describe(obj client.Object) string {
-	c := Change{Kind: kindOf(obj), Namespace: obj.GetNamespace(), Name: obj.GetName()}
-	return c.Object()
-}
+// RefOf names an object.
+func RefOf(obj client.Object) snapshot.Ref { return snapshot.RefOf(kindOf(obj), obj) }

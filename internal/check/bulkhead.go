@@ -90,7 +90,7 @@ func checkDefinitions(ctx context.Context, s *session) ([]Finding, error) {
 			continue // compareAll has said so
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", apply.Describe(object), err)
+			return nil, fmt.Errorf("read %s: %w", apply.RefOf(object), err)
 		}
 		if pending := install.NotEstablished(crd); pending != "" {
 			findings = append(findings, about(object, "%s", pending))
@@ -269,7 +269,7 @@ func (s *session) compareAll(ctx context.Context, objects []guardrail.Object, di
 // about is a problem with one object.
 func about(object guardrail.Object, detail string, args ...any) Finding {
 	f := found(Problem, detail, args...)
-	f.Subject = apply.Describe(object)
+	f.Subject = apply.RefOf(object).String()
 	return f
 }
 

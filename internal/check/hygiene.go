@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 func hygieneChecks() []Check {
@@ -55,7 +56,7 @@ func checkOrphans(ctx context.Context, s *session) ([]Finding, error) {
 		case !tenants[tenant]:
 			missing = "Tenant " + tenant
 		case space != "" && !spaces[v1alpha1.SpaceNamespace(tenant, space)]:
-			missing = "Space " + v1alpha1.HomeNamespace(tenant) + "/" + space
+			missing = snapshot.Ref{Kind: "Space", Namespace: v1alpha1.HomeNamespace(tenant), Name: space}.String()
 		default:
 			continue
 		}

@@ -109,11 +109,11 @@ func checkNames(ctx context.Context, s *session) ([]Finding, error) {
 		switch {
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
 		case err != nil:
-			return nil, fmt.Errorf("look for %s: %w", apply.Describe(object), err)
+			return nil, fmt.Errorf("look for %s: %w", apply.RefOf(object), err)
 		case isOurs(object, live):
 			ours++
 		default:
-			taken = append(taken, fmt.Sprintf("%s (no label %s=%s)", apply.Describe(object),
+			taken = append(taken, fmt.Sprintf("%s (no label %s=%s)", apply.RefOf(object),
 				v1alpha1.LabelManagedBy, object.GetLabels()[v1alpha1.LabelManagedBy]))
 		}
 	}

@@ -11,8 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	quotav1 "k8s.io/apiserver/pkg/quota/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
 )
 
 func tenantChecks() []Check {
@@ -72,8 +74,7 @@ func checkSpaces(ctx context.Context, s *session) ([]Finding, error) {
 	var judged group
 	for i := range spaces.Items {
 		space := &spaces.Items[i]
-		name := space.Namespace + "/" + space.Name
-		judged.add("Space "+name, name, &space.ObjectMeta, space.Status.Conditions)
+		judged.add(apply.RefOf(space).String(), client.ObjectKeyFromObject(space).String(), &space.ObjectMeta, space.Status.Conditions)
 	}
 	return judged.findings(), nil
 }

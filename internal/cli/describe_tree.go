@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/check"
 	"github.com/bulkhead-dev/bulkhead/internal/cli/output"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // drawTenant makes the tree of a description. Problems come before what is well, and what is well shares a line
@@ -74,11 +75,7 @@ func (c *conditionView) word() string {
 func drawOwners(root *output.Branch, v *tenantView) {
 	names := make([]string, len(v.Owners))
 	for i, o := range v.Owners {
-		name := o.Name
-		if o.Namespace != "" {
-			name = o.Namespace + "/" + name
-		}
-		names[i] = strings.ToLower(o.Kind) + " " + name
+		names[i] = snapshot.Ref{Kind: strings.ToLower(o.Kind), Namespace: o.Namespace, Name: o.Name}.String()
 	}
 	root.Add(output.None, "owners: %s", strings.Join(names, ", "))
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // Example is an example platform, in the order in which it is applied.
@@ -87,7 +88,7 @@ func (e *Example) add(file string, data []byte) error {
 			continue // comments alone
 		}
 		if err := e.place(file, object, document); err != nil {
-			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+			return fmt.Errorf("%s: %w", snapshot.RefOf(object.GetKind(), object), err)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/parallel"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 const (
@@ -94,9 +95,9 @@ func (p *Person) apply(ctx context.Context, objects []*unstructured.Unstructured
 		err := p.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object.DeepCopy()), client.FieldOwner(fieldOwner))
 		switch {
 		case apierrors.IsConflict(err), immutable(err):
-			kept = append(kept, describe(object))
+			kept = append(kept, snapshot.RefOf(object.GetKind(), object).String())
 		case err != nil:
-			return nil, fmt.Errorf("%s applies %s: %w", p.Name, describe(object), err)
+			return nil, fmt.Errorf("%s applies %s: %w", p.Name, snapshot.RefOf(object.GetKind(), object), err)
 		}
 	}
 	return kept, nil
@@ -124,12 +125,4 @@ func (p *Person) applyWhenAllowed(ctx context.Context, object *unstructured.Unst
 // poll repeats check until it is done, fails, or patience or ctx ends.
 func poll(ctx context.Context, check wait.ConditionWithContextFunc) error {
 	return wait.PollUntilContextTimeout(ctx, pollEvery, patience, true, check)
-}
-
-func describe(object client.Object) string {
-	name := object.GetObjectKind().GroupVersionKind().Kind + " " + object.GetName()
-	if object.GetNamespace() != "" {
-		name += " in " + object.GetNamespace()
-	}
-	return name
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // Options report what to install.
@@ -119,7 +120,7 @@ func applyPhase(ctx context.Context, c client.Client, phase *Phase, progress Pro
 			return err
 		}
 		action := map[apply.Action]Action{apply.Created: Created, apply.Updated: Changed, apply.Repaired: Changed, apply.Unchanged: Unchanged}[change.Action]
-		progress.report(phase.Name, action, change.Object(), "")
+		progress.report(phase.Name, action, change.Ref.String(), "")
 	}
 	if phase.Name != PhaseDefinitions {
 		return nil
@@ -152,13 +153,13 @@ func waitEstablished(ctx context.Context, c client.Client, definitions []guardra
 			}
 			pending = NotEstablished(crd)
 			if pending != "" && !reported {
-				progress.report(PhaseDefinitions, Waiting, apply.Describe(object), "until the API server serves it")
+				progress.report(PhaseDefinitions, Waiting, apply.RefOf(object).String(), "until the API server serves it")
 				reported = true
 			}
 			return pending == "", nil
 		})
 		if err != nil {
-			return fmt.Errorf("wait until %s is served (%s): %w", apply.Describe(object), pending, err)
+			return fmt.Errorf("wait until %s is served (%s): %w", apply.RefOf(object), pending, err)
 		}
 	}
 	return nil
@@ -203,7 +204,7 @@ func WaitReady(ctx context.Context, config *rest.Config, progress Progress) erro
 	if err != nil {
 		return err
 	}
-	name := "Deployment " + v1alpha1.SystemNamespace + "/" + DeploymentName
+	name := snapshot.Ref{Kind: "Deployment", Namespace: v1alpha1.SystemNamespace, Name: DeploymentName}.String()
 	waits, reported := "", ""
 	err = wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		deployment := &appsv1.Deployment{}

@@ -104,7 +104,7 @@ func (u *uninstaller) removeController(ctx context.Context) error {
 		objects := phases[i].Objects
 		for j := len(objects) - 1; j >= 0; j-- {
 			if _, isNamespace := objects[j].(*corev1.Namespace); isNamespace {
-				u.progress.report(PhaseController, Kept, apply.Describe(objects[j]), "holds the records of off-boarded tenants")
+				u.progress.report(PhaseController, Kept, apply.RefOf(objects[j]).String(), "holds the records of off-boarded tenants")
 				continue
 			}
 			if err := u.remove(ctx, PhaseController, objects[j], objects[j].GetLabels()[v1alpha1.LabelManagedBy]); err != nil {
@@ -233,10 +233,10 @@ func (u *uninstaller) remove(ctx context.Context, phase string, object client.Ob
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read %s before it is removed: %w", apply.Describe(object), err)
+		return fmt.Errorf("read %s before it is removed: %w", apply.RefOf(object), err)
 	}
 	if live.Labels[v1alpha1.LabelManagedBy] != owner {
-		u.progress.report(phase, Kept, apply.Describe(object), "not labelled as Bulkhead's")
+		u.progress.report(phase, Kept, apply.RefOf(object).String(), "not labelled as Bulkhead's")
 		return nil
 	}
 	options := []client.DeleteOption{
@@ -247,9 +247,9 @@ func (u *uninstaller) remove(ctx context.Context, phase string, object client.Ob
 	}
 	err = u.client.Delete(ctx, live, options...)
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("remove %s: %w", apply.Describe(object), err)
+		return fmt.Errorf("remove %s: %w", apply.RefOf(object), err)
 	}
-	u.progress.report(phase, Removed, apply.Describe(object), "")
+	u.progress.report(phase, Removed, apply.RefOf(object).String(), "")
 	return nil
 }
 
@@ -265,7 +265,7 @@ func (u *uninstaller) refuseWhileDeclared(ctx context.Context) error {
 	}
 	names := make([]string, 0, len(declared))
 	for _, object := range declared {
-		names = append(names, apply.Describe(object))
+		names = append(names, apply.RefOf(object).String())
 	}
 	const shown = 5
 	more := ""
@@ -316,7 +316,7 @@ func (u *uninstaller) removeDefinitions(ctx context.Context) error {
 	for _, definition := range definitions {
 		if u.options.DryRun {
 			// Not tried: without the annotation, the guardrail refuses, as it should.
-			u.progress.report(PhaseDefinitions, Removed, apply.Describe(definition), "with every object of its kind")
+			u.progress.report(PhaseDefinitions, Removed, apply.RefOf(definition).String(), "with every object of its kind")
 			continue
 		}
 		if err := u.allowDeletion(ctx, definition); err != nil {
@@ -355,9 +355,9 @@ func (u *uninstaller) release(ctx context.Context) error {
 		}
 		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 		if err := u.client.Patch(ctx, object, patch, options...); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("release %s from its finalizer: %w", apply.Describe(before), err)
+			return fmt.Errorf("release %s from its finalizer: %w", apply.RefOf(before), err)
 		}
-		u.progress.report(PhaseDefinitions, Orphaned, apply.Describe(before), "its namespace and what runs there stay")
+		u.progress.report(PhaseDefinitions, Orphaned, apply.RefOf(before).String(), "its namespace and what runs there stay")
 	}
 	return nil
 }
@@ -370,7 +370,7 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition guardrail.Ob
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", apply.Describe(definition), err)
+		return fmt.Errorf("read %s: %w", apply.RefOf(definition), err)
 	}
 	before := live.DeepCopy()
 	if live.Annotations == nil {
@@ -379,7 +379,7 @@ func (u *uninstaller) allowDeletion(ctx context.Context, definition guardrail.Ob
 	live.Annotations[guardrail.AnnotationAllowDeletion] = "true"
 	// A field owner of its own, so that no installation takes the annotation over.
 	if err := u.client.Patch(ctx, live, client.MergeFrom(before), client.FieldOwner(v1alpha1.NamePrefix+"uninstall")); err != nil {
-		return fmt.Errorf("annotate %s for its deletion: %w", apply.Describe(definition), err)
+		return fmt.Errorf("annotate %s for its deletion: %w", apply.RefOf(definition), err)
 	}
 	return nil
 }
@@ -404,7 +404,7 @@ func (u *uninstaller) waitGone(ctx context.Context, definition guardrail.Object)
 		return false, err
 	})
 	if err != nil {
-		return fmt.Errorf("wait until %s is gone (%s): %w", apply.Describe(definition), why, err)
+		return fmt.Errorf("wait until %s is gone (%s): %w", apply.RefOf(definition), why, err)
 	}
 	return nil
 }

@@ -230,7 +230,7 @@ func TestEveryRenderedKindIsRemoved(t *testing.T) {
 	}
 	for _, object := range append(guardrail.Cluster(&v1alpha1.Platform{}), guardrail.Tenant(&v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "any"}}, nil)...) {
 		if !known[fmt.Sprintf("%T", object)] {
-			t.Errorf("%s is of a kind that is not searched", apply.Describe(object))
+			t.Errorf("%s is of a kind that is not searched", apply.RefOf(object))
 		}
 	}
 }
@@ -258,7 +258,7 @@ func state(t *testing.T) map[string]string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			versions[kind+apply.Describe(object)] = live.ResourceVersion
+			versions[kind+apply.RefOf(object).String()] = live.ResourceVersion
 		}
 	}
 	return versions

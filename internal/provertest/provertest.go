@@ -46,7 +46,7 @@ func Magazine() (*Platform, error) {
 			o.SetNamespace(w.Namespace)
 			text, err := o.MarshalJSON()
 			if err != nil {
-				return nil, fmt.Errorf("write %s %s: %w", o.GetKind(), o.GetName(), err)
+				return nil, fmt.Errorf("write %s: %w", snapshot.RefOf(o.GetKind(), o), err)
 			}
 			fmt.Fprintf(&workloads, "---\n%s\n", text)
 		}

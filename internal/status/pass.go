@@ -193,7 +193,7 @@ func (r *Writer) PatchFinalizers(ctx context.Context, p *Pass, change func(o cli
 	}
 	patch := client.MergeFromWithOptions(p.Before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Patch(ctx, changed, patch, client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
-		return fmt.Errorf("write the finalizers of %s: %w", apply.Describe(p.Before), err)
+		return fmt.Errorf("write the finalizers of %s: %w", apply.RefOf(p.Before), err)
 	}
 	p.Before = changed
 	p.Object.SetFinalizers(changed.GetFinalizers())

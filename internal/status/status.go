@@ -193,7 +193,7 @@ func (r *Writer) Write(ctx context.Context, tenant string, before, after client.
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, after, patch, client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
-		return fmt.Errorf("write the status of %s: %w", apply.Describe(before), err)
+		return fmt.Errorf("write the status of %s: %w", apply.RefOf(before), err)
 	}
 	for i := range now {
 		r.transition(tenant, after, meta.FindStatusCondition(old, now[i].Type), &now[i])

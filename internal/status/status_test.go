@@ -14,6 +14,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/observe/auditlog"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 var tenantChecklist = Checklist{
@@ -144,7 +145,7 @@ func TestLateEventsShareNothingWithTheReconciler(t *testing.T) {
 	trail, told := &slowTrail{}, &lastEvent{}
 	r := &Writer{AuditLog: trail, Events: told}
 	tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "t", ResourceVersion: "1"}}
-	r.RecordRepairs("t", tenant, []apply.Change{{Action: apply.Created}, {Action: apply.Repaired, Kind: "Namespace", APIVersion: "v1"}})
+	r.RecordRepairs("t", tenant, []apply.Change{{Action: apply.Created}, {Action: apply.Repaired, Ref: snapshot.Ref{Kind: "Namespace"}, APIVersion: "v1"}})
 	tenant.ResourceVersion = "2"
 	if len(trail.answers) != 1 {
 		t.Fatalf("the trail was asked %d times, want once", len(trail.answers))

@@ -33,7 +33,7 @@ func Picture(ctx context.Context, from client.Reader, tenant string) (string, er
 		o.SetManagedFields(nil)
 		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 		if err != nil {
-			return "", fmt.Errorf("picture of %s: %w", apply.Describe(o), err)
+			return "", fmt.Errorf("picture of %s: %w", apply.RefOf(o), err)
 		}
 		if metadata, ok := content["metadata"].(map[string]any); ok {
 			for _, key := range []string{"uid", "resourceVersion", "creationTimestamp", "generation"} {
@@ -47,7 +47,7 @@ func Picture(ctx context.Context, from client.Reader, tenant string) (string, er
 		}
 		text, err := json.MarshalIndent(scrub(content), "", " ")
 		if err != nil {
-			return "", fmt.Errorf("picture of %s: %w", apply.Describe(o), err)
+			return "", fmt.Errorf("picture of %s: %w", apply.RefOf(o), err)
 		}
 		lines = append(lines, fmt.Sprintf("%T %s", o, text))
 	}

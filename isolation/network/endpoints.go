@@ -32,7 +32,8 @@ func (n *networkFindings) addressBook() *addressBook {
 	for _, s := range n.Services {
 		for _, text := range append(slices.Clone(s.Spec.ClusterIPs), s.Spec.ClusterIP) {
 			if ip, err := netip.ParseAddr(text); err == nil {
-				b.holders[ip.Unmap()] = holder{n.Owner[s.Namespace], snapshot.Ref{Kind: "Service", Namespace: s.Namespace, Name: s.Name}, "the address of Service " + s.Namespace + "/" + s.Name}
+				service := snapshot.RefOf("Service", s)
+				b.holders[ip.Unmap()] = holder{n.Owner[s.Namespace], service, "the address of " + service.String()}
 			}
 		}
 	}
@@ -103,7 +104,7 @@ func (n *networkFindings) astray(e *snapshot.Endpoints, tenant string, book *add
 			f.Witness = []finding.Step{{Object: o, Does: does}}
 		}
 		if e.Service != "" {
-			f.What = fmt.Sprintf("%s, and so Service %s/%s, %s", o, e.Namespace, e.Service, does)
+			f.What = fmt.Sprintf("%s, and so %s, %s", o, snapshot.Ref{Kind: "Service", Namespace: e.Namespace, Name: e.Service}, does)
 		}
 		n.list = append(n.list, f)
 	}

@@ -160,7 +160,7 @@ func (n *networkFindings) fixOf(causes []Cause) string {
 	case "Pod":
 		return fmt.Sprintf("take hostNetwork from pod %s/%s", c.Namespace, c.Name)
 	case "NetworkPolicy":
-		return fmt.Sprintf("name the peers that are meant in rule %d of NetworkPolicy %s/%s", c.Rule, c.Namespace, c.Name)
+		return fmt.Sprintf("name the peers that are meant in rule %d of %s", c.Rule, snapshot.Ref{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
 	default:
 		return fmt.Sprintf("let rule %d of %s %s deny or pass what is between tenants", c.Rule, c.Kind, c.Name)
 	}

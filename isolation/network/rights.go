@@ -187,7 +187,7 @@ func (r *networkRights) removes(s *space, who *rbac.Identity) (finding.Finding, 
 		verdict, why := r.admits(&finding.AdmissionRequest{Subject: who.Subject, Operation: "DELETE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
 			Resource: policyResource(), Namespace: s.source.Name, Name: p.source.Name, OldObject: p.source})
 		if verdict != finding.Isolated && r.isolates(s, p) {
-			return r.rightFinding("BH3010", verdict, who.Name, path, fmt.Sprintf("delete NetworkPolicy %s/%s, which closes", s.source.Name, p.source.Name), why), true
+			return r.rightFinding("BH3010", verdict, who.Name, path, fmt.Sprintf("delete %s, which closes", snapshot.RefOf("NetworkPolicy", p.source)), why), true
 		}
 	}
 	return finding.Finding{}, false

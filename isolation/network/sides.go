@@ -347,9 +347,9 @@ func (n *networkFindings) services(book *addressBook) {
 		if tenant == finding.ThePlatform {
 			continue
 		}
-		o := snapshot.Ref{Kind: "Service", Namespace: s.Namespace, Name: s.Name}
+		o := snapshot.RefOf("Service", s)
 		add := func(code, to, does string) {
-			n.list = append(n.list, finding.Finding{Code: code, Verdict: finding.Exposed, From: tenant, To: to, What: "Service " + s.Namespace + "/" + s.Name + " " + does,
+			n.list = append(n.list, finding.Finding{Code: code, Verdict: finding.Exposed, From: tenant, To: to, What: o.String() + " " + does,
 				Witness: []finding.Step{{Object: o, Does: does}}, Blame: []snapshot.Ref{o}})
 		}
 		var ports []string

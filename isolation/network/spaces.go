@@ -145,7 +145,7 @@ func (s *space) compile(sources []*networkingv1.NetworkPolicy) {
 	for _, source := range sources {
 		p, err := policyOf(source, s.id)
 		if err != nil {
-			s.invalid = append(s.invalid, fmt.Sprintf("NetworkPolicy %s/%s is not valid: %v", source.Namespace, source.Name, err))
+			s.invalid = append(s.invalid, fmt.Sprintf("%s is not valid: %v", snapshot.RefOf("NetworkPolicy", source), err))
 			continue
 		}
 		s.policies = append(s.policies, p)

@@ -235,11 +235,7 @@ func describeSubjects(subjects []rbacv1.Subject) string {
 		if i == most {
 			return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), len(subjects)-most)
 		}
-		name := subjects[i].Name
-		if subjects[i].Namespace != "" {
-			name = subjects[i].Namespace + "/" + name
-		}
-		names = append(names, subjects[i].Kind+" "+name)
+		names = append(names, snapshot.Ref{Kind: subjects[i].Kind, Namespace: subjects[i].Namespace, Name: subjects[i].Name}.String())
 	}
 	return strings.Join(names, ", ")
 }

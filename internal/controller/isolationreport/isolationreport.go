@@ -262,19 +262,13 @@ func findingOf(f *finding.Finding) v1alpha1.IsolationFinding {
 	for _, step := range f.Witness[:min(len(f.Witness), longestList)] {
 		taken := v1alpha1.FindingStep{Does: brief(step.Does)}
 		if step.Object != (snapshot.Ref{}) {
-			object := referenceTo(step.Object)
+			object := step.Object
 			taken.Object = &object
 		}
 		made.Steps = append(made.Steps, taken)
 	}
-	for _, object := range f.Blame[:min(len(f.Blame), longestList)] {
-		made.Objects = append(made.Objects, referenceTo(object))
-	}
+	made.Objects = append(made.Objects, f.Blame[:min(len(f.Blame), longestList)]...)
 	return made
-}
-
-func referenceTo(o snapshot.Ref) v1alpha1.ObjectReference {
-	return v1alpha1.ObjectReference{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}
 }
 
 // brief keeps a text within what a report holds of it.

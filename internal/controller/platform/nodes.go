@@ -194,7 +194,7 @@ func (r *Reconciler) mark(ctx context.Context, p *pass, node *corev1.Node, group
 	}
 	if tampered {
 		p.changes = append(p.changes, apply.Change{
-			Action: apply.Repaired, APIVersion: "v1", Kind: "Node", Version: node.ResourceVersion, Name: node.Name, Fields: fields, By: apply.LastOtherWriter(node),
+			Action: apply.Repaired, Ref: apply.RefOf(node), APIVersion: "v1", Version: node.ResourceVersion, Fields: fields, By: apply.LastOtherWriter(node),
 		})
 	}
 	r.mu.Lock()

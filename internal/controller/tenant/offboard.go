@@ -191,7 +191,7 @@ func (r *Reconciler) inventory(ctx context.Context, p *pass) ([]string, error) {
 	}
 	names := make([]string, 0, len(found))
 	for _, object := range found {
-		names = append(names, apply.Describe(object))
+		names = append(names, apply.RefOf(object).String())
 	}
 	slices.Sort(names)
 	return names, nil

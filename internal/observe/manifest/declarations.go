@@ -181,26 +181,6 @@ func emptyFiles(inputs []input, documents []document, results []result) []Fault 
 
 // duplicates are objects that are declared more than once.
 func (f *Declarations) duplicates() []Fault {
-	first := make(map[string]observe.Source, len(f.Tenants)+len(f.Spaces))
-	var faults []Fault
-	note := func(object string, at observe.Source) {
-		if before, twice := first[object]; twice {
-			faults = append(faults, Fault{Source: at, Object: object, Message: "already declared at " + before.String()})
-			return
-		}
-		first[object] = at
-	}
-	for _, d := range f.Platforms {
-		note("Platform "+d.Object.Name, d.Source)
-	}
-	for _, d := range f.Tenants {
-		note("Tenant "+d.Object.Name, d.Source)
-	}
-	for _, d := range f.Spaces {
-		note("Space "+d.Object.Namespace+"/"+d.Object.Name, d.Source)
-	}
-	for _, d := range f.Waivers {
-		note("Waiver "+d.Object.Name, d.Source)
-	}
-	return faults
+	c := newContents()
+	return c.addOwn(&result{platforms: f.Platforms, tenants: f.Tenants, spaces: f.Spaces, waivers: f.Waivers})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // decode turns one document into objects or faults.
@@ -109,13 +110,10 @@ func misplaced(object map[string]any) []refusal {
 	return []refusal{{"metadata.namespace", fmt.Sprintf("metadata.namespace: Invalid value: %q: a Space stands in its tenant's home namespace, %s", namespace, v1alpha1.HomeNamespace("NAME"))}}
 }
 
+// objectName returns how an object is called that may lack its name.
 func objectName(kind string, object map[string]any) string {
 	meta, _ := object["metadata"].(map[string]any)
-	name := text(meta["name"])
-	if namespace := text(meta["namespace"]); namespace != "" {
-		name = namespace + "/" + name
-	}
-	return strings.TrimSpace(kind + " " + name)
+	return strings.TrimSpace(snapshot.Ref{Kind: kind, Namespace: text(meta["namespace"]), Name: text(meta["name"])}.String())
 }
 
 func text(value any) string {
