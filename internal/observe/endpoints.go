@@ -28,15 +28,19 @@ func addEndpointKinds(add func(group, name string, k Kind)) {
 		}})
 }
 
-// decodeEndpointSlice keeps of a slice what proofs read: a cluster has as many endpoints as pods.
 func decodeEndpointSlice(value map[string]any) (metav1.Object, error) {
 	slice := &discoveryv1.EndpointSlice{}
 	err := strict(value, slice)
+	keepAddresses(slice)
+	return slice, err
+}
+
+// keepAddresses keeps of a slice what proofs read: a cluster has as many endpoints as pods.
+func keepAddresses(slice *discoveryv1.EndpointSlice) {
 	slice.Ports, slice.Annotations, slice.OwnerReferences = nil, nil, nil
 	for i := range slice.Endpoints {
 		slice.Endpoints[i] = discoveryv1.Endpoint{Addresses: slice.Endpoints[i].Addresses}
 	}
-	return slice, err
 }
 
 func endpointsOf(slice *discoveryv1.EndpointSlice) *snapshot.Endpoints {

@@ -5,7 +5,10 @@ import (
 	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -146,6 +149,34 @@ func addClusterKinds(add func(group, name string, k Kind)) {
 		func(s *snapshot.Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }, "v1"))
 	add(nodev1.GroupName, "RuntimeClass", kindOf("RuntimeClass", false,
 		func(s *snapshot.Snapshot) *[]*nodev1.RuntimeClass { return &s.RuntimeClasses }, "v1"))
+}
+
+// Reduce returns of a built-in object in its Go type what Decode returns of its JSON. It changes the object.
+func Reduce(object metav1.Object) (metav1.Object, error) {
+	switch o := object.(type) {
+	case *corev1.Pod:
+		o.Status = corev1.PodStatus{Phase: o.Status.Phase, PodIP: o.Status.PodIP, PodIPs: o.Status.PodIPs}
+		complete(o)
+	case *discoveryv1.EndpointSlice:
+		keepAddresses(o)
+	case *appsv1.Deployment:
+		return workloadOf("Deployment", &o.ObjectMeta, &o.Spec.Template)
+	case *appsv1.StatefulSet:
+		return workloadOf("StatefulSet", &o.ObjectMeta, &o.Spec.Template)
+	case *appsv1.DaemonSet:
+		return workloadOf("DaemonSet", &o.ObjectMeta, &o.Spec.Template)
+	case *appsv1.ReplicaSet:
+		return workloadOf("ReplicaSet", &o.ObjectMeta, &o.Spec.Template)
+	case *corev1.ReplicationController:
+		return workloadOf("ReplicationController", &o.ObjectMeta, o.Spec.Template)
+	case *batchv1.Job:
+		return workloadOf("Job", &o.ObjectMeta, &o.Spec.Template)
+	case *batchv1.CronJob:
+		return workloadOf("CronJob", &o.ObjectMeta, &o.Spec.JobTemplate.Spec.Template)
+	default:
+		kubedefaults.Set(object)
+	}
+	return object, nil
 }
 
 // decodeAs decodes strictly, with what the API server defaults.

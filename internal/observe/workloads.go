@@ -84,10 +84,24 @@ func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Ob
 	} else if err != nil {
 		return nil, err
 	}
-	pod := corev1.Pod{Spec: w.Template.Spec} // as the workload's controller creates it
+	w.complete()
+	return w, err
+}
+
+func workloadOf(kind string, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec) (metav1.Object, error) {
+	if template == nil {
+		return nil, errNoTemplate
+	}
+	w := &Workload{*meta, kind, *template}
+	w.complete()
+	return w, nil
+}
+
+// complete makes the template what the workload's controller creates.
+func (w *Workload) complete() {
+	pod := corev1.Pod{Spec: w.Template.Spec}
 	complete(&pod)
 	w.Template.Spec = pod.Spec
-	return w, err
 }
 
 func isUnknownFields(err error) bool {

@@ -19,9 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+	componentversion "k8s.io/component-base/version"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
@@ -103,6 +105,8 @@ func Rights() []rbacv1.PolicyRule {
 // servedKinds are what the API server serves, by group and kind.
 type servedKinds struct {
 	resources map[schema.GroupVersionKind]string
+	// newer is true for an API server that may send fields of built-in kinds that are not known here.
+	newer bool
 	// missing are the kinds of groups that could not be discovered.
 	missing []snapshot.Missing
 }
@@ -112,20 +116,23 @@ func discoverServed(config *rest.Config) (*servedKinds, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	served := &servedKinds{resources: map[schema.GroupVersionKind]string{}}
+	served := &servedKinds{resources: map[schema.GroupVersionKind]string{}, newer: true}
+	if v, err := client.ServerVersion(); err == nil {
+		served.newer = isNewer(v.GitVersion)
+	}
 	_, lists, err := client.ServerGroupsAndResources()
 	var failed *discovery.ErrGroupDiscoveryFailed
 	if err != nil && !errors.As(err, &failed) {
 		return nil, fmt.Errorf("discover what the API server serves: %w", err)
 	}
 	for _, list := range lists {
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		group, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
 			return nil, fmt.Errorf("discover what the API server serves: %w", err)
 		}
 		for _, resource := range list.APIResources {
 			if !strings.Contains(resource.Name, "/") {
-				served.resources[version.WithKind(resource.Kind)] = resource.Name
+				served.resources[group.WithKind(resource.Kind)] = resource.Name
 			}
 		}
 	}
@@ -141,11 +148,21 @@ func discoverServed(config *rest.Config) (*servedKinds, error) {
 	return served, nil
 }
 
+// isNewer reports whether an API server of a version may have fields that the Go types here lack: a minor release adds some,
+// and 0.0.0 is what a build without a version has.
+func isNewer(server string) bool {
+	has, err := version.ParseGeneric(server)
+	return err != nil || has.Major() == 0 || version.MustParseGeneric(componentversion.DefaultKubeBinaryVersion).LessThan(version.MajorMinor(has.Major(), has.Minor()))
+}
+
 // listing is one kind to be listed.
 type listing struct {
 	name     string // as people know the kind
 	missing  string // the kind that proofs lack without it
+	kind     schema.GroupVersionKind
 	resource schema.GroupVersionResource
+	// asJSON is how a Follower watches it, instead of in its Go type.
+	asJSON bool
 	// take understands one object; put adds it to the contents.
 	take func(value map[string]any) (any, error)
 	put  func(c *observe.Contents, object any)
@@ -175,13 +192,14 @@ func (r *reader) listings(served *servedKinds) []listing {
 		for gvk, resource := range served.resources {
 			if gvk.GroupKind() == gk && !k.Understands(gvk.Version) {
 				others = append(others, gvk.Version)
-				l.resource = gvk.GroupVersion().WithResource(resource)
+				l.kind, l.resource = gvk, gvk.GroupVersion().WithResource(resource)
 			}
 		}
 		i := slices.IndexFunc(k.Versions, func(version string) bool { return served.resources[gk.WithVersion(version)] != "" })
 		switch {
 		case i >= 0:
-			l.resource = gk.WithVersion(k.Versions[i]).GroupVersion().WithResource(served.resources[gk.WithVersion(k.Versions[i])])
+			l.kind = gk.WithVersion(k.Versions[i])
+			l.resource = l.kind.GroupVersion().WithResource(served.resources[l.kind])
 		case len(others) > 0:
 			l.unknown = fmt.Sprintf("the cluster serves it as %s only, which is not understood here", strings.Join(others, ", "))
 		default:
@@ -198,7 +216,7 @@ func ownListings(served *servedKinds) []listing {
 	add := func(kind string, take func(value map[string]any) (any, error)) {
 		gvk := v1alpha1.GroupVersion.WithKind(kind)
 		if resource := served.resources[gvk]; resource != "" {
-			list = append(list, listing{name: kind, missing: kind, resource: v1alpha1.GroupVersion.WithResource(resource), take: take, put: (*observe.Contents).AddOwn})
+			list = append(list, listing{name: kind, missing: kind, kind: gvk, resource: v1alpha1.GroupVersion.WithResource(resource), take: take, put: (*observe.Contents).AddOwn})
 		}
 	}
 	add("Platform", convertTo[v1alpha1.Platform])
@@ -218,7 +236,7 @@ func (s *servedKinds) parameters(wanted map[schema.GroupVersionKind]bool) []list
 	var list []listing
 	for gvk := range wanted {
 		if resource := s.resources[gvk]; resource != "" {
-			list = append(list, listing{name: gvk.Kind, missing: gvk.Kind, resource: gvk.GroupVersion().WithResource(resource),
+			list = append(list, listing{name: gvk.Kind, missing: gvk.Kind, kind: gvk, resource: gvk.GroupVersion().WithResource(resource),
 				take: func(value map[string]any) (any, error) { return &unstructured.Unstructured{Object: value}, nil },
 				put: func(c *observe.Contents, object any) {
 					if parameter, is := object.(*unstructured.Unstructured); is {

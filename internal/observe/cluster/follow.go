@@ -1,8 +1,8 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,13 +11,18 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -36,14 +41,25 @@ const (
 type Follower struct {
 	config *rest.Config
 	client dynamic.Interface
+	scheme *runtime.Scheme
+	cache  cache.Cache
 	clock  clock.PassiveClock
 	// life ends with the process; watches end with it.
 	life context.Context //nolint:containedctx // watches outlive the call that starts them
 
 	mu    sync.Mutex
-	kinds map[schema.GroupVersionResource]*watchedKind
+	kinds map[view]*informer
 	notes []note
 }
+
+// view is how a kind is watched: in its Go type, for which a built-in kind is sent as protobuf, or as JSON. Of fields that
+// the Go type lacks protobuf leaves no trace: a kind that may have such fields is watched as JSON.
+type view struct {
+	kind  schema.GroupVersionKind
+	typed bool
+}
+
+func (l *listing) view() view { return view{l.kind, !l.asJSON} }
 
 // note that the store was at a revision at a time, or beyond.
 type note struct {
@@ -51,13 +67,22 @@ type note struct {
 	revision string
 }
 
-// Follow makes a Follower that lives as long as ctx. It begins to watch when it is first asked for the World.
+// Follow returns a Follower that lives as long as ctx. It begins to watch when it is first asked for the World.
 func Follow(ctx context.Context, config *rest.Config, c clock.PassiveClock) (*Follower, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	return &Follower{config: config, client: client, clock: c, life: ctx, kinds: map[schema.GroupVersionResource]*watchedKind{}}, nil
+	known := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(known), v1alpha1.AddToScheme(known)); err != nil {
+		return nil, fmt.Errorf("register the kinds: %w", err)
+	}
+	kept, err := cache.New(config, cache.Options{Scheme: known, NewInformer: newInformer, DefaultTransform: understand(known, observe.Kinds())})
+	if err != nil {
+		return nil, fmt.Errorf("make a cache: %w", err)
+	}
+	go func() { _ = kept.Start(ctx) }() // it fails only when it is started twice
+	return &Follower{config: config, client: client, scheme: known, cache: kept, clock: c, life: ctx, kinds: map[view]*informer{}}, nil
 }
 
 // World is what is known now, of Bulkhead's own tenants. Its time is the latest at which all of it was current. A kind
@@ -74,85 +99,133 @@ func (f *Follower) World(ctx context.Context) (*observe.World, error) {
 		return nil, err
 	}
 	reader := reader{client: f.client}
-	lists := append(reader.listings(served), ownListings(served)...)
+	lists := reader.listings(served)
+	for i := range lists {
+		lists[i].asJSON = served.newer || lists[i].kind.Version != "v1"
+	}
+	lists = append(lists, ownListings(served)...)
 	c := &observe.Contents{}
 	c.Missing = append(c.Missing, served.missing...)
 	if err := f.take(ctx, c, lists); err != nil {
 		return nil, err
 	}
 	parameters := served.parameters(c.ParameterKinds())
+	for i := range parameters {
+		p := &parameters[i]
+		p.asJSON = true
+		if slices.ContainsFunc(lists, func(l listing) bool { return l.view() == p.view() }) {
+			p.unknown = "it is followed for itself already, and not understood as a parameter of policies"
+		}
+	}
 	if err := f.take(ctx, c, parameters); err != nil {
 		return nil, err
 	}
-	f.dropOthers(append(lists, parameters...))
-	c.Revision = revisionRange(f.revisions())
-	w, err := c.World(observe.TenantSource{})
-	if err != nil {
+	if err := f.dropOthers(ctx, append(lists, parameters...)); err != nil {
 		return nil, err
 	}
-	return w, nil
+	c.Revision = revisionRange(f.revisions())
+	return c.World(observe.TenantSource{})
 }
 
 // take adds what is known of some kinds to the contents, once it is known.
 func (f *Follower) take(ctx context.Context, c *observe.Contents, lists []listing) error {
-	var watched []*watchedKind
+	var known []*listing
+	var watched []*informer
 	for i := range lists {
 		l := &lists[i]
-		if l.unknown != "" {
-			c.Missing = append(c.Missing, snapshot.Missing{Kind: l.missing, Why: l.name + ": " + l.unknown})
-			continue
+		if l.unknown == "" {
+			w, err := f.follow(ctx, l)
+			if err == nil {
+				known, watched = append(known, l), append(watched, w)
+				continue
+			}
+			l.unknown = err.Error()
 		}
-		watched = append(watched, f.follow(l))
+		c.Missing = append(c.Missing, snapshot.Missing{Kind: l.missing, Why: l.name + ": " + l.unknown})
 	}
 	const glance = 20 * time.Millisecond
 	err := wait.PollUntilContextCancel(ctx, glance, true, func(context.Context) (bool, error) {
-		return !slices.ContainsFunc(watched, func(w *watchedKind) bool { return !w.answered() }), nil
+		return !slices.ContainsFunc(watched, func(w *informer) bool { return !w.answered() }), nil
 	})
 	if err != nil {
-		return fmt.Errorf("read the cluster: %w; not read yet: %s", err, unread(watched))
+		return fmt.Errorf("read the cluster: %w; not read yet: %s", err, unread(known, watched))
 	}
-	for _, w := range watched {
+	for i, w := range watched {
 		current := f.currentAt(w.revision())
 		if why := w.missing(current, f.clock.Now()); why != "" {
-			c.Missing = append(c.Missing, snapshot.Missing{Kind: w.listing.missing, Why: w.listing.name + ": " + why})
+			c.Missing = append(c.Missing, snapshot.Missing{Kind: known[i].missing, Why: known[i].name + ": " + why})
 			continue
 		}
 		if c.Time.IsZero() || current.Before(c.Time) {
 			c.Time = current
 		}
-		w.known().addTo(c)
+		w.known(known[i]).addTo(c)
 	}
 	return nil
 }
 
-func unread(watched []*watchedKind) string {
+func unread(lists []*listing, watched []*informer) string {
 	var names []string
-	for _, w := range watched {
+	for i, w := range watched {
 		if !w.answered() {
-			names = append(names, w.listing.name)
+			names = append(names, lists[i].name)
 		}
 	}
 	return strings.Join(names, ", ")
 }
 
 // follow starts to watch a kind, unless it is watched.
-func (f *Follower) follow(l *listing) *watchedKind {
-	if w, has := f.kinds[l.resource]; has {
-		return w
+func (f *Follower) follow(ctx context.Context, l *listing) (*informer, error) {
+	object, err := f.object(l.view())
+	if err != nil {
+		return nil, err
 	}
-	w := watchKind(f.life, f.client.Resource(l.resource), l)
-	f.kinds[l.resource] = w
-	return w
+	found, err := f.cache.GetInformer(ctx, object, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, err
+	}
+	w, is := found.(*informer)
+	if !is {
+		return nil, fmt.Errorf("its informer is a %T", found)
+	}
+	f.kinds[l.view()] = w
+	return w, nil
+}
+
+// object is an empty one, by which the cache knows a view.
+func (f *Follower) object(v view) (client.Object, error) {
+	if !v.typed {
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(v.kind)
+		return u, nil
+	}
+	o, err := f.scheme.New(v.kind)
+	if err != nil {
+		return nil, err
+	}
+	object, is := o.(client.Object)
+	if !is {
+		return nil, fmt.Errorf("%T is not an object of a cluster", o)
+	}
+	return object, nil
 }
 
 // dropOthers ends the watches of kinds that the API server serves no more, or that no policy refers to any more.
-func (f *Follower) dropOthers(lists []listing) {
-	for resource, w := range f.kinds {
-		if !slices.ContainsFunc(lists, func(l listing) bool { return l.resource == resource && l.unknown == "" }) {
-			w.end()
-			delete(f.kinds, resource)
+func (f *Follower) dropOthers(ctx context.Context, lists []listing) error {
+	for v := range f.kinds {
+		if slices.ContainsFunc(lists, func(l listing) bool { return l.unknown == "" && l.view() == v }) {
+			continue
 		}
+		object, err := f.object(v)
+		if err != nil {
+			return err
+		}
+		if err := f.cache.RemoveInformer(ctx, object); err != nil {
+			return fmt.Errorf("stop to watch %s: %w", v.kind, err)
+		}
+		delete(f.kinds, v)
 	}
+	return nil
 }
 
 func (f *Follower) revisions() []string {
@@ -197,45 +270,4 @@ func (f *Follower) currentAt(revision string) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// objectOf is what an informer keeps of an object: what was understood of it, and what was not.
-type objectOf struct {
-	metav1.Object
-
-	understood any
-	fault      error
-}
-
-// understand decodes an object once, when it comes.
-func understand(l *listing, in any) (any, error) {
-	item, is := in.(*unstructured.Unstructured)
-	if !is {
-		return in, nil // a tombstone, or what was understood before
-	}
-	item.SetManagedFields(nil)
-	var found listed
-	found.listing = l
-	found.add(item)
-	o := &objectOf{Object: &metav1.ObjectMeta{
-		Namespace: item.GetNamespace(), Name: item.GetName(), UID: item.GetUID(), ResourceVersion: item.GetResourceVersion(),
-	}}
-	if len(found.objects) > 0 {
-		o.understood = found.objects[0]
-	}
-	if len(found.missing) > 0 {
-		o.fault = notUnderstoodError(found.missing[0])
-	}
-	return o, nil
-}
-
-// notUnderstoodError is why an object is not understood.
-type notUnderstoodError snapshot.Missing
-
-// Error says what is not understood.
-func (f notUnderstoodError) Error() string { return f.Why }
-
-// byName puts objects into a stable order, as lists come in.
-func byName(a, b *objectOf) int {
-	return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
 }
