@@ -13,10 +13,12 @@ golangci-lint = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 govulncheck = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 controller-gen = sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
 
-# Packages without goroutines of their own, or that run them in another process: the race detector would only slow them down.
-# All others run with it. What isolation does in parallel runs with it in the tests of its workers, and in those of its users.
+# Packages without goroutines of their own, or whose goroutines run with the race detector elsewhere: it would only slow them down.
+# All others run with it: controllers in e2e/controller and e2e/drills, attacks in internal/attack. What isolation does in parallel
+# runs with it in the tests of its workers, and in those of its users.
 PLAIN = ./api/... ./decision/... ./examples ./guardrail/... ./hostile/... ./isolation/... ./snapshot/... \
-	./e2e/agreement ./e2e/badinput ./e2e/docs ./e2e/guardrail ./e2e/mutation ./e2e/policy ./e2e/scale ./e2e/up .
+	./e2e/agreement ./e2e/attack ./e2e/badinput ./e2e/docs ./e2e/guardrail ./e2e/install ./e2e/mutation ./e2e/policy ./e2e/scale \
+	./e2e/share ./e2e/up .
 
 .DEFAULT_GOAL := help
 
