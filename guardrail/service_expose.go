@@ -95,8 +95,8 @@ func endpoints() validation {
 		variables: []admissionv1.Variable{waived("service-expose")},
 		checks: []check{{
 			expression: "authorizer.group(request.resource.group).resource(request.resource.resource).check('update').allowed() || variables.waived",
-			message:    `request.resource.resource + ' written by hand could lead to any address; give the Service a selector'`,
-			fallback:   "endpoints written by hand could lead to any address; give the Service a selector",
+			message:    `request.resource.resource + ' written by hand could lead to anybody; give the Service a selector'`,
+			fallback:   "endpoints written by hand could lead to anybody; give the Service a selector",
 			reason:     metav1.StatusReasonForbidden,
 		}},
 	}

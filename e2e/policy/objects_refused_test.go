@@ -76,8 +76,8 @@ func TestEndpointsByHand(t *testing.T) {
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.2.3"}}}}
 	ends := &corev1.Endpoints{ObjectMeta: meta, Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "10.1.2.3"}}, Ports: []corev1.EndpointPort{{Port: 80}}}}} //nolint:staticcheck // the old kind is still an attack
 	try(t, owner, []attempt{
-		{name: "EndpointSlice", object: slice, policy: "endpoints", message: "endpointslices written by hand could lead to any address"},
-		{name: "Endpoints", object: ends, policy: "endpoints", message: "endpoints written by hand could lead to any address"},
+		{name: "EndpointSlice", object: slice, policy: "endpoints", message: "endpointslices written by hand could lead to anybody"},
+		{name: "Endpoints", object: ends, policy: "endpoints", message: "endpoints written by hand could lead to anybody"},
 	})
 	controller, err := clientAs("system:serviceaccount:kube-system:endpointslice-controller", "system:serviceaccounts")
 	if err != nil {

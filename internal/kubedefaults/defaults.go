@@ -1,4 +1,4 @@
-// Package kubedefaults sets the defaults of Kubernetes' API, as the API server does when it decodes an object: whoever reads
+// Package kubedefaults sets the defaults of Kubernetes' API, as the API server does when it decodes an object: a program that reads
 // files, or replays admission, sees the object that a cluster would store. The rules are those of
 // k8s.io/kubernetes/pkg/apis/*/v1 (defaults.go and zz_generated.defaults.go), which cannot be imported; a test in
 // kube/oracles compares the two. Feature gates are as Kubernetes sets them.

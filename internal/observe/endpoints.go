@@ -12,7 +12,7 @@ import (
 )
 
 // addEndpointKinds adds where traffic of Services goes. A cluster mirrors Endpoints in EndpointSlices by itself, and warns
-// whoever reads them.
+// their readers.
 func addEndpointKinds(add func(group, name string, k Kind)) {
 	add(discoveryv1.GroupName, "EndpointSlice", Kind{Versions: []string{"v1"}, Namespaced: true, Missing: "EndpointSlice",
 		Decode: decodeEndpointSlice, Put: func(c *Contents, object any) {
@@ -53,7 +53,7 @@ func endpointsOf(slice *discoveryv1.EndpointSlice) *snapshot.Endpoints {
 	return e
 }
 
-// oldEndpoints are Endpoints as Kubernetes still has them; its own type says that nobody should use it any more.
+// oldEndpoints are Endpoints as Kubernetes still has them; its own type is deprecated.
 type oldEndpoints struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`

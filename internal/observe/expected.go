@@ -130,7 +130,7 @@ func expectedOf(objects []guardrail.Object) []finding.Expected {
 	return list
 }
 
-// names says that a control's words for an object mean this one: "Namespace labels ...", "NetworkPolicy NAME*",
+// names reports whether a control's words for an object mean this one: "Namespace labels ...", "NetworkPolicy NAME*",
 // "FlowSchema bulkhead-tenant-NAME".
 func names(words string, ref snapshot.Ref) bool {
 	kind, name, _ := strings.Cut(words, " ")

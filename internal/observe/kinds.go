@@ -187,7 +187,7 @@ func decodeAs[T any, P pointer[T]](value map[string]any) (metav1.Object, error) 
 	return object, err
 }
 
-// UnknownFieldsError names the fields of an object that nobody here knows.
+// UnknownFieldsError names the unknown fields of an object.
 type UnknownFieldsError struct{ Paths []string }
 
 // Error names the fields.

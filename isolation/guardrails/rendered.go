@@ -17,7 +17,7 @@ import (
 
 // altered are the admission policies and bindings that say something else than the platform renders. The probes show the worst of
 // what a policy refuses, and not all of it: what lets them be refused and nevertheless differs is not known to hold. What the
-// probes found exposed by it is told already.
+// probes found exposed by it is reported already.
 func (g *guardrails) altered(found []finding.Finding) []finding.Finding {
 	live := map[snapshot.Ref]runtime.Object{}
 	for _, o := range g.ValidatingPolicies {
@@ -32,16 +32,16 @@ func (g *guardrails) altered(found []finding.Finding) []finding.Finding {
 	for _, o := range g.MutatingBindings {
 		live[snapshot.Ref{Kind: kindMutatingBinding, Name: o.Name}] = o
 	}
-	told := map[snapshot.Ref]bool{}
+	reported := map[snapshot.Ref]bool{}
 	for i := range found {
 		for _, o := range found[i].Blame {
-			told[o] = told[o] || found[i].Verdict == finding.Exposed && found[i].Severity != finding.Low
+			reported[o] = reported[o] || found[i].Verdict == finding.Exposed && found[i].Severity != finding.Low
 		}
 	}
 	var findings []finding.Finding
 	for _, e := range g.Expected {
 		o := live[e.Object]
-		if e.Rendered == nil || o == nil || told[e.Object] || g.silent.replaced(e.Object) {
+		if e.Rendered == nil || o == nil || reported[e.Object] || g.silent.replaced(e.Object) {
 			continue
 		}
 		if parts := otherParts(specOf(e.Rendered), specOf(o)); len(parts) > 0 {
@@ -54,7 +54,7 @@ func (g *guardrails) altered(found []finding.Finding) []finding.Finding {
 	return findings
 }
 
-// replaced says that the policy of an object is not there, so that how it is bound makes no difference.
+// replaced reports whether the policy of an object is missing, so that its binding makes no difference.
 func (s *silences) replaced(o snapshot.Ref) bool {
 	return o.Kind == kindValidatingBinding && s.policies[o.Name] == nil
 }

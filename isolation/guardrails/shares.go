@@ -110,7 +110,7 @@ func effective(q *corev1.ResourceQuota) corev1.ResourceList {
 	return q.Status.Hard
 }
 
-// creatable are the quota keys, any of a row, of what somebody of the tenant may create in a namespace.
+// creatable are the quota keys, any of a row, of what the tenant may create in a namespace.
 func (g *guardrails) creatable(ns string) [][]string {
 	subjects := g.subjects(ns)
 	var rows [][]string

@@ -68,8 +68,8 @@ func capabilities() []capability {
 var byDefault = []string{"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
 	"SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"}
 
-// gradeCapabilities: a capability that was added counts where the container may run as root, or gain what it has not
-// through a binary of its image; not in a user namespace. One that nobody has graded counts as reading others' files.
+// gradeCapabilities: a capability that was added counts where the container may run as root, or gain what it lacks
+// through a binary of its image; not in a user namespace. One without a grade counts as reading others' files.
 func gradeCapabilities(v *podView) []wayOut {
 	var ways []wayOut
 	for i := range v.containers {
@@ -101,7 +101,7 @@ func gradeCapability(name string, v *podView, c *containerView) wayOut {
 			return wayOut{known.gain, fmt.Sprintf("container %s has %s: %s", c.Name, name, known.what)}
 		}
 	}
-	return wayOut{gainsFiles, fmt.Sprintf("container %s has %s, and nobody has graded what it gives", c.Name, name)}
+	return wayOut{gainsFiles, fmt.Sprintf("container %s has %s, and what it gives is not known", c.Name, name)}
 }
 
 func capabilityName(c corev1.Capability) string {
@@ -122,7 +122,7 @@ func (c *containerView) drops(name string) bool {
 		})
 }
 
-// anyHas says whether a container has a capability that takes effect: added, or given by default and not dropped.
+// anyHas reports whether a container has a capability that takes effect: added, or given by default and not dropped.
 func (v *podView) anyHas(name string, isDefault bool) bool {
 	for i := range v.containers {
 		c := &v.containers[i]

@@ -18,47 +18,47 @@ import (
 // Codes of what existing pods give, by gain.
 var codeOfGain = [...]string{gainsSurface: "BH2005", gainsNotice: "BH2004", gainsNetwork: "BH2003", gainsFiles: "BH2002", gainsNode: "BH2001"}
 
-// Check describes the check of what pods give: no tenant gets hold of a node.
+// Check describes the check of what pods give: no tenant compromises a node.
 func Check() finding.Check {
 	const psl = "pod-security"
 	return finding.Check{
-		ID: "pods", Title: "No tenant gets hold of a node through a pod",
+		ID: "pods", Title: "No tenant compromises a node through a pod",
 		Needs: []string{"Namespace", "Pod", "PersistentVolume", "Node", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"},
 		Codes: []finding.Code{
-			{ID: "BH2001", Title: "A tenant's pod takes its node", Severity: finding.Critical,
-				Why:      "Whoever is root on a node has the tokens, secrets and volumes of every pod there, and the node's own identity.",
-				Fix:      "Take away what the finding names, and enforce Pod Security in the namespace, at the level baseline at least.",
+			{ID: "BH2001", Title: "A tenant's pod compromises its node", Severity: finding.Critical,
+				Why:      "Root on a node has the tokens, secrets and volumes of every pod there, and the node's own identity.",
+				Fix:      "Remove what the finding names, and enforce Pod Security in the namespace, at the level baseline at least.",
 				Controls: []string{psl}, Mappings: []string{"K01", "MTB-PL1-BC-CPI-5", "MTB-PL1-BC-CPI-3", "MTB-PL1-BC-HI-1"}},
 			{ID: "BH2002", Title: "A tenant's pod reads or changes what others have on its node", Severity: finding.High,
 				Why:      "Files and processes of other pods lie on the same node, with their tokens.",
-				Fix:      "Take away what the finding names, and enforce Pod Security in the namespace, at the level baseline at least.",
+				Fix:      "Remove what the finding names, and enforce Pod Security in the namespace, at the level baseline at least.",
 				Controls: []string{psl}, Mappings: []string{"K01", "MTB-PL1-BC-HI-1", "MTB-PL1-BC-HI-4"}},
 			{ID: "BH2003", Title: "A tenant's pod uses its node's network", Severity: finding.High,
-				Why:      "No NetworkPolicy holds for the node's own network; services that listen there trust it.",
+				Why:      "No NetworkPolicy applies to the node's own network; services that listen there trust it.",
 				Fix:      "Leave hostNetwork and network capabilities out, and enforce Pod Security in the namespace.",
 				Controls: []string{psl}, Mappings: []string{"K01", "K05", "MTB-PL1-BC-HI-3"}},
-			{ID: "BH2004", Title: "A tenant's pod learns of others on its node, or starves them", Severity: finding.Medium,
+			{ID: "BH2004", Title: "A tenant's pod observes others on its node, or starves them", Severity: finding.Medium,
 				Why:      "What the node shares among pods is within its reach.",
-				Fix:      "Take away what the finding names, and enforce Pod Security in the namespace, at the level baseline at least.",
+				Fix:      "Remove what the finding names, and enforce Pod Security in the namespace, at the level baseline at least.",
 				Controls: []string{psl}, Mappings: []string{"K01", "MTB-PL1-BC-HI-3", "MTB-PL1-BC-HI-5"}},
 			{ID: "BH2005", Title: "Pods are not hardened", Severity: finding.Low,
-				Why:      "Behind a fence that holds, root, system calls and capabilities decide whether the next fault of the kernel is an escape.",
+				Why:      "Even where isolation holds, root, system calls and capabilities decide whether the next vulnerability of the kernel is an escape.",
 				Fix:      "Enforce Pod Security at the level restricted in the namespace; its warnings name the fields.",
 				Controls: []string{psl}, Mappings: []string{"K01", "MTB-PL1-BC-CPI-3", "MTB-PL1-BC-CPI-4", "MTB-PL1-BC-CPI-6"}},
-			{ID: "BH2006", Title: "A tenant may make a pod that takes a node", Severity: finding.Critical,
-				Why:      "Nothing refuses it: a tenant, or whoever steals a token of it, is root on a node one request later.",
+			{ID: "BH2006", Title: "A tenant may create a pod that compromises a node", Severity: finding.Critical,
+				Why:      "Nothing refuses it: the tenant, or an attacker with one of its tokens, is root on a node one request later.",
 				Fix:      "Enforce Pod Security in the namespace, at the level baseline at least.",
 				Controls: []string{psl}, Mappings: []string{"K01", "K04", "MTB-PL1-BC-CPI-5"}},
-			{ID: "BH2007", Title: "A tenant may make a pod that reaches out of its container", Severity: finding.High,
+			{ID: "BH2007", Title: "A tenant may create a pod that reaches out of its container", Severity: finding.High,
 				Why:      "Nothing refuses it.",
 				Fix:      "Enforce Pod Security in the namespace, at the level baseline at least.",
 				Controls: []string{psl}, Mappings: []string{"K01", "K04"}},
-			{ID: "BH2008", Title: "A tenant falls with a node that another one takes", Severity: finding.Critical,
-				Why:      "A node has the tokens, secrets and volumes of every pod there. Tenants that share nodes share this fate.",
-				Fix:      "Close the way to the node that the finding names; or give the tenant nodes of its own.",
+			{ID: "BH2008", Title: "A tenant is exposed by a node that another one compromises", Severity: finding.Critical,
+				Why:      "A node has the tokens, secrets and volumes of every pod there. Tenants that share the node are in the blast radius.",
+				Fix:      "Close the path to the node that the finding names; or give the tenant nodes of its own.",
 				Mappings: []string{"K01", "K03"}},
 			{ID: "BH2009", Title: "It cannot be decided what a pod gives", Severity: finding.High,
-				Why:      "What nobody read may be privileged.",
+				Why:      "What was not read may be privileged.",
 				Fix:      "Give what the finding names as missing.",
 				Controls: []string{psl}, Mappings: []string{"K01"}},
 		},
@@ -86,7 +86,7 @@ func (r *Run) FindEscapes() ([]finding.Finding, string) {
 	e := r.newEscalation()
 	e.existing(escaping)
 	findings = append(findings, e.creatable(creators)...)
-	return append(findings, e.fallOut()...), fmt.Sprintf("%d pods and workloads, %d of them in tenants' namespaces, by %d rules of Pod Security; "+
+	return append(findings, e.blastRadius()...), fmt.Sprintf("%d pods and workloads, %d of them in tenants' namespaces, by %d rules of Pod Security; "+
 		"%d namespaces in which a tenant may create pods; %d nodes; exemptions in the API server's own configuration are not seen",
 		len(r.Pods), r.podsOfTenants(), len(newEscapeRules()), len(creators), len(r.Nodes))
 }

@@ -184,12 +184,12 @@ func TestWhatATenantMayCreateIsWhatAdmissionLetsThrough(t *testing.T) {
 		{"what takes a node is refused", "pods", refuses(gainsNode), "BH2007"},
 		{"nothing is refused", "pods", refuses(gainsNode + 1), "BH2006"},
 		{"nothing is refused, by way of a Deployment", "deployments", refuses(gainsNode + 1), "BH2006"},
-		{"nobody may create anything", "configmaps", refuses(gainsNode + 1), ""},
+		{"no tenant may create anything", "configmaps", refuses(gainsNode + 1), ""},
 		{"every image is refused, and nothing else", "pods", noImages(refuses(gainsNode + 1)), "BH2006"},
 		{"every image is refused, and every way out", "pods", noImages(refuses(gainsSurface)), ""},
 		{"there is room for no pod", "pods", admitting(full), ""},
 		{"a webhook is asked", "pods", admitting(unsure), "BH2009"},
-		{"nobody knows what admission says", "pods", nil, "BH2009"},
+		{"admission is not known", "pods", nil, "BH2009"},
 	} {
 		r := judgeWith(t, mayCreate(c.resource), finding.Options{Admission: c.admission})
 		if got := strings.Join(r.codes("pods"), " "); got != c.want {
@@ -213,7 +213,7 @@ func fallen(r judged) []string {
 	return list
 }
 
-// A node takes with it those whose pods run there, and those whose pods may; nobody else.
+// A compromised node exposes the tenants whose pods run there, and those whose pods may; no other.
 func TestWhoFallsWithANode(t *testing.T) {
 	own := corev1.Taint{Key: "owner", Value: "c", Effect: corev1.TaintEffectNoSchedule}
 	base := func() snapshot.Snapshot {
@@ -248,7 +248,7 @@ func TestWhoFallsWithANode(t *testing.T) {
 	harmless := base()
 	harmless.Pods[0].Spec = hardened()
 	if got := fallen(judge(t, harmless)); len(got) > 0 {
-		t.Errorf("nobody takes a node: %v", got)
+		t.Errorf("no tenant compromises a node: %v", got)
 	}
 	offline := base()
 	offline.Nodes = []*corev1.Node{}
@@ -257,7 +257,7 @@ func TestWhoFallsWithANode(t *testing.T) {
 	}
 }
 
-// Where an agent of the platform with rights over every namespace runs on a taken node, everyone falls.
+// Where an agent of the platform with rights over every namespace runs on a compromised node, it exposes every tenant.
 func TestAPowerfulAgentOnATakenNodeIsEveryonesEnd(t *testing.T) {
 	c := snapshot.Snapshot{
 		Pods: []*snapshot.Pod{

@@ -62,7 +62,7 @@ func (n *nodeFindings) untainted(g *nodeGroup) map[int]bool {
 		why := "has no taint"
 		for _, t := range class.nodes[0].Spec.Taints {
 			if t.Effect == corev1.TaintEffectPreferNoSchedule {
-				why = fmt.Sprintf("has taint %s=%s with effect PreferNoSchedule, which keeps nobody away", t.Key, t.Value)
+				why = fmt.Sprintf("has taint %s=%s with effect PreferNoSchedule, which excludes no pod", t.Key, t.Value)
 			}
 		}
 		f := finding.Finding{Code: "BH2012", Verdict: finding.Exposed, From: finding.ThePlatform, To: n.Tenants[g.tenant].Name}
@@ -133,7 +133,7 @@ func (n *nodeFindings) strangersCreate(g *nodeGroup, open map[int]bool) {
 	n.created(g, creators, passed, unsure)
 }
 
-// intrusions are the ways in which a pod gets to somebody's nodes.
+// intrusions are the ways in which a pod gets to another tenant's nodes.
 func (n *nodeFindings) intrusions(g *nodeGroup, closed []int) []*attempt {
 	class := n.place.classes[closed[0]]
 	attempts := []*attempt{
@@ -184,7 +184,7 @@ func (n *nodeFindings) lands(c *creator, attempts []*attempt, classes []int) (pa
 		}
 		where := n.place.where(got.spec, false)
 		if class, known := n.place.byNode[got.spec.NodeName]; known {
-			where = []int{class} // nobody asks the scheduler
+			where = []int{class} // the scheduler is not asked
 		}
 		if _, in := firstIn(where, classes, nil); !in {
 			continue
@@ -197,7 +197,7 @@ func (n *nodeFindings) lands(c *creator, attempts []*attempt, classes []int) (pa
 	return landed{}, unsure
 }
 
-// created makes one finding of all namespaces from which others get to a group, and one of those of which nobody knows.
+// created makes one finding of all namespaces from which others get to a group, and one of those of which it is not known.
 func (n *nodeFindings) created(g *nodeGroup, creators []creator, passed []landed, unsure []string) {
 	to, first, doubt := n.Tenants[g.tenant].Name, -1, -1
 	tenants := map[int]bool{}

@@ -17,7 +17,7 @@ type podGain int
 
 const (
 	gainsNothing podGain = iota
-	gainsSurface         // more of the kernel to attack, behind a fence that holds
+	gainsSurface         // more of the kernel to attack, where isolation holds
 	gainsNotice          // learns of others on the node, or starves them
 	gainsNetwork         // speaks and listens as the node
 	gainsFiles           // reads or changes what others have on the node
@@ -80,7 +80,7 @@ func newEscapeRules() escapeRules {
 	all := escapes()
 	rules := escapeRules{}
 	for _, c := range podsecurity.DefaultChecks() {
-		e := escape{c.ID, always(gainsNotice, "Pod Security refuses it ("+string(c.ID)+"), and nobody has graded what it gives")}
+		e := escape{c.ID, always(gainsNotice, "Pod Security refuses it ("+string(c.ID)+"), and what it gives is not known")}
 		if i := slices.IndexFunc(all, func(e escape) bool { return e.check == c.ID }); i >= 0 {
 			e = all[i]
 		}
@@ -121,7 +121,7 @@ func sortWays(ways []wayOut) {
 // podView is a pod spec with what its graders ask for again and again.
 type podView struct {
 	*corev1.PodSpec
-	// inUserNamespace: root in the pod is nobody on the node, and its capabilities count for nothing there.
+	// inUserNamespace: root in the pod has no rights on the node, and its capabilities count for nothing there.
 	inUserNamespace bool
 	containers      []containerView
 }
@@ -129,7 +129,7 @@ type podView struct {
 type containerView struct {
 	*corev1.Container
 	// capable: capabilities that were added can take effect, because the container may run as root or may gain what it
-	// has not.
+	// lacks.
 	capable bool
 	// unconfined: no seccomp profile is certain to be in force.
 	unconfined bool
@@ -206,7 +206,7 @@ func gradeHostProcess(*podView) []wayOut {
 	return []wayOut{{gainsNode, "windowsOptions.hostProcess: it is a process of the node itself"}}
 }
 
-// gradeHostNamespaces: hostPID shows every process, and lets whoever has the user id of another pod's process read its
+// gradeHostNamespaces: hostPID shows every process, and lets a process with the user id of another pod's process read its
 // environment and, through /proc/PID/root, its files with its token; the author chooses the user id. (With SYS_PTRACE or
 // SYS_ADMIN it takes the node: that is graded with the capability.) hostNetwork is the node's address, its localhost
 // and no NetworkPolicy. hostIPC is shared memory of those on the node who use it too. A user namespace excludes all three.

@@ -20,7 +20,7 @@ func hardened() *corev1.PodSpec {
 	}
 }
 
-// rooted is a pod spec that nobody hardened.
+// rooted is a pod spec without hardening.
 func rooted() *corev1.PodSpec { return &corev1.PodSpec{Containers: []corev1.Container{{Name: "c"}}} }
 
 func with(spec *corev1.PodSpec, changes ...func(*corev1.PodSpec)) *corev1.PodSpec {
@@ -125,7 +125,7 @@ func escapeCases() []escapeCase {
 		{"NET_BIND_SERVICE", with(hardened(), adding("NET_BIND_SERVICE")), gainsNothing, ""},
 		{"SYS_CHROOT, which runtimes give", with(hardened(), adding("SYS_CHROOT")), gainsSurface, "capabilities are not dropped"},
 		{"SYS_TIME", with(rooted(), adding("SYS_TIME")), gainsFiles, "clock"},
-		{"a capability that nobody knows", with(rooted(), adding("FLY")), gainsFiles, "nobody has graded"},
+		{"an unknown capability", with(rooted(), adding("FLY")), gainsFiles, "what it gives is not known"},
 		{"unmasked /proc", with(rooted(), unmasked), gainsNode, "core_pattern"},
 		{"unmasked /proc without root", with(hardened(), unmasked), gainsSurface, "/proc is unmasked"},
 		{"unmasked /proc in a user namespace", with(rooted(), unmasked, ownUsers), gainsSurface, ""},

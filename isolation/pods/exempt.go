@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// exemptingLabels are labels of objects that policies and webhooks pass over by their object selectors. Whoever makes the
-// object chooses its labels: what hangs on them alone holds nobody.
+// exemptingLabels are labels of objects that policies and webhooks exempt by their object selectors. The creator of the
+// object chooses its labels: a selector that depends on them alone protects nothing.
 func (p *Run) exemptingLabels() map[string]string {
 	labels := map[string]string{}
 	add := func(s *metav1.LabelSelector) {

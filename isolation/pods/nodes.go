@@ -17,35 +17,35 @@ func NodesCheck() finding.Check {
 		Needs: []string{"Namespace", "Pod", "Node", "RuntimeClass"},
 		Codes: []finding.Code{
 			{ID: "BH2011", Title: "Pods of others run on a tenant's own nodes", Severity: finding.High,
-				Why:      "A fault of the kernel, or a pod that takes its node, reaches the tenant that was promised to be alone.",
-				Fix:      "Delete those pods, and close the way by which they came: the node's taint, or what lets them tolerate it.",
+				Why:      "A vulnerability of the kernel, or a pod that compromises its node, reaches the tenant whose nodes are to be its own.",
+				Fix:      "Delete those pods, and close the path by which they got there: restore the node's taint, or refuse the toleration.",
 				Controls: []string{affinity}, Mappings: []string{"K01", "K04"}},
-			{ID: "BH2012", Title: "A dedicated node keeps nobody away", Severity: finding.High,
-				Why:      "Without a taint that says NoSchedule, any pod may be scheduled there.",
+			{ID: "BH2012", Title: "A dedicated node excludes no pods", Severity: finding.High,
+				Why:      "Without a taint with effect NoSchedule, any pod may be scheduled there.",
 				Fix:      "Taint the node as the others of its group are.",
 				Controls: []string{affinity}, Mappings: []string{"K04", "K07"}},
 			{ID: "BH2013", Title: "Others' pods may be scheduled to a tenant's own nodes", Severity: finding.High,
-				Why:      "Whoever tolerates the taint, or names the node, gets there.",
+				Why:      "A pod that tolerates the taint, or names the node, runs there.",
 				Fix:      "Refuse by an admission policy tolerations of others' taints, tolerations of everything, and nodeName.",
 				Controls: []string{affinity}, Mappings: []string{"K04"}},
 			{ID: "BH2014", Title: "Pods of a tenant with its own nodes run elsewhere", Severity: finding.Medium,
-				Why:      "They run beside strangers, from which their nodes were to keep them.",
+				Why:      "They share nodes with other tenants, which dedicated nodes are to prevent.",
 				Fix:      "Set the node selector and the toleration by an admission policy.",
 				Controls: []string{affinity}, Mappings: []string{"K04"}},
-			{ID: "BH2015", Title: "Nodes do not bear what dedicates them", Severity: finding.Medium,
+			{ID: "BH2015", Title: "Nodes lack the label or the taint that dedicates them", Severity: finding.Medium,
 				Why:      "A label without its taint lets others in; a taint without its label keeps the tenant's pods out.",
-				Fix:      "Give the node the label and the taint of its tenant, or take both away.",
+				Fix:      "Give the node the label and the taint of its tenant, or remove both.",
 				Controls: []string{affinity}, Mappings: []string{"K07"}},
 			{ID: "BH2016", Title: "Kubelets may set the label that dedicates nodes", Severity: finding.Low,
-				Why:      "Whoever takes any node gives it the label, and the tenant's pods come to it.",
+				Why:      "An attacker that compromises any node gives it the label, and the tenant's pods are scheduled there.",
 				Fix:      "Use a label under node-restriction.kubernetes.io/, which kubelets cannot set.",
 				Controls: []string{affinity}, Mappings: []string{"K07"}},
 			{ID: "BH2017", Title: "A pod runs without the sandbox that its namespace demands", Severity: finding.High,
-				Why:      "The code is not trusted with the kernel, and has it.",
+				Why:      "Code that should not run on the node's kernel runs on it.",
 				Fix:      "Set runtimeClassName to what the namespace demands; the policy of control runtime does so for new pods.",
 				Controls: []string{"runtime"}, Mappings: []string{"K01"}},
 			{ID: "BH2018", Title: "It cannot be decided who shares nodes", Severity: finding.Medium,
-				Why:      "What nobody read may put anybody anywhere.",
+				Why:      "What was not read may place any pod on any node.",
 				Fix:      "Give what the finding names as missing.",
 				Controls: []string{affinity}, Mappings: []string{"K04"}},
 		},
@@ -140,12 +140,12 @@ func (n *nodeFindings) dedicated(tenant int) {
 	n.labelTrust(&g)
 }
 
-// needsNodes says whether a tenant has a namespace whose pods must run on its own nodes.
+// needsNodes reports whether a tenant has a namespace whose pods must run on its own nodes.
 func (n *nodeFindings) needsNodes(tenant int) bool {
 	return slices.ContainsFunc(n.Tenants[tenant].Namespaces, func(ns string) bool { return n.mustStay(tenant, ns) })
 }
 
-// mustStay says whether pods of a namespace must run on the tenant's own nodes.
+// mustStay reports whether pods of a namespace must run on the tenant's own nodes.
 func (n *nodeFindings) mustStay(tenant int, namespace string) bool {
 	bearing := false
 	for _, ns := range n.Tenants[tenant].Namespaces {

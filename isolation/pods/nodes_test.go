@@ -102,7 +102,7 @@ func TestDedicatedNodesAreTheirTenantsAlone(t *testing.T) {
 	}
 }
 
-// What tenants could create counts like what they have: admission decides, and its word on a plain pod is taken as it stores it.
+// What tenants could create counts like what they have: admission decides, and its word on a plain pod is compromised as it stores it.
 func TestWhoMayGetToDedicatedNodesIsWhatAdmissionLetsThrough(t *testing.T) {
 	stored := func(spec *corev1.PodSpec) finding.AdmissionAnswer {
 		return finding.AdmissionAnswer{Admitted: true, Object: &corev1.Pod{Spec: *spec}}
@@ -140,7 +140,7 @@ func TestWhoMayGetToDedicatedNodesIsWhatAdmissionLetsThrough(t *testing.T) {
 			}
 			return fenced(namespace, spec)
 		}), "BH2014"},
-		{"nobody knows", nil, "BH2018"},
+		{"admission is not known", nil, "BH2018"},
 	} {
 		cluster := dedicatedCluster()
 		for _, ns := range []string{"a1", "b1"} {

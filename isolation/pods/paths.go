@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// hostPath is a folder or file of a node, and what it gives to whoever can write it, or only read it. Whatever lies below
+// hostPath is a folder or file of a node, and what it gives to a pod that can write it, or only read it. Whatever lies below
 // it gives the same, unless a longer path says otherwise; what lies above it gives all that it holds.
 type hostPath struct {
 	path          string
@@ -16,7 +16,7 @@ type hostPath struct {
 	why           string
 }
 
-// hostPaths of a Linux node, and of a Windows node with its drive letter taken away.
+// hostPaths of a Linux node, and of a Windows node with its drive letter compromised away.
 func hostPaths() []hostPath {
 	return []hostPath{
 		{"/etc", gainsNode, gainsFiles, "programs that root starts, and credentials"},
@@ -62,7 +62,7 @@ func hostPaths() []hostPath {
 	}
 }
 
-// dull are paths that hold nothing of anybody, as long as they are only read.
+// dull are paths that hold nothing of other pods, as long as they are only read.
 var dull = []string{"/etc/localtime", "/etc/timezone", "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/machine-id", "/etc/os-release",
 	"/usr/share/zoneinfo", "/usr/share/ca-certificates", "/sys/devices/virtual/dmi"}
 
@@ -145,7 +145,7 @@ func (h *hostPath) given(writable bool) podGain {
 	return h.read
 }
 
-// below says whether a path is another one or lies in it.
+// below reports whether a path is another one or lies in it.
 func below(p, parent string) bool {
 	return p == parent || parent == "/" || strings.HasPrefix(p, parent+"/")
 }

@@ -16,17 +16,17 @@ import (
 )
 
 // placement says which nodes a pod may be scheduled to, as the scheduler's rules for node selectors, node affinity and
-// taints have it (k8s.io/component-helpers). What comes and goes by itself keeps nobody away: capacity, cordons, other
+// taints have it (k8s.io/component-helpers). What changes by itself excludes no pod: capacity, cordons, other
 // pods, and taints such as not-ready. What is only preferred, and PreferNoSchedule, neither.
 //
-// Nodes that no selector can tell apart are one class, and pods that ask for the same are looked at once: never pods
+// Nodes that no selector can distinguish are one class, and pods that ask for the same are looked at once: never pods
 // times nodes.
 type placement struct {
 	classes []*nodeClass
 	byNode  map[string]int
 	// byLabel are the classes that bear a label.
 	byLabel map[snapshot.Label][]int
-	// own are the label keys whose value is the node's name: they tell nodes of a class apart.
+	// own are the label keys whose value is the node's name: they distinguish nodes of a class.
 	own map[string]bool
 	all []int
 }
@@ -83,7 +83,7 @@ func (pl *placement) classKey(n *corev1.Node) string {
 	return b.String() + strings.Join(taints, "\n")
 }
 
-// lastingTaints are those that keep pods away until somebody takes them off.
+// lastingTaints are those that exclude pods until they are removed.
 func lastingTaints(n *corev1.Node) []corev1.Taint {
 	var list []corev1.Taint
 	for _, t := range n.Spec.Taints {
@@ -96,7 +96,7 @@ func lastingTaints(n *corev1.Node) []corev1.Taint {
 	return list
 }
 
-// where are the classes with a node to which a pod of this spec may be scheduled, sorted. anyNode says that it was made
+// where are the classes with a node to which a pod of this spec may be scheduled, sorted. anyNode is true where it was made
 // for one node by a controller that makes one for each, so that a selection by name says nothing.
 func (pl *placement) where(spec *corev1.PodSpec, anyNode bool) []int {
 	affinity := spec.Affinity
@@ -117,7 +117,7 @@ func (pl *placement) where(spec *corev1.PodSpec, anyNode bool) []int {
 		}
 		if slices.ContainsFunc(nodes, func(n *corev1.Node) bool {
 			matches, err := required.Match(n)
-			return matches || err != nil // an affinity that nobody can read keeps nobody away
+			return matches || err != nil // an affinity that cannot be parsed excludes no pod
 		}) {
 			found = append(found, i)
 		}

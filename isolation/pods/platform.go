@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// overAll are rights over all namespaces of which one is enough to get hold of every tenant.
+// overAll are rights over all namespaces of which one is enough to compromise every tenant.
 func overAll() []finding.Attributes {
 	return []finding.Attributes{
 		{Verb: "*", Group: "*", Resource: "*"},
@@ -29,13 +29,13 @@ func overAll() []finding.Attributes {
 	}
 }
 
-// platformFalls: a pod of the platform on a taken node, whose service account may do something to every tenant.
-func (e *escalation) platformFalls(taken map[int]*taking) []finding.Finding {
+// throughPlatform: a pod of the platform on a compromised node, whose service account may do something to every tenant.
+func (e *escalation) throughPlatform(compromised map[int]*compromise) []finding.Finding {
 	var findings []finding.Finding
 	rights, asked := e.rights(), map[snapshot.Ref]bool{}
 	for _, pod := range e.Pods {
 		n, known := e.nodeIndex[pod.Node]
-		if !known || taken[n] == nil || e.Owner[pod.Namespace] != finding.ThePlatform || pod.Completed() || pod.Spec == nil {
+		if !known || compromised[n] == nil || e.Owner[pod.Namespace] != finding.ThePlatform || pod.Completed() || pod.Spec == nil {
 			continue
 		}
 		account := snapshot.Ref{Kind: "ServiceAccount", Namespace: pod.Namespace, Name: pod.Spec.ServiceAccountName}
@@ -47,10 +47,10 @@ func (e *escalation) platformFalls(taken map[int]*taking) []finding.Finding {
 		}
 		asked[account] = true
 		if path := powerOf(rights, account); path != nil {
-			findings = append(findings, e.fallsWithAll(taken[n], pod, account, path))
+			findings = append(findings, e.exposesAll(compromised[n], pod, account, path))
 			continue
 		}
-		findings = append(findings, e.fallsByRights(taken[n], pod, account)...)
+		findings = append(findings, e.exposedByRights(compromised[n], pod, account)...)
 	}
 	return findings
 }
@@ -64,9 +64,9 @@ func powerOf(rights *rbac.Reach, account snapshot.Ref) []finding.Step {
 	return nil
 }
 
-func (e *escalation) fallsWithAll(t *taking, pod *snapshot.Pod, account snapshot.Ref, path []finding.Step) finding.Finding {
+func (e *escalation) exposesAll(t *compromise, pod *snapshot.Pod, account snapshot.Ref, path []finding.Step) finding.Finding {
 	f := finding.Finding{Code: "BH2008", Verdict: finding.Exposed, From: e.Tenants[t.tenant].Name, To: finding.EveryTenant, Blame: slices.Clone(t.blame)}
-	f.What = fmt.Sprintf("tenant %s gets hold of node %s, where %s/%s of the platform runs as %s: with its rights over all namespaces every tenant falls",
+	f.What = fmt.Sprintf("tenant %s compromises node %s, where %s/%s of the platform runs as %s: its rights over all namespaces expose every tenant",
 		f.From, pod.Node, pod.Namespace, pod.Name, account)
 	f.Witness = append([]finding.Step{t.step, {Object: snapshot.Ref{Kind: "Node", Name: pod.Node}, Does: "makes tokens of its pods' service accounts"},
 		{Object: snapshot.Ref{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}, Does: "runs there as " + account.String()}}, path...)
@@ -78,9 +78,9 @@ func (e *escalation) fallsWithAll(t *taking, pod *snapshot.Pod, account snapshot
 	return f
 }
 
-// fallsByRights are the tenants that a service account with rights in some namespaces only leads to, by the closure of check
+// exposedByRights are the tenants to which a service account with rights in some namespaces leads, by the closure of check
 // rbac.
-func (e *escalation) fallsByRights(t *taking, pod *snapshot.Pod, account snapshot.Ref) []finding.Finding {
+func (e *escalation) exposedByRights(t *compromise, pod *snapshot.Pod, account snapshot.Ref) []finding.Finding {
 	var findings []finding.Finding
 	from, done, check := e.Tenants[t.tenant].Name, map[string]bool{}, rbac.Check()
 	for _, led := range e.rights().FromAccounts(from, []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: account.Namespace, Name: account.Name}}) {
@@ -91,7 +91,7 @@ func (e *escalation) fallsByRights(t *taking, pod *snapshot.Pod, account snapsho
 		}
 		done[led.To] = true
 		findings = append(findings, finding.Finding{Code: "BH2008", Verdict: finding.Exposed, From: from, To: led.To,
-			What: fmt.Sprintf("tenant %s gets hold of node %s, where %s/%s of the platform runs as %s: %s", from, pod.Node, pod.Namespace, pod.Name, account, led.What),
+			What: fmt.Sprintf("tenant %s compromises node %s, where %s/%s of the platform runs as %s: %s", from, pod.Node, pod.Namespace, pod.Name, account, led.What),
 			Witness: append([]finding.Step{t.step, {Object: snapshot.Ref{Kind: "Node", Name: pod.Node}, Does: "makes tokens of its pods' service accounts"},
 				{Object: snapshot.Ref{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}, Does: "runs there as " + account.String()}}, led.Witness...),
 			Blame: append(slices.Clone(t.blame), led.Blame...)})

@@ -37,7 +37,7 @@ type Options struct {
 	Now time.Time
 	// Tenants says who the tenants are.
 	Tenants observe.TenantSource
-	// Tell is told of each kind that was read; nil for nobody. Calls come from several goroutines.
+	// Tell is called for each kind that was read; nil for no calls. Calls come from several goroutines.
 	Tell func(kind string, objects int)
 }
 

@@ -252,7 +252,7 @@ func (f *Follower) note(ctx context.Context) error {
 	return nil
 }
 
-// noteOn notes until the process ends. What it fails to ask, the next proof asks itself, and tells.
+// noteOn notes until the process ends. What it fails to ask, the next proof asks itself, and reports.
 func (f *Follower) noteOn() {
 	wait.UntilWithContext(f.life, func(ctx context.Context) {
 		if f.mu.TryLock() {

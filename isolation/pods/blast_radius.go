@@ -13,19 +13,19 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// escalation works out what tenants' pods, there or yet to be made, cost others.
+// escalation computes the blast radius of tenants' pods, existing or yet to be created.
 type escalation struct {
 	*makers
 	place   *placement
 	classes []*podClass
 	// tenantsOn are, by index of a node, the tenants whose pods run there, sorted, with one pod of each.
-	tenantsOn []map[int]*snapshot.Pod
-	nodeIndex map[string]int
-	takings   []taking
+	tenantsOn   []map[int]*snapshot.Pod
+	nodeIndex   map[string]int
+	compromises []compromise
 }
 
-// taking is a tenant getting hold of nodes, in one way.
-type taking struct {
+// compromise is one way in which a tenant compromises nodes.
+type compromise struct {
 	tenant int
 	gain   podGain
 	nodes  []int
@@ -53,13 +53,13 @@ func (p *Run) newEscalation() *escalation {
 	return e
 }
 
-// existing are the nodes that pods which are there take.
+// existing adds the nodes that existing pods compromise.
 func (e *escalation) existing(list []*escaping) {
 	for _, w := range list {
 		if len(w.ways) == 0 || w.ways[0].gain < gainsFiles {
 			continue
 		}
-		t := taking{tenant: e.tenantIndex(w.tenant), gain: w.ways[0].gain, step: finding.Step{Object: w.object(), Does: w.ways[0].what},
+		t := compromise{tenant: e.tenantIndex(w.tenant), gain: w.ways[0].gain, step: finding.Step{Object: w.object(), Does: w.ways[0].what},
 			blame: []snapshot.Ref{w.object(), {Kind: "Namespace", Name: w.namespace}}}
 		for _, pod := range w.pods {
 			if i, known := e.nodeIndex[pod.Node]; known {
@@ -70,7 +70,7 @@ func (e *escalation) existing(list []*escaping) {
 		}
 		slices.Sort(t.nodes)
 		t.nodes = slices.Compact(t.nodes)
-		e.takings = append(e.takings, t)
+		e.compromises = append(e.compromises, t)
 	}
 }
 
@@ -109,7 +109,7 @@ func (e *escalation) creatable(creators []creator) []finding.Finding {
 	return findings
 }
 
-// attempted is what came of the hostile pods in one namespace: the widest that passes, and one that nobody can judge.
+// attempted is the result for the hostile pods in one namespace: the widest that passes, and one that cannot be judged.
 type attempted struct {
 	passed *attempt
 	by     tried
@@ -160,7 +160,7 @@ func (e *escalation) ofTenant(creators []creator, attempts []attempted) []findin
 	return findings
 }
 
-// created is the finding about a hostile pod that passes, and the nodes that it may take.
+// created is the finding about a hostile pod that passes, and the nodes that it may compromise.
 func (e *escalation) created(c *creator, got *attempted, blame []snapshot.Ref) finding.Finding {
 	a, w, g := got.passed, got.by.way, gainsNotice
 	if ways := newEscapeRules().waysOut(&metav1.ObjectMeta{}, got.by.spec); len(ways) > 0 {
@@ -180,12 +180,12 @@ func (e *escalation) created(c *creator, got *attempted, blame []snapshot.Ref) f
 		if len(e.Nodes) > 0 {
 			f.What += fmt.Sprintf("; it may run on %d of %d nodes", len(nodes), len(e.Nodes))
 		}
-		e.takings = append(e.takings, taking{c.tenant, g, nodes, step, blame})
+		e.compromises = append(e.compromises, compromise{c.tenant, g, nodes, step, blame})
 	}
 	return f
 }
 
-// fixOf the finding about a way. Empty is what the code says.
+// fixOf the finding about a way. Empty means the fix of its code.
 func (e *escalation) fixOf(c *creator, w *making, namespace snapshot.Ref) string {
 	for _, expected := range e.Expected {
 		if expected.Control == "pod-security" && expected.Object == namespace {
@@ -231,23 +231,23 @@ func tolerating(spec *corev1.PodSpec, tolerations ...corev1.Toleration) *corev1.
 	return spec
 }
 
-// victim is a tenant that falls with a node.
-type victim struct {
+// exposed is a tenant in the blast radius of a compromised node.
+type exposed struct {
 	attackers []int // two at most
-	by        *taking
+	by        *compromise
 	node      int
 	now       bool
 }
 
-// fallOut are the tenants that fall with nodes: those whose pods run there, and those whose pods may. One finding for each,
-// whoever attacks; and one for each service account of the platform through which everything falls.
-func (e *escalation) fallOut() []finding.Finding {
-	if len(e.takings) == 0 {
+// blastRadius finds the tenants that compromised nodes expose: those whose pods run there, and those whose pods may. One
+// finding for each, whichever tenant attacks; and one for each service account of the platform that exposes all.
+func (e *escalation) blastRadius() []finding.Finding {
+	if len(e.compromises) == 0 {
 		return nil
 	}
 	if len(e.Nodes) == 0 && len(e.Tenants) > 1 {
-		return []finding.Finding{{Code: "BH2009", Verdict: finding.Unknown, From: e.Tenants[e.takings[0].tenant].Name, To: finding.EveryTenant,
-			What: fmt.Sprintf("%s %s, and who falls with its node cannot be said: no nodes were read", e.takings[0].step.Object, e.takings[0].step.Does), Blame: e.takings[0].blame}}
+		return []finding.Finding{{Code: "BH2009", Verdict: finding.Unknown, From: e.Tenants[e.compromises[0].tenant].Name, To: finding.EveryTenant,
+			What: fmt.Sprintf("%s %s, and which tenants its node exposes is not known: no nodes were read", e.compromises[0].step.Object, e.compromises[0].step.Does), Blame: e.compromises[0].blame}}
 	}
 	may := e.mayRunOn()
 	for t, class := range e.mayCreateOn() {
@@ -255,32 +255,32 @@ func (e *escalation) fallOut() []finding.Finding {
 			may[c] = append(may[c], t)
 		}
 	}
-	victims := make([]victim, len(e.Tenants))
-	taken := map[int]*taking{}
-	for i := range e.takings {
-		t := &e.takings[i]
+	tenants := make([]exposed, len(e.Tenants))
+	compromised := map[int]*compromise{}
+	for i := range e.compromises {
+		t := &e.compromises[i]
 		for _, n := range t.nodes {
-			if taken[n] == nil || t.gain > taken[n].gain {
-				taken[n] = t
+			if compromised[n] == nil || t.gain > compromised[n].gain {
+				compromised[n] = t
 			}
 			for v := range e.tenantsOn[n] {
-				victims[v].add(v, t, n, true)
+				tenants[v].add(v, t, n, true)
 			}
 			for _, v := range may[e.place.byNode[e.Nodes[n].Name]] {
-				victims[v].add(v, t, n, false)
+				tenants[v].add(v, t, n, false)
 			}
 		}
 	}
 	var findings []finding.Finding
-	for v := range victims {
-		if len(victims[v].attackers) > 0 {
-			findings = append(findings, e.falls(v, &victims[v]))
+	for v := range tenants {
+		if len(tenants[v].attackers) > 0 {
+			findings = append(findings, e.exposedBy(v, &tenants[v]))
 		}
 	}
-	return append(findings, e.platformFalls(taken)...)
+	return append(findings, e.throughPlatform(compromised)...)
 }
 
-func (v *victim) add(self int, t *taking, node int, now bool) {
+func (v *exposed) add(self int, t *compromise, node int, now bool) {
 	if t.tenant == self {
 		return
 	}
@@ -333,7 +333,7 @@ func (e *escalation) mayCreateOn() [][]int {
 	return perTenant
 }
 
-func (e *escalation) falls(index int, v *victim) finding.Finding {
+func (e *escalation) exposedBy(index int, v *exposed) finding.Finding {
 	node, tenant := e.Nodes[v.node].Name, e.Tenants[index].Name
 	f := finding.Finding{Code: "BH2008", Verdict: finding.Exposed, From: e.Tenants[v.attackers[0]].Name, To: tenant, Blame: slices.Clone(v.by.blame), Witness: []finding.Step{v.by.step}}
 	who := "tenant " + f.From
@@ -345,18 +345,18 @@ func (e *escalation) falls(index int, v *victim) finding.Finding {
 	}
 	if v.now {
 		pod := e.tenantsOn[v.node][index]
-		f.What = fmt.Sprintf("%s gets hold of node %s, and pods of %s run there: %s/%s with %s", who, node, tenant, pod.Namespace, pod.Name, loot(pod))
+		f.What = fmt.Sprintf("%s compromises node %s, and pods of %s run there: %s/%s with %s", who, node, tenant, pod.Namespace, pod.Name, credentialsOf(pod))
 		f.Witness = append(f.Witness, finding.Step{Object: snapshot.Ref{Kind: "Node", Name: node}, Does: "has its pods' volumes, and an identity that reads their secrets and makes their service accounts' tokens"},
-			finding.Step{Object: snapshot.Ref{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}, Does: "runs there with " + loot(pod)})
+			finding.Step{Object: snapshot.Ref{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}, Does: "runs there with " + credentialsOf(pod)})
 		return f
 	}
-	f.What = fmt.Sprintf("%s gets hold of node %s, to which pods of %s may be scheduled", who, node, tenant)
-	f.Witness = append(f.Witness, finding.Step{Object: snapshot.Ref{Kind: "Node", Name: node}, Does: "keeps no pod of " + tenant + " away by a taint"})
+	f.What = fmt.Sprintf("%s compromises node %s, to which pods of %s may be scheduled", who, node, tenant)
+	f.Witness = append(f.Witness, finding.Step{Object: snapshot.Ref{Kind: "Node", Name: node}, Does: "excludes no pod of " + tenant + " by a taint"})
 	return f
 }
 
-// loot is what falls into the hands of whoever has a pod's node.
-func loot(pod *snapshot.Pod) string {
+// credentialsOf a pod are what its node exposes: tokens, Secrets and volumes.
+func credentialsOf(pod *snapshot.Pod) string {
 	account, secrets, claims := "default", []string(nil), 0
 	if pod.Spec != nil {
 		account = cmp.Or(pod.Spec.ServiceAccountName, account)
