@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -43,7 +44,21 @@ func TestFollowerKnowsWhatListsSay(t *testing.T) {
 		t.Fatal(err)
 	}
 	agrees("after a change")
-	for _, o := range []client.Object{role, policy, namespace} {
+	// A kind that is followed for itself, too.
+	refers := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "followed"}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
+		ParamKind: &admissionv1.ParamKind{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
+		MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: []admissionv1.OperationType{admissionv1.Create},
+			Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"podtemplates"}},
+		}}}},
+		Validations: []admissionv1.Validation{{Expression: "true"}},
+	}}
+	create(t, refers)
+	agrees("after a policy that refers to a kind")
+	if w, err := f.World(t.Context()); err != nil || len(w.Snapshot.Parameters) == 0 {
+		t.Errorf("no parameters of the policy are known: %v", err)
+	}
+	for _, o := range []client.Object{refers, role, policy, namespace} {
 		if err := admin.Delete(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}

@@ -236,7 +236,7 @@ func (s *servedKinds) parameters(wanted map[schema.GroupVersionKind]bool) []list
 	var list []listing
 	for gvk := range wanted {
 		if resource := s.resources[gvk]; resource != "" {
-			list = append(list, listing{name: gvk.Kind, missing: gvk.Kind, kind: gvk, resource: gvk.GroupVersion().WithResource(resource),
+			list = append(list, listing{name: gvk.Kind, missing: gvk.Kind, kind: gvk, asJSON: true, resource: gvk.GroupVersion().WithResource(resource),
 				take: func(value map[string]any) (any, error) { return &unstructured.Unstructured{Object: value}, nil },
 				put: func(c *observe.Contents, object any) {
 					if parameter, is := object.(*unstructured.Unstructured); is {

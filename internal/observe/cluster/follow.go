@@ -109,14 +109,7 @@ func (f *Follower) World(ctx context.Context) (*observe.World, error) {
 	if err := f.take(ctx, c, lists); err != nil {
 		return nil, err
 	}
-	parameters := served.parameters(c.ParameterKinds())
-	for i := range parameters {
-		p := &parameters[i]
-		p.asJSON = true
-		if slices.ContainsFunc(lists, func(l listing) bool { return l.view() == p.view() }) {
-			p.unknown = "it is followed for itself already, and not understood as a parameter of policies"
-		}
-	}
+	parameters := reader.readKnown(ctx, c, served.parameters(c.ParameterKinds()))
 	if err := f.take(ctx, c, parameters); err != nil {
 		return nil, err
 	}
@@ -125,6 +118,20 @@ func (f *Follower) World(ctx context.Context) (*observe.World, error) {
 	}
 	c.Revision = revisionRange(f.revisions())
 	return c.World(observe.TenantSource{})
+}
+
+// readKnown lists the parameters of policies that are of a kind which proofs read, since the cache holds only what proofs read
+// of those, and returns the others.
+func (r *reader) readKnown(ctx context.Context, c *observe.Contents, parameters []listing) []listing {
+	kinds := observe.Kinds()
+	return slices.DeleteFunc(parameters, func(l listing) bool {
+		_, known := kinds[l.kind.GroupKind()]
+		if known {
+			found := r.read(ctx, &l)
+			found.addTo(c)
+		}
+		return known
+	})
 }
 
 // take adds what is known of some kinds to the contents, once it is known.
