@@ -431,7 +431,7 @@ func (f *feed) note(in any) {
 	if gone, is := in.(toolscache.DeletedFinalStateUnknown); is {
 		in = gone.Obj
 	}
-	o := in.(client.Object) //nolint:forcetypeassert // a cache of objects
+	o := in.(client.Object)
 	tenant := o.GetLabels()[v1alpha1.LabelTenant]
 	if _, is := o.(*v1alpha1.Tenant); is {
 		tenant = o.GetName()
