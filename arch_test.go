@@ -68,7 +68,7 @@ var pure = []struct {
 	{"api/v1alpha1", []string{"k8s.io/api", "k8s.io/apimachinery"}, "users import the types and want no client"},
 	{"snapshot", []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/network-policy-api/apis"}, "a snapshot is a value"},
 	{"hostile", []string{"k8s.io/api", "k8s.io/apimachinery"}, "a hostile request is data: describing one sends nothing"},
-	{"guardrail", []string{"k8s.io/api", "k8s.io/apimachinery", "k8s.io/apiserver/pkg/quota/v1"},
+	{"guardrail", []string{"k8s.io/api", "k8s.io/apimachinery"},
 		"what must exist is a function of what was declared and decided"},
 	{"internal/kubedefaults", []string{"k8s.io/api", "k8s.io/apimachinery", "github.com/distribution/reference"},
 		"a default depends on nothing but the object"},

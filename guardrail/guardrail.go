@@ -67,7 +67,7 @@ func viewerRules() []rbacv1.PolicyRule {
 const AnnotationAllowDeletion = "bulkhead.dev/allow-deletion"
 
 // neverManaged are resources that Bulkhead never renders, and whose writes keep workloads alive: were one of them
-// labelled like ours, by whom ever, no kubelet and no scheduler may be stopped by it.
+// labelled like ours, no kubelet and no scheduler may be stopped by it.
 func neverManaged(more ...admissionv1.NamedRuleWithOperations) []admissionv1.NamedRuleWithOperations {
 	return append([]admissionv1.NamedRuleWithOperations{
 		on("", []string{"nodes", "nodes/*", "pods/*", "events"}, admissionv1.OperationAll),
@@ -274,7 +274,7 @@ func definitions() validation {
 }
 
 // recordChanger (control guardrail) writes down who changed a managed object, so that the event that reports the repair
-// can name them. It says nothing of deletions, which leave no object to write to, nor of admission policies, which no
+// can name them. It does not record deletions, which leave no object to write to, nor changes of admission policies, which no
 // admission policy sees.
 func recordChanger() mutation {
 	key := celString(v1alpha1.AnnotationChangedBy)

@@ -23,7 +23,7 @@ var networkDefaultControl = Control{
 		"the ports that both name open. Peers are selected by the namespace's name label, which the API server " +
 		"writes. An admission policy keeps owners' own NetworkPolicies from opening more.",
 	Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
-	Needs: "a network plugin that enforces NetworkPolicy: without one, the API server stores policies and reports no error",
+	Needs:   "a network plugin that enforces NetworkPolicy: without one, the API server stores policies and reports no error",
 	Fix: "Developer: declare the flow in your Space's spec.to or spec.from; status.closedFlows lists what is missing. " +
 		"Platform: allow flows between tenants in the Platform's flows.",
 	Mappings: []string{"K05", "MTB-PL1-CC-TI-2", "MTB-PL2-BC-OPS-4"},

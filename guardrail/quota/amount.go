@@ -62,12 +62,12 @@ func unitOf(key corev1.ResourceName) int64 {
 	return 1
 }
 
-// isCPU says that a quota key is measured in thousandths; every other key is measured in whole bytes or objects.
+// isCPU reports whether a quota key is measured in thousandths; every other key is measured in whole bytes or objects.
 func isCPU(key corev1.ResourceName) bool {
 	return key == corev1.ResourceCPU || strings.HasSuffix(string(key), ".cpu")
 }
 
-// isBytes says that a quota key is measured in bytes.
+// isBytes reports whether a quota key is measured in bytes.
 func isBytes(key corev1.ResourceName) bool {
 	name := string(key)
 	if strings.HasPrefix(name, "count/") {

@@ -1,4 +1,4 @@
-// Package quota divides a tenant's quota among its Spaces: the ledger's arithmetic. It is pure: Split says what the ledger
+// Package quota divides a tenant's quota among its Spaces: the ledger's arithmetic. It is pure: Split returns what the ledger
 // must hold and what each Space's ResourceQuota must be, and its caller reads and writes them.
 package quota
 
@@ -49,7 +49,7 @@ type Grant struct {
 	Shortages []Shortage
 }
 
-// Shortage is an amount that a Space should have and has not.
+// Shortage is an amount that a Space should have and lacks.
 type Shortage struct {
 	Resource corev1.ResourceName
 	// Wanted by the Space, or its even part; Granted now.
@@ -126,7 +126,7 @@ func Split(total corev1.ResourceList, ledger []v1alpha1.LedgerEntry, shares []Sh
 	return d
 }
 
-// noteUnnamed tells of what a Space asks for and the tenant's quota does not name.
+// noteUnnamed adds a shortage for what a Space asks for and the tenant's quota does not name.
 func (d *Division) noteUnnamed(s *Share, total corev1.ResourceList) {
 	for i := range d.Grants {
 		g := &d.Grants[i]
@@ -152,7 +152,7 @@ type column struct {
 	key    corev1.ResourceName
 	format resource.Format
 	total  int64
-	// strangers hold what the ledger says for Spaces that are not among the shares.
+	// strangers is what the ledger holds for Spaces that are not among the shares.
 	strangers int64
 	rows      []row
 }
@@ -161,7 +161,7 @@ type column struct {
 type row struct {
 	space   string
 	leaving bool
-	// explicit says that the Space names the resource, and wanted how much of it.
+	// explicit reports whether the Space names the resource; wanted is how much of it.
 	explicit bool
 	wanted   int64
 	// hard is spec.hard now, and covered what the ledger must hold for what is already granted or used.
@@ -256,7 +256,7 @@ func (c *column) target() {
 	}
 }
 
-// grant shrinks whoever has more than its target, and lets the others grow by what nobody holds.
+// grant shrinks every Space that has more than its target, and lets the others grow by what nobody holds.
 func (c *column) grant() {
 	taken := c.strangers
 	for i := range c.rows {
@@ -302,7 +302,7 @@ func (c *column) write(d *Division, next map[string]corev1.ResourceList) {
 	}
 }
 
-// shortage says why a Space has less than it should, and is empty when it has not.
+// shortage returns why a Space has less than it should; empty when it has enough.
 func (c *column) shortage(r *row) string {
 	switch {
 	case r.granted < r.target:
