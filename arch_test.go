@@ -316,7 +316,7 @@ func TestPlainWords(t *testing.T) {
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("pages of docs/: %v, %v", pages, err)
 	}
-	files := append(pages, "README.md", "CONTRIBUTING.md", "SCOPE.md")
+	files := slices.Concat(pages, []string{"README.md", "CONTRIBUTING.md", "SCOPE.md"})
 	for _, file := range sources(t) {
 		if !under(file.path, "kube") && !underOneOf(file.path, unread) { // a change in kube/ builds Kubernetes again
 			files = append(files, file.path)
