@@ -66,11 +66,12 @@ func TestControlsListCases(t *testing.T) {
 
 // Promise: every policy that refuses has a hostile request that it must refuse, or names what refuses tenants before it.
 func TestEveryPolicyHasACase(t *testing.T) {
-	met := map[string]bool{}
+	met, second := map[string]bool{}, map[string]bool{}
 	for _, h := range hostile.All() {
 		if h.Refusal.By == hostile.Policy {
 			met[h.Refusal.Name] = true
 		}
+		second[h.Behind.Name] = true
 	}
 	var behind []string
 	for _, c := range registry {
@@ -87,6 +88,9 @@ func TestEveryPolicyHasACase(t *testing.T) {
 			}
 			if met[name] && v.behind != "" {
 				t.Errorf("policy %s has a case: it does not stand behind %q", name, v.behind)
+			}
+			if v.behind != "" && !second[name] {
+				t.Errorf("policy %s stands behind %q, and no case names it as such", name, v.behind)
 			}
 			delete(met, name)
 		}

@@ -21,7 +21,7 @@ var rbacEscalateControl = Control{
 	Mappings: []string{"K02", "K09", "MTB-PL2-CC-TI-1"},
 	cases: []string{
 		"role-everything*", "role-escalate*", "role-impersonate*", "role-endpoints*", "role-quotas*", "role-bindings*",
-		"bind-admin", "bind-cluster-admin", "bind-edit", "bind", "bind-roles", "escalate", "escalate-roles", "wildcard",
+		"bind-admin", "bind-cluster-admin", "bind-edit", "bind-other-role", "bind", "bind-roles", "escalate", "escalate-roles", "wildcard",
 		"share-with-accounts", "share-with-everybody", "share-with-nobody", "share-with-strangers",
 		"share-with-their-accounts", "impersonate", "impersonate-account", "impersonate-accounts", "impersonate-extras",
 		"impersonate-groups", "impersonate-node", "impersonate-uids", "impersonate-user-info", "foreign-token", "csr",

@@ -23,11 +23,12 @@ var guardrailControl = Control{
 		"users who must change a managed object by hand need the role bulkhead:platform-admin.",
 	Mappings: []string{"K04", "MTB-PL1-BC-CPI-2", "MTB-PL1-CC-TI-1"},
 	cases: []string{
-		"unmark-*", "delete-*", "annotate-*", "finalize-*", "own-*", "claim-managed", "claim-tenant", "change-guardrails",
-		"patch-namespace", "patch-quota", "patch-limits", "pods-at-home", "namespace-delete", "namespace-finalize",
+		"unmark-*", "delete-*", "annotate-*", "finalize-*", "own-*", "widen-*", "claim-managed", "claim-tenant", "change-guardrails",
+		"patch-namespace", "patch-quota", "patch-limits", "pods-at-home", "namespace-chain", "namespace-delete",
+		"namespace-finalize", "definition-delete", "waiver-of-the-past",
 		"namespace-patch", "namespace-status", "namespace-update", "quota-delete", "quota-patch", "quota-status",
 		"limits-delete", "limits-patch", "home-label", "name-label", "pod-security-label", "tenant-label",
-		"system-namespace-*", "space-here", "space-moved", "space-status", "space-template*", "space-unfinished",
+		"system-namespace-*", "space-here", "space-moved", "space-protected", "space-status", "space-template*", "space-unfinished",
 	},
 	mutations: []func() mutation{recordChanger},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {

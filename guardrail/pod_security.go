@@ -24,10 +24,11 @@ var podSecurityControl = Control{
 		"MTB-PL1-BC-HI-1", "MTB-PL1-BC-HI-3", "MTB-PL1-BC-HI-4", "MTB-PL1-BC-HI-5"},
 	cases: []string{
 		"*privileged", "privileged-through-*", "*privilege-escalation", "*privilege-escalation-unset", "*root", "*root-user",
-		"*capabilities-kept", "*capability-bpf", "*capability-dac-read-search", "*capability-net-admin",
-		"*capability-net-raw", "*capability-sys-admin", "*capability-sys-module", "*capability-sys-ptrace",
+		"*capabilities-kept", "*capability-all", "*capability-bpf", "*capability-dac-read-search", "*capability-net-admin",
+		"*capability-net-raw", "*capability-perfmon", "*capability-sys-admin", "*capability-sys-module",
+		"*capability-sys-ptrace", "*capability-sys-rawio", "*capability-sys-time",
 		"*seccomp-unconfined", "seccomp-unset", "*apparmor-unconfined", "*selinux-type", "host-ipc", "host-network",
-		"host-pid", "host-path", "host-path-*", "*host-port", "probe-host", "proc-unmasked", "sysctl", "iscsi-volume",
+		"host-pid", "host-path", "host-path-*", "*host-port", "liveness-host", "probe-host", "proc-unmasked", "sysctl", "iscsi-volume",
 		"nfs-volume", "windows-host-process",
 	},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {

@@ -19,7 +19,7 @@ var runtimeControl = Control{
 		"sandboxRuntimes.",
 	Waivable:  true,
 	Mappings:  []string{"K01"},
-	cases:     []string{"shared-kernel", "by-default"},
+	cases:     []string{"shared-kernel", "other-class", "by-default"},
 	mutations: []func() mutation{setRuntime},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
 		return []validation{runtimes(s)}

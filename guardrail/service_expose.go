@@ -23,7 +23,7 @@ var serviceExposeControl = Control{
 	cases: []string{
 		"node-port*", "load-balancer", "load-balancer-ports", "load-balancer-one-port", "external-ips*", "external-name",
 		"external-name-*", "endpoints", "endpoints-patch", "slices", "slices-patch", "ingress-foreign-host",
-		"ingress-any-host", "ingress-every-host", "ingress-second-rule", "ingress-foreign-tls", "ingress-hostless-tls",
+		"ingress-any", "ingress-any-host", "ingress-every-host", "ingress-second-rule", "ingress-foreign-tls", "ingress-hostless-tls",
 		"ingress-default-backend*", "ingress-server-alias", "ingress-snippet", "ingress-configuration-snippet",
 	},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {

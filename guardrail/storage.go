@@ -19,7 +19,7 @@ var storageControl = Control{
 	Waivable: true,
 	Mappings: []string{"K04"},
 	cases: []string{
-		"any-class", "foreign-class", "no-class", "old-annotation", "existing-volume", "volume-selector", "csi-volume*",
+		"any-class", "foreign-class", "foreign-source", "no-class", "old-annotation", "existing-volume", "volume-selector", "csi-volume*",
 		"reclaim",
 	},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {

@@ -43,6 +43,9 @@ type Case struct {
 	Refusal Refusal
 	// Or is another refusal that counts as well, where two authorities stand behind each other; mostly empty.
 	Or Refusal
+	// Behind is the policy that refuses it still where Refusal does not: RBAC, because the right was given by mistake, or Pod Security,
+	// because a Waiver that is over lowered it. Empty where none does.
+	Behind Refusal
 }
 
 // Step is one thing that an identity asks of the API server.
@@ -132,6 +135,14 @@ var registry = sync.OnceValue(func() []Case {
 func ownObject(id, control, title string, twin, attempt Step, refusal Refusal) Case {
 	return Case{ID: control + "/" + id, Control: control, Title: title, By: Owners, EachSpace: true, Applies: InForce(control),
 		Twin: twin, Attempt: attempt, Refusal: refusal}
+}
+
+// behind adds to cases what refuses them where their first authority does not.
+func behind(refusal Refusal, cases ...Case) []Case {
+	for i := range cases {
+		cases[i].Behind = refusal
+	}
+	return cases
 }
 
 // always makes cases of a control that cannot be waived apply everywhere.

@@ -57,6 +57,8 @@ func roleCases() []Case {
 		bound("bind-cluster-admin", "gives itself cluster-admin in its namespace", "cluster-admin", ownAccount, escalation),
 		bound("bind-admin", "gives itself Kubernetes' admin in its namespace", "admin", ownAccount, escalation),
 		bound("bind-edit", "gives itself Kubernetes' edit in its namespace", "edit", ownAccount, escalation),
+		// Every user has this one's rights already, so RBAC itself has nothing against it.
+		bound("bind-other-role", "binds a role of the cluster that is not for tenants", "system:basic-user", ownAccount, byPolicy("role-bindings", "is not for tenants to bind")),
 		bound("share-with-everybody", "opens its namespace to every authenticated user", v1alpha1.RoleOwner, everyone, policy),
 		bound("share-with-nobody", "opens its namespace to users that are not authenticated", v1alpha1.RoleOwner, group("system:unauthenticated"), policy),
 		bound("share-with-accounts", "opens its namespace to every service account of the cluster", v1alpha1.RoleOwner, group(serviceAccounts), policy),

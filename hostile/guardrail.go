@@ -1,23 +1,24 @@
 package hostile
 
 import (
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // guardrailCases change what Bulkhead keeps: its objects, its marks, the tenant's namespaces and Spaces.
 func guardrailCases() []Case {
-	cases := slices.Concat(guardrailRights(), managedCases(), markCases(), namespaceCases(), spaceCases())
+	cases := slices.Concat(guardrailRights(), managedCases(), markCases(), namespaceCases(), spaceCases(), clusterCases())
+	cases = append(cases, behind(byPolicy("namespaces", "goes with what it was made for"), atHome("guardrail",
+		homeRow{"namespace-delete", "delete", "", "namespaces", "deletes its namespace behind its Space's back"})...)...)
 	return append(cases, atHome("guardrail",
 		homeRow{"namespace-patch", "patch", "", "namespaces", "changes the labels of its namespace"},
 		homeRow{"namespace-update", "update", "", "namespaces", "replaces its namespace's labels"},
-		homeRow{"namespace-delete", "delete", "", "namespaces", "deletes its namespace behind its Space's back"},
 		homeRow{"namespace-status", "patch", "", "namespaces/status", "writes its namespace's labels by the status"},
 		homeRow{"namespace-finalize", "update", "", "namespaces/finalize", "takes the finalizers from its namespace"},
 		homeRow{"quota-patch", "patch", "", "resourcequotas", "raises its quota"},
@@ -44,14 +45,21 @@ func guardrailRights() []Case {
 func managedCases() []Case {
 	const control = "guardrail"
 	var cases []Case
-	for _, object := range []struct{ group, resource, name string }{
-		{networkingv1.GroupName, "networkpolicies", v1alpha1.NetworkDefaultName},
-		{"rbac.authorization.k8s.io", "rolebindings", v1alpha1.OwnersName},
+	managed := func(name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Name: name, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}}
+	}
+	for _, object := range []struct {
+		group, resource, name string
+		made                  any
+	}{
+		{networkingv1.GroupName, "networkpolicies", v1alpha1.NetworkDefaultName, &networkingv1.NetworkPolicy{ObjectMeta: managed(v1alpha1.NetworkDefaultName)}},
+		{rbacv1.GroupName, "rolebindings", v1alpha1.OwnersName, &rbacv1.RoleBinding{ObjectMeta: managed(v1alpha1.OwnersName),
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: v1alpha1.RoleOwner}}},
 	} {
 		on := func(verb string, body any) Step {
 			return Step{Title: verb + " " + object.name + " " + object.resource, Ask: func(s Scene) (Ask, error) {
 				namespace, err := inOwn(s)
-				return Ask{DryRun: &Request{Verb: verb, Group: object.group, Version: "v1", Namespace: namespace, Resource: object.resource, Name: object.name, Body: body}}, err
+				return Ask{DryRun: &Request{Verb: verb, Group: object.group, Version: "v1", Namespace: namespace, Resource: object.resource, Name: object.name, Body: body, Upon: object.made}}, err
 			}}
 		}
 		add := func(id, title string, attempt Step) {
@@ -65,6 +73,10 @@ func managedCases() []Case {
 		add("finalize", "keeps "+object.name+" ("+object.resource+") from being replaced by a finalizer", on("patch", patchOfMetadata("finalizers", []string{"example.invalid/keep"})))
 		add("own", "has "+object.name+" ("+object.resource+") collected with an object of its own", on("patch", patchOfMetadata("ownerReferences",
 			[]any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": nothing, "uid": "00000000-0000-0000-0000-000000000000"}})))
+		if object.group == rbacv1.GroupName {
+			add("widen", "adds an owner to "+object.name+" ("+object.resource+")", on("patch", map[string]any{
+				"subjects": []any{map[string]any{"apiGroup": rbacv1.GroupName, "kind": "User", "name": nothing}}}))
+		}
 	}
 	return cases
 }
@@ -112,17 +124,42 @@ func namespaceCases() []Case {
 	owner := patchOfMetadata("ownerReferences", []any{map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Tenant", "name": nothing,
 		"uid": "00000000-0000-0000-0000-000000000000"}})
 	label := func(key, value string) map[string]any { return patchOfMetadata("labels", map[string]any{key: value}) }
-	return []Case{
+	marks := behind(byPolicy("namespaces", "is for Bulkhead to set"),
+		refused("tenant-label", "moves its namespace to another tenant", true, patch("label its namespace as another tenant's", inOwn, "patch", "", label(v1alpha1.LabelTenant, nothing))),
+		refused("pod-security-label", "lowers Pod Security in its namespace", true, patch("label its namespace as privileged", inOwn, "patch", "", label("pod-security.kubernetes.io/enforce", "privileged"))))
+	chain := behind(byPolicy("namespaces", "finalizers and owners of namespace"),
+		refused("namespace-chain", "keeps its namespace from ever going", true, patch("write a finalizer into its namespace", inOwn, "patch", "", patchOfMetadata("finalizers", []string{"example.invalid/keep"}))))
+	return append(slices.Concat(marks, chain), []Case{
 		refused("system-namespace-labels", "labels kube-system", false, patch("label kube-system", system, "patch", "", label(v1alpha1.LabelTenant, nothing))),
 		refused("system-namespace-owner", "makes itself the owner of kube-system", false, patch("write an owner into kube-system", system, "patch", "", owner)),
 		refused("system-namespace-update", "replaces kube-system", false, patch("replace kube-system", system, "update", "", label(v1alpha1.LabelTenant, nothing))),
 		refused("system-namespace-apply", "applies labels to kube-system", false, patch("apply labels to kube-system", system, "apply", "", label(v1alpha1.LabelTenant, nothing))),
 		refused("system-namespace-status", "labels kube-system by its status", false, patch("label kube-system by its status", system, "patch", "status", label(v1alpha1.LabelTenant, nothing))),
 		refused("system-namespace-finalize", "takes the finalizers from kube-system", false, patch("finalize kube-system", system, "update", "finalize", map[string]any{})),
-		refused("tenant-label", "moves its namespace to another tenant", true, patch("label its namespace as another tenant's", inOwn, "patch", "", label(v1alpha1.LabelTenant, nothing))),
-		refused("pod-security-label", "lowers Pod Security in its namespace", true, patch("label its namespace as privileged", inOwn, "patch", "", label("pod-security.kubernetes.io/enforce", "privileged"))),
 		refused("name-label", "has its namespace pass for another", true, patch("label its namespace with another's name", inOwn, "patch", "", label(corev1.LabelMetadataName, nothing))),
 		refused("home-label", "labels its home namespace", false, patch("label its home namespace", inHome, "patch", "", label(v1alpha1.LabelPattern, "Soft"))),
+	}...)
+}
+
+// clusterCases change what the whole platform rests on.
+func clusterCases() []Case {
+	const control, all = "guardrail", Owners | ServiceAccounts
+	refused := func(id, title string, request func() *Request, refusal Refusal) Case {
+		return Case{ID: control + "/" + id, Control: control, Title: title, By: all, Twin: reallyAllowed, Refusal: Refusal{By: RBAC}, Behind: refusal,
+			Attempt: Step{Title: title, Ask: func(Scene) (Ask, error) { return Ask{DryRun: request()}, nil }}}
+	}
+	definition := v1alpha1.DefinitionName("spaces")
+	return []Case{
+		refused("definition-delete", "deletes the definition of Spaces, and with it every Space", func() *Request {
+			return &Request{Verb: "delete", Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions", Name: definition, RightOnly: true,
+				Upon: map[string]any{"metadata": map[string]any{"name": definition}}}
+		}, byPolicy("definitions", "would delete every object of its kind")),
+		refused("waiver-of-the-past", "makes a Waiver that is over already", func() *Request {
+			return &Request{Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: "waivers", RightOnly: true,
+				Body: map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Waiver", "metadata": map[string]any{"name": nothing},
+					"spec": map[string]any{"control": "images", "tenant": nothing, "workload": nothing, "reason": "an exception that never was",
+						"approver": "none", "expires": "2000-01-01T00:00:00Z"}}}
+		}, byPolicy("waivers", "before it was made")),
 	}
 }
 
@@ -135,11 +172,16 @@ func spaceCases() []Case {
 	}
 	template := map[string]any{"template": map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"},
 		"additionalResources": []any{map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": nothing}}}}
+	protected := inHomeNamespace("space-protected", "deletes a Space of a protected tenant", Step{Title: "delete a Space of a protected tenant", Ask: func(s Scene) (Ask, error) {
+		return Ask{DryRun: spaceRequest(s, &Request{Verb: "delete", Name: s.Space.Name})}, nil
+	}}, byPolicy("protected", "is protected from deletion"))
+	protected.Applies = func(s Scene) bool { return s.Tenant.Spec.Protected }
 	return []Case{
 		inHomeNamespace("space-template", "has the controller make objects of its choice by a new Space", prunedSpace(createSpace("ask for a Space with objects of the tenant's choice", template)),
 			Refusal{By: mutation}),
 		inHomeNamespace("space-template-by-patch", "has the controller make objects of its choice by a Space that is there", prunedSpace(patchSpace("add objects of the tenant's choice to a Space", "", patchOf(template))),
 			Refusal{By: mutation}),
+		protected,
 		inHomeNamespace("space-unfinished", "lets a Space go without being off-boarded", patchSpace("take the finalizer from a Space", "", patchOfMetadata("finalizers", nil)), byPolicy("protected", "finalizer")),
 		inHomeNamespace("space-moved", "has a Space serve another workload than it was decided for", patchSpace("change the workload of a Space", "", patchOf(map[string]any{"workload": nothing})),
 			Refusal{By: Validation, Says: "workload cannot be changed"}),
@@ -171,6 +213,9 @@ func patchSpace(title, subresource string, patch any) Step {
 func spaceRequest(s Scene, r *Request) *Request {
 	r.Group, r.Version = v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version
 	r.Namespace, r.Resource = v1alpha1.HomeNamespace(s.Tenant.Name), "spaces"
+	if r.Name != "" {
+		r.Upon = map[string]any{"metadata": map[string]any{"name": r.Name, "finalizers": []any{v1alpha1.Finalizer}}, "spec": map[string]any{"workload": s.Space.Spec.Workload}}
+	}
 	return r
 }
 

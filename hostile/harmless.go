@@ -75,8 +75,11 @@ func Pod(s Scene) (*corev1.Pod, error) {
 	if s.Namespace() == "" {
 		return nil, errors.New("the Space has no namespace yet")
 	}
-	if len(s.Platform.Spec.Registries) == 0 {
+	image := s.Image
+	if image == "" && len(s.Platform.Spec.Registries) == 0 {
 		return nil, errors.New("the Platform allows no registry, so that no pod is compliant: name one in spec.registries")
+	} else if image == "" {
+		image = strings.TrimRight(s.Platform.Spec.Registries[0], "/") + "/" + v1alpha1.AttackName + ":harmless"
 	}
 	small := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("16Mi")}
 	pod := &corev1.Pod{
@@ -90,7 +93,7 @@ func Pod(s Scene) (*corev1.Pod, error) {
 			},
 			Containers: []corev1.Container{{
 				Name:            "harmless",
-				Image:           strings.TrimRight(s.Platform.Spec.Registries[0], "/") + "/" + v1alpha1.AttackName + ":harmless",
+				Image:           image,
 				ImagePullPolicy: corev1.PullAlways,
 				Resources:       corev1.ResourceRequirements{Requests: small, Limits: small.DeepCopy()},
 				SecurityContext: &corev1.SecurityContext{

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ func imagePods() []PodCase {
 	// named is an image whose name is made from the first allowed registry.
 	named := func(name func(registry string) string) podChange {
 		return func(s Scene, pod *corev1.Pod) error {
+			if len(s.Platform.Spec.Registries) == 0 {
+				return errors.New("the allowed registries are not known")
+			}
 			pod.Spec.Containers[0].Image = name(strings.TrimRight(s.Platform.Spec.Registries[0], "/"))
 			return nil
 		}

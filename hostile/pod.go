@@ -95,17 +95,21 @@ func changedPod(id, control, title string, change podChange, refusal Refusal) Ca
 	return ownObject(id+"-by-patch-of-pods", control, title, patchPod("change the image of a pod", otherImage), patchPod(title, change), refusal)
 }
 
-// PodCase is a point of a pod spec that Bulkhead's own policies judge, in pods and in all that makes pods.
+// PodCase is a point of a pod spec that admission judges: Bulkhead's own policies in pods and in all that makes pods, Pod Security in
+// pods alone.
 type PodCase struct {
 	// ID, Control and Title are those of the case by a pod; the other cases have the kind behind it.
 	ID, Control, Title string
 	// Change brings it into the harmless pod.
 	Change func(Scene, *corev1.Pod) error
-	// Refusal is by the policy, in its words.
+	// Refusal is by the policy or by Pod Security, in its words.
 	Refusal Refusal
-	// Applies reports whether the control is in force in a scene; nil means wherever it is not waived.
+	// Applies reports whether the control is in force in a scene; nil of one that Bulkhead's policies judge means wherever it is not waived,
+	// and of Pod Security's everywhere.
 	Applies func(Scene) bool
 
+	// behind is who refuses it where the refusal's authority does not; mostly empty.
+	behind Refusal
 	// variant is true of what differs from another in what it names only: one kind is enough to try it on a live cluster.
 	variant bool
 }
@@ -157,7 +161,7 @@ func (c *PodCase) changes() []Case {
 			continue
 		}
 		for _, way := range []string{"update", "patch", "apply"} {
-			title := fmt.Sprintf("by %s, turns a %s into one whose pod %s", way, w.Kind, c.Title)
+			title := fmt.Sprintf("turns a %s by %s into one whose pod %s", w.Kind, way, c.Title)
 			cases = append(cases, c.of("-by-"+way+"-of-"+w.Resource, title,
 				changeWorkload(fmt.Sprintf("change the image of a %s by %s", w.Kind, way), w, way, otherImage), changeWorkload(title, w, way, c.Change)))
 		}

@@ -7,31 +7,59 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // podSecurity is the control of most cases by pods.
 const podSecurity = "pod-security"
 
+// lapsed is the refusal of what a Waiver of Pod Security allowed until it was over.
+var lapsed = byPolicy("pod-security", "is not restricted, and the waiver is over")
+
 // podSecurityCases are pods that reach their host.
 func podSecurityCases() []Case {
-	return slices.Concat(hostCases(), containerCases(), throughController())
+	var cases []Case
+	for _, p := range HostPods() {
+		c := byPod(p.ID, podSecurity, p.Title, p.Change, p.Refusal)
+		c.Applies, c.Behind = p.Applies, p.behind
+		cases = append(cases, c)
+	}
+	return slices.Concat(cases, ephemeralCases(), throughController())
 }
 
-// hostCases are the fields of a pod as a whole that Pod Security refuses.
-func hostCases() []Case {
-	spec := func(id, title, says string, change func(*corev1.PodSpec)) Case {
-		c := byPod(id, podSecurity, title, specChange(change), Refusal{By: PodSecurity, Says: says})
-		c.Applies = whileRestricted(c.ID)
-		return c
+// HostPods are all points of a pod spec through which a pod reaches its host, or could more easily, and which Pod Security refuses.
+func HostPods() []PodCase {
+	list := slices.Concat(containerPods(), specPods())
+	for i := range list {
+		list[i].Control = podSecurity
+		if list[i].Applies == nil {
+			list[i].Applies = whileRestricted(list[i].ID)
+		}
+	}
+	return list
+}
+
+// specPods are the fields of a pod as a whole.
+func specPods() []PodCase {
+	spec := func(id, title, says string, change func(*corev1.PodSpec)) PodCase {
+		return PodCase{ID: id, Title: title, Change: specChange(change), Refusal: Refusal{By: PodSecurity, Says: says}}
 	}
 	volume := func(source corev1.VolumeSource) func(*corev1.PodSpec) {
 		return func(s *corev1.PodSpec) { s.Volumes = []corev1.Volume{{Name: "host", VolumeSource: source}} }
 	}
-	cases := []Case{
+	noProfile := spec("seccomp-unset", "runs without a seccomp profile, by leaving it out", "seccompProfile", func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile = nil })
+	noProfile.behind = lapsed
+	proc := spec("proc-unmasked", "sees all of /proc", "procMount", func(s *corev1.PodSpec) {
+		s.HostUsers = new(false) // or the API itself refuses it
+		s.Containers[0].SecurityContext.ProcMount = new(corev1.UnmaskedProcMount)
+	})
+	proc.Applies = InForce(podSecurity)
+	list := []PodCase{
+		noProfile, proc,
 		spec("host-network", "uses the host's network", "hostNetwork=true", func(s *corev1.PodSpec) { s.HostNetwork = true }),
 		spec("host-pid", "sees the host's processes", "hostPID=true", func(s *corev1.PodSpec) { s.HostPID = true }),
 		spec("host-ipc", "uses the host's shared memory", "hostIPC=true", func(s *corev1.PodSpec) { s.HostIPC = true }),
-		spec("seccomp-unset", "runs without a seccomp profile, by leaving it out", "seccompProfile", func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile = nil }),
 		spec("windows-host-process", "runs as a process of its Windows host", "hostProcess", func(s *corev1.PodSpec) {
 			s.HostNetwork = true // or the API itself refuses it
 			s.SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
@@ -43,16 +71,14 @@ func hostCases() []Case {
 		spec("iscsi-volume", "mounts a block device past every claim", "restricted volume types", volume(corev1.VolumeSource{
 			ISCSI: &corev1.ISCSIVolumeSource{TargetPortal: "192.0.2.1", IQN: "iqn.2001-04.com.example:x", Lun: 0}})),
 	}
-	for id, path := range map[string]string{
-		"host-path": "/", "host-path-log": "/var/log", "host-path-containerd": "/var/run/containerd/containerd.sock", "host-path-proc": "/proc",
-		"host-path-kubernetes": "/etc/kubernetes", "host-path-kubelet": "/var/lib/kubelet", "host-path-cgroup": "/sys/fs/cgroup", "host-path-dev": "/dev",
+	for _, path := range []struct{ id, path string }{
+		{"host-path", "/"}, {"host-path-log", "/var/log"}, {"host-path-containerd", "/var/run/containerd/containerd.sock"}, {"host-path-proc", "/proc"},
+		{"host-path-kubernetes", "/etc/kubernetes"}, {"host-path-kubelet", "/var/lib/kubelet"}, {"host-path-cgroup", "/sys/fs/cgroup"}, {"host-path-dev", "/dev"},
+		{"host-path-tmp", "/tmp"}, {"host-path-any", "/" + v1alpha1.AttackName},
 	} {
-		cases = append(cases, spec(id, "mounts "+path+" of the host", "hostPath", volume(corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}})))
+		list = append(list, spec(path.id, "mounts "+path.path+" of the host", "hostPath", volume(corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path.path}})))
 	}
-	return append(cases, byPod("proc-unmasked", podSecurity, "sees all of /proc", specChange(func(s *corev1.PodSpec) {
-		s.HostUsers = new(false) // or the API itself refuses it
-		s.Containers[0].SecurityContext.ProcMount = new(corev1.UnmaskedProcMount)
-	}), Refusal{By: PodSecurity, Says: "procMount"}))
+	return list
 }
 
 func privileged(_ Scene, pod *corev1.Pod) error {
@@ -71,6 +97,8 @@ type containerField struct {
 	change          func(*corev1.Container)
 	// notEphemeral and notInit are true where the API itself knows no such field on these containers.
 	notEphemeral, notInit bool
+	// lapses is true where the level baseline allows it, and the policy that ends a Waiver of Pod Security at its time refuses it.
+	lapses bool
 }
 
 // containerFields are the fields of containers through which a pod reaches its host.
@@ -101,40 +129,61 @@ func containerFields() []containerField {
 			c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{HTTPGet: &corev1.HTTPGetAction{
 				Host: "127.0.0.1", Port: intstr.FromInt32(10250)}}}
 		}},
+		{id: "liveness-host", title: "has the kubelet ask an address of its choice whether it lives", says: "probe or lifecycle host", notEphemeral: true, notInit: true, change: func(c *corev1.Container) {
+			c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Host: "169.254.169.254", Port: intstr.FromInt32(80)}}}
+		}},
 	}
-	for _, capability := range []corev1.Capability{"SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "DAC_READ_SEARCH", "NET_ADMIN", "NET_RAW", "BPF"} {
+	for i := range cases {
+		cases[i].lapses = slices.Contains([]string{"privilege-escalation", "privilege-escalation-unset", "root", "root-user", "capabilities-kept"}, cases[i].id)
+	}
+	for _, capability := range []corev1.Capability{"ALL", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME", "DAC_READ_SEARCH", "NET_ADMIN", "NET_RAW", "BPF", "PERFMON"} {
 		id := "capability-" + strings.ReplaceAll(strings.ToLower(string(capability)), "_", "-")
 		cases = append(cases, secure(id, "has the capability "+string(capability), "capabilities", func(s *corev1.SecurityContext) {
-			s.Capabilities.Add = []corev1.Capability{capability}
+			s.Capabilities.Add = append(s.Capabilities.Add, capability)
 		}))
 	}
 	return cases
 }
 
-// containerCases try every field in a container, in an init container and in an ephemeral container that is added to a pod
-// which was harmless.
-func containerCases() []Case {
-	var cases []Case
+// containerPods have every field in a container and in an init container.
+func containerPods() []PodCase {
+	var list []PodCase
 	for _, f := range containerFields() {
-		refusal := Refusal{By: PodSecurity, Says: f.says}
-		cases = append(cases, byPod(f.id, podSecurity, "has containers of which one "+f.title, specChange(func(s *corev1.PodSpec) { f.change(&s.Containers[0]) }), refusal))
-		if !f.notInit {
-			cases = append(cases, byPod("init-"+f.id, podSecurity, "has init containers of which one "+f.title,
-				func(_ Scene, pod *corev1.Pod) error { f.change(addInit(pod)); return nil }, refusal))
+		p := PodCase{ID: f.id, Title: "has containers of which one " + f.title, Refusal: Refusal{By: PodSecurity, Says: f.says},
+			Change: specChange(func(s *corev1.PodSpec) { f.change(&s.Containers[0]) })}
+		if f.lapses {
+			p.behind = lapsed
 		}
-		if !f.notEphemeral {
-			cases = append(cases, ephemeralCase(f.id, podSecurity, "adds an ephemeral container that "+f.title, f.change, refusal))
+		list = append(list, p)
+		if !f.notInit {
+			p.ID, p.Title = "init-"+f.id, "has init containers of which one "+f.title
+			p.Change = func(_ Scene, pod *corev1.Pod) error { f.change(addInit(pod)); return nil }
+			list = append(list, p)
 		}
 	}
-	for i := range cases {
-		cases[i].Applies = whileRestricted(cases[i].ID)
+	return list
+}
+
+// ephemeralCases have every field in an ephemeral container that is added to a pod which was harmless.
+func ephemeralCases() []Case {
+	var cases []Case
+	for _, f := range containerFields() {
+		if f.notEphemeral {
+			continue
+		}
+		c := ephemeralCase(f.id, podSecurity, "adds an ephemeral container that "+f.title, f.change, Refusal{By: PodSecurity, Says: f.says})
+		c.Applies = whileRestricted(c.ID)
+		if f.lapses {
+			c.Behind = lapsed
+		}
+		cases = append(cases, c)
 	}
 	return cases
 }
 
 // whileRestricted leaves out what a Waiver of Pod Security allows: it lowers the level to baseline.
 func whileRestricted(id string) func(Scene) bool {
-	for _, baseline := range []string{"privileged", "host", "capability-", "seccomp-unconfined", "apparmor-unconfined", "selinux", "windows", "sysctl", "probe", "proc"} {
+	for _, baseline := range []string{"privileged", "host", "capability-", "seccomp-unconfined", "apparmor-unconfined", "selinux", "windows", "sysctl", "probe", "liveness", "proc"} {
 		name := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(id, podSecurity+"/"), "init-"), "ephemeral-")
 		if strings.HasPrefix(name, baseline) && !strings.HasPrefix(name, "privilege-") {
 			return nil

@@ -25,6 +25,9 @@ type Request struct {
 	Path string
 	// Body is the object, or of a patch the patch; nil for none.
 	Body any
+	// Upon is the object of the platform's that is changed or deleted, as far as what refuses it looks at it; nil where the case
+	// makes the object itself, and of namespaces. A live cluster has the object and needs none.
+	Upon any `json:"-"`
 	// Patch is the form of a patch; empty for a merge patch.
 	Patch types.PatchType
 	// RightOnly asks the authorizer alone: it is aimed at what does not exist, and any answer from behind the authorizer

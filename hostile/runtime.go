@@ -1,6 +1,11 @@
 package hostile
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	"errors"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // runtimeCases run on the host's kernel.
 //
@@ -20,8 +25,24 @@ func runtimeCases() []Case {
 		}
 		return "the pod was accepted with RuntimeClass " + *pod.Spec.RuntimeClassName
 	})
-	shared.Applies, sandboxed.Applies = needsSandbox, needsSandbox
-	return []Case{shared, sandboxed}
+	other := ownObject("other-class", control, "runs pods in another RuntimeClass than the sandbox that is demanded", compliantPod,
+		Step{Title: "create a pod of another RuntimeClass", Ask: inOtherClass}, byPolicy(control, "runtimeClassName"))
+	shared.Applies, sandboxed.Applies, other.Applies = needsSandbox, needsSandbox, needsSandbox
+	return []Case{shared, sandboxed, other}
+}
+
+// inOtherClass names a RuntimeClass that exists in a pod. Where the demanded one is alone, the API server itself refuses any other
+// in a pod, and a template shows what the policy says.
+func inOtherClass(s Scene) (Ask, error) {
+	if s.Facts == nil || s.Facts.Runtimes == nil {
+		return Ask{}, errors.New("the RuntimeClasses are not known: the runner may not list them")
+	}
+	_, decided, _ := s.Workload()
+	i := slices.IndexFunc(s.Facts.Runtimes, func(class string) bool { return class != decided.RuntimeClass })
+	if i < 0 {
+		return createWorkload("", workloadOf("deployments"), specChange(func(s *corev1.PodSpec) { s.RuntimeClassName = new(nothing) })).Ask(s)
+	}
+	return createPod("", specChange(func(pod *corev1.PodSpec) { pod.RuntimeClassName = &s.Facts.Runtimes[i] })).Ask(s)
 }
 
 // needsSandbox reports whether the decision for the scene's workload demands a sandboxed RuntimeClass.

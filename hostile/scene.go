@@ -15,6 +15,8 @@ type Scene struct {
 	Tenant   *v1alpha1.Tenant
 	// Space whose namespace it is tried in; nil for a case that is not of EachSpace.
 	Space *v1alpha1.Space
+	// Image of the harmless pod; empty for one of the Platform's first registry.
+	Image string
 	// Foreign is a namespace in which the tenant must have no rights.
 	Foreign string
 
@@ -94,6 +96,8 @@ type Facts struct {
 	HomeBounds []string
 	// Reclaim is the reclaim policy of each StorageClass.
 	Reclaim map[string]string
+	// Runtimes are the RuntimeClasses; nil when the runner may not list them.
+	Runtimes []string
 	// Preempts reports for each PriorityClass whether its pods preempt pods that have no class.
 	Preempts map[string]bool
 }

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"slices"
@@ -16,11 +17,29 @@ import (
 // serviceExposeCases take traffic, or open ports, that are not the tenant's.
 func serviceExposeCases() []Case {
 	cases := slices.Concat(serviceCases(), aliasCases(), ingressCases())
-	return append(cases, atHome("service-expose",
+	rows := atHome("service-expose",
 		homeRow{"endpoints", "create", "", "endpoints", "sends a Service's traffic to addresses of its choice"},
 		homeRow{"endpoints-patch", "patch", "", "endpoints", "sends a Service's traffic to other addresses"},
 		homeRow{"slices", "create", "discovery.k8s.io", "endpointslices", "sends a Service's traffic to addresses of its choice"},
-		homeRow{"slices-patch", "patch", "discovery.k8s.io", "endpointslices", "sends a Service's traffic to other addresses"})...)
+		homeRow{"slices-patch", "patch", "discovery.k8s.io", "endpointslices", "sends a Service's traffic to other addresses"})
+	for i := range rows {
+		if rows[i].ID == "service-expose/slices" {
+			rows[i].Attempt.Ask = createSlice
+		}
+	}
+	return append(cases, behind(byPolicy("endpoints", "written by hand could lead to anybody"), rows...)...)
+}
+
+// createSlice leads to an address for documentation (RFC 5737).
+func createSlice(s Scene) (Ask, error) {
+	ask, err := create("", discoveryv1.GroupName, "endpointslices", func(s Scene) any {
+		return &discoveryv1.EndpointSlice{TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"}, ObjectMeta: marked(s),
+			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.1"}}}}
+	}).Ask(s)
+	if err == nil {
+		ask.DryRun.RightOnly = true
+	}
+	return ask, err
 }
 
 // byService is a case of a new Service.
@@ -124,12 +143,15 @@ func ingressCases() []Case {
 	tls := func(hosts ...string) func(*networkingv1.Ingress) {
 		return func(i *networkingv1.Ingress) { i.Spec.TLS = []networkingv1.IngressTLS{{Hosts: hosts, SecretName: "x"}} }
 	}
-	hostless := ownObject("ingress-any-host", control, "answers for a host, though the tenant has none", harmlessService,
-		createIngress("create an Ingress, though the tenant has no host", host("bank.example")), byPolicy("ingresses", hosts))
-	hostless.Applies = func(s Scene) bool { return InForce(control)(s) && len(s.Tenant.Spec.IngressHosts) == 0 }
+	hostless := func(id, title, attempt, name string) Case {
+		c := ownObject(id, control, title, harmlessService, createIngress(attempt, host(name)), byPolicy("ingresses", hosts))
+		c.Applies = func(s Scene) bool { return InForce(control)(s) && len(s.Tenant.Spec.IngressHosts) == 0 }
+		return c
+	}
 	const balancer = "changes the ingress controller"
 	return []Case{
-		hostless,
+		hostless("ingress-any-host", "answers for a host, though the tenant has none", "create an Ingress, though the tenant has no host", "bank.example"),
+		hostless("ingress-any", "answers for every host, though the tenant has none", "create an Ingress for every host, though the tenant has none", ""),
 		refused("foreign-host", "answers for a host that is not its own", hosts, host(elsewhere)),
 		refused("every-host", "answers for every host", hosts, host("")),
 		refused("second-rule", "answers for a second host that is not its own", hosts, func(i *networkingv1.Ingress) {

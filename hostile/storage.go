@@ -36,8 +36,10 @@ func storageCases() []Case {
 	reclaim := ownObject("reclaim", control, "may claim volumes that outlive their claim, for the next one to find", harmlessClaim,
 		Step{Title: "claim a volume of an allowed class that is kept when its claim is deleted", Ask: retained}, Refusal{By: mutation})
 	reclaim.Applies = some
+	source := ownObject("foreign-source", control, "copies a volume out of another namespace", harmlessClaim, fromElsewhere, byPolicy("claims", "dataSourceRef reads from namespace"))
+	source.Applies, source.Or = some, Refusal{By: mutation}
 	return []Case{
-		anyClass, reclaim,
+		anyClass, reclaim, source,
 		refused("foreign-class", "names a class that is not allowed", `storageClassName "`+nothing+`"`, class(nothing)),
 		refused("no-class", "takes any volume that is free", `storageClassName ""`, class("")),
 		refused("old-annotation", "names a class that is not allowed, by the old annotation", `storageClassName "`+nothing+`"`, func(c *corev1.PersistentVolumeClaim) {
@@ -49,6 +51,27 @@ func storageCases() []Case {
 		}),
 	}
 }
+
+// fromElsewhere copies another namespace's claim. An API server without the feature drops what it does not know.
+var fromElsewhere = Step{Title: "make a claim that copies one of another namespace", Ask: func(s Scene) (Ask, error) {
+	ask, err := createClaim("", func(c *corev1.PersistentVolumeClaim) {
+		c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: nothing, Namespace: new(metav1.NamespaceDefault)}
+	}).Ask(s)
+	if err != nil {
+		return Ask{}, err
+	}
+	ask.DryRun.Judge = func(r Reply) Answer {
+		var claim corev1.PersistentVolumeClaim
+		if err := decode(r.Object, &claim); err != nil {
+			return Unclear("%v", err)
+		}
+		if source := claim.Spec.DataSourceRef; source != nil && source.Namespace != nil {
+			return Answer{Allowed: true}
+		}
+		return Answer{Refusal: Refusal{By: mutation, Says: "the API server dropped the namespace of the source"}}
+	}
+	return ask, nil
+}}
 
 // harmlessClaim is what owners make all day.
 var harmlessClaim = createClaim("claim a new volume of an allowed class", func(*corev1.PersistentVolumeClaim) {})

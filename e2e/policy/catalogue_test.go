@@ -41,7 +41,7 @@ func TestCatalogue(t *testing.T) {
 			_, ns := newSpace(t, tenant, test.labels, test.annotations)
 			for _, o := range []client.Object{
 				&networkingv1.NetworkPolicy{ObjectMeta: managed(ns, v1alpha1.NetworkDefaultName)},
-				&rbacv1.RoleBinding{ObjectMeta: managed(ns, v1alpha1.OwnersName), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"}},
+				&rbacv1.RoleBinding{ObjectMeta: managed(ns, v1alpha1.OwnersName), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: v1alpha1.RoleOwner}},
 			} {
 				if err := bulkhead.Create(t.Context(), o); err != nil {
 					t.Fatal(err)

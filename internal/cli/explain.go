@@ -330,10 +330,14 @@ func identitiesOf(by hostile.Identities) string {
 }
 
 func refusers(a *hostile.Case) string {
+	text := a.Refusal.String()
 	if a.Or.By != "" {
-		return a.Refusal.String() + ", or " + a.Or.String()
+		text += ", or " + a.Or.String()
 	}
-	return a.Refusal.String()
+	if a.Behind.By != "" {
+		text += "; where that does not hold, " + a.Behind.String()
+	}
+	return text
 }
 
 // suitesOf names the items that an attack stands under, other than its control.

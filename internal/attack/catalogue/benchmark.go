@@ -10,7 +10,7 @@ func benchmarkSuite() Suite {
 	return Suite{Name: "mtb", About: "The Multi-Tenancy Benchmarks of Kubernetes' working group: the 19 published checks, and the 5 that were planned.", Items: []Item{
 		{ID: "MTB-PL1-CC-CPI-1", Unguarded: v1alpha1.Isolated, Title: "No access to cluster-wide resources", Attacks: []string{"rbac-enumerate/every-cluster-*"}},
 		{ID: "MTB-PL1-BC-CPI-2", Unguarded: v1alpha1.Unknown, Title: "Objects that the platform manages cannot be modified",
-			Attacks: []string{"guardrail/unmark-*", "guardrail/delete-*", "guardrail/annotate-*", "guardrail/finalize-*", "guardrail/own-*"}},
+			Attacks: []string{"guardrail/unmark-*", "guardrail/delete-*", "guardrail/annotate-*", "guardrail/finalize-*", "guardrail/own-*", "guardrail/widen-*"}},
 		{ID: "MTB-PL1-BC-CPI-3", Title: "No added capabilities", Attacks: []string{"pod-security/*capabilit*"}},
 		{ID: "MTB-PL1-BC-CPI-4", Title: "Containers do not run as root", Attacks: []string{"pod-security/root*", "pod-security/init-root*", "pod-security/ephemeral-root*"}},
 		{ID: "MTB-PL1-BC-CPI-5", Title: "No privileged containers",

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	nodev1 "k8s.io/api/node/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,6 +62,13 @@ func (s *Server) Look(ctx context.Context, tenant *v1alpha1.Tenant, before *host
 	var priorities schedulingv1.PriorityClassList
 	if err := s.Read(ctx, "/apis/scheduling.k8s.io/v1/priorityclasses", &priorities); err == nil {
 		seen.Preempts = preempting(&priorities)
+	}
+	var runtimes nodev1.RuntimeClassList
+	if err := s.Read(ctx, "/apis/node.k8s.io/v1/runtimeclasses", &runtimes); err == nil {
+		seen.Runtimes = make([]string, len(runtimes.Items))
+		for i := range runtimes.Items {
+			seen.Runtimes[i] = runtimes.Items[i].Name
+		}
 	}
 	var quotas corev1.ResourceQuotaList
 	if err := s.Read(ctx, "/api/v1/namespaces/"+v1alpha1.HomeNamespace(tenant.Name)+"/resourcequotas", &quotas); err == nil {

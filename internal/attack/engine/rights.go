@@ -28,6 +28,7 @@ func RunnerRights() []Right {
 		{"know which FlowSchemas are tenants'", read("flowcontrol.apiserver.k8s.io", "flowschemas")},
 		{"know which classes keep volumes that are no longer claimed", read("storage.k8s.io", "storageclasses")},
 		{"know which priority classes preempt", read("scheduling.k8s.io", "priorityclasses")},
+		{"know in which other runtime than a sandbox pods could run", read("node.k8s.io", "runtimeclasses")},
 		{"ask what an identity may do, where to do it would take what it must not have",
 			rbacv1.PolicyRule{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}}},
 		{"act as an owner who is a user or a group",
