@@ -64,10 +64,10 @@ func TestWhatAttacksShowedIsFound(t *testing.T) {
 		{"owners write events", "BH1022", "audit", finding.Exposed, role, owners("", "events", "create")},
 		{"owners go through the API server's proxy", "BH1022", "rbac-escalate", finding.Exposed, role, owners("", "pods/proxy", "get")},
 		{"only admission keeps owners from their quota", "BH1022", "guardrail", finding.Exposed, role, owners("", "resourcequotas", "patch")},
-		{"a policy looks at creations alone", "BH4021", "node-affinity", finding.Unknown, nodes, policy(nodes.Name, func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+		{"a policy looks at creations alone", "BH4005", "node-affinity", finding.Exposed, nodes, policy(nodes.Name, func(s *admissionv1.ValidatingAdmissionPolicySpec) {
 			s.MatchConditions = append(slices.Clone(s.MatchConditions), admissionv1.MatchCondition{Name: "creations", Expression: "request.operation == 'CREATE'"})
 		})},
-		{"a policy leaves one kind of workload out", "BH4021", "node-affinity", finding.Unknown, nodes, policy(nodes.Name, func(s *admissionv1.ValidatingAdmissionPolicySpec) {
+		{"a policy leaves one kind of workload out", "BH4005", "node-affinity", finding.Exposed, nodes, policy(nodes.Name, func(s *admissionv1.ValidatingAdmissionPolicySpec) {
 			s.MatchConstraints.ExcludeResourceRules = append(s.MatchConstraints.ExcludeResourceRules, admissionv1.NamedRuleWithOperations{RuleWithOperations: admissionv1.RuleWithOperations{
 				Operations: []admissionv1.OperationType{"*"}, Rule: admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"*"}, Resources: []string{"statefulsets"}}}})
 		})},

@@ -216,6 +216,29 @@ type judgeKey struct {
 	at     time.Time
 }
 
+// enough asks those alone whose refusal is answer enough. It reports whether one refuses; if not, all are to be asked.
+func (e *Evaluator) enough(r *request, made *stage, answer *finding.AdmissionAnswer) bool {
+	for _, who := range r.Enough {
+		if who.Kind == "Namespace" {
+			refused := finding.AdmissionAnswer{}
+			if e.secure(r, made, &refused); len(refused.RefusedBy) > 0 {
+				answer.RefusedBy = append(answer.RefusedBy, refused.RefusedBy...)
+				return true
+			}
+		}
+	}
+	for _, h := range e.candidates(r.target).validations {
+		if !slices.Contains(r.Enough, h.object) || !h.selected(r) || len(e.undecidable(h, r)) > 0 {
+			continue
+		}
+		if j := e.judgementOnce(h, r, made); j.matches && j.refuses {
+			answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{By: h.object, Control: h.control, Message: j.refusal, OfSubject: h.reads.ofSubject()})
+			return true
+		}
+	}
+	return false
+}
+
 // judge asks every validating policy that matches.
 func (e *Evaluator) judge(r *request, made *stage, answer *finding.AdmissionAnswer) {
 	for _, h := range e.candidates(r.target).validations {
@@ -245,6 +268,27 @@ func (e *Evaluator) judgement(h *hook, r *request, made *stage) *judgement {
 	}
 	known, _ := e.judged.LoadOrStore(key, e.evaluate(h, r, made))
 	return known.(*judgement) //nolint:forcetypeassert // the map holds nothing else
+}
+
+// judgementOnce is a judgement that is asked for once in a namespace. It is remembered only where another namespace has shown the same to
+// the policy before: what goes by the tenant holds nowhere else, and there may be thousands of tenants.
+func (e *Evaluator) judgementOnce(h *hook, r *request, made *stage) *judgement {
+	if r.shared() {
+		shown := h.reads.of(r)
+		if known, found := e.judged.Load(judgeKey{h, r.target, made.object, made.old, r.Name, shown, r.At}); found {
+			return known.(*judgement) //nolint:forcetypeassert // the map holds nothing else
+		}
+		if first, seen := e.readers.LoadOrStore(reader{h, shown}, r.Namespace); !seen || first == r.Namespace {
+			return e.evaluate(h, r, made)
+		}
+	}
+	return e.judgement(h, r, made)
+}
+
+// reader is a policy with what a namespace shows to it.
+type reader struct {
+	hook  *hook
+	reads string
 }
 
 func (e *Evaluator) evaluate(h *hook, r *request, made *stage) *judgement {

@@ -53,6 +53,7 @@ type Evaluator struct {
 
 	prepared sync.Map // stageKey to *stage
 	judged   sync.Map // judgeKey to *judgement
+	readers  sync.Map // reader to the name of the first namespace
 	secured  sync.Map // securityKey to string
 	relevant sync.Map // target to *candidates
 	contents sync.Map // JSON to *content
@@ -153,6 +154,9 @@ func (e *Evaluator) Admit(request *finding.AdmissionRequest) finding.AdmissionAn
 	}
 	if made.changed {
 		answer.Object = made.object.in(r.namespaceOfObject())
+	}
+	if !made.stopped && e.enough(r, made, &answer) {
+		return answer
 	}
 	if !made.stopped {
 		e.secure(r, made, &answer)

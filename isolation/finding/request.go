@@ -29,6 +29,8 @@ type AdmissionRequest struct {
 	Namespace, Name string
 	// Object as it would be stored, typed or unstructured; nil for DELETE. OldObject for UPDATE and DELETE.
 	Object, OldObject runtime.Object
+	// Enough are those whose refusal is answer enough: when one of them refuses, it may be that no other is asked. Empty asks all.
+	Enough []snapshot.Ref
 	// At is when the request is made; zero is the time of the snapshot. Policies see it as the creation time.
 	At time.Time
 }

@@ -1,6 +1,7 @@
 package guardrails
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,8 +41,8 @@ func silencesOf(in *finding.Input) silences {
 }
 
 // blame says what let a probe pass: the object to blame first, and the witness.
-func (g *guardrails) blame(ns *snapshot.Namespace, p *Probe, carriers []snapshot.Ref, answer *finding.AdmissionAnswer) ([]snapshot.Ref, []finding.Step) {
-	if ns != nil && p.ID != lapsedProbe {
+func (g *guardrails) blame(ns *snapshot.Namespace, p *probe, carriers []snapshot.Ref, answer *finding.AdmissionAnswer) ([]snapshot.Ref, []finding.Step) {
+	if ns != nil && !p.lapsed {
 		o := snapshot.Ref{Kind: "Namespace", Name: ns.Name}
 		if name, waived := ns.Labels.Get(v1alpha1.WaiverPrefix + p.Control); waived {
 			return []snapshot.Ref{o}, []finding.Step{{Object: o, Does: "bears waiver " + name + " of control " + p.Control}}
@@ -156,7 +157,7 @@ func (g *guardrails) group(list []shown) []finding.Finding {
 	var order []cause
 	for i := range list {
 		s := &list[i]
-		c := cause{code: s.probe.Code, verdict: s.verdict}
+		c := cause{code: s.probe.code, verdict: s.verdict}
 		if s.verdict == finding.Unknown {
 			c.code, c.unknown = "BH4019", s.does
 		} else if c.blame = s.blame[0]; c.blame.Kind == "Namespace" || c.blame.Namespace != "" {
@@ -196,11 +197,11 @@ func (g *guardrails) finding(c *cause, list []*shown) finding.Finding {
 		f.What = fmt.Sprintf("in %s: %s", few(where, "namespace"), c.unknown)
 		return f
 	}
-	f.What = fmt.Sprintf("in %s, %s can %s", few(where, "namespace"), worst.subject.User, strings.Join(does, "; "))
-	if worst.probe.Unfenced {
-		f.What = fmt.Sprintf("in %s, whoever is given the right by mistake can %s", few(where, "namespace"), strings.Join(does, "; "))
+	f.What = fmt.Sprintf("in %s, %s can %s", few(where, "namespace"), worst.subject.User, some(does))
+	if worst.probe.unfenced {
+		f.What = fmt.Sprintf("in %s, whoever is given the right by mistake can %s", few(where, "namespace"), some(does))
 	}
-	f.Witness = append([]finding.Step{{Does: fmt.Sprintf("%s sends %s %s: probe %s", worst.subject.User, worst.probe.Request.Operation, worst.probe.Request.Resource.Resource, worst.probe.ID)}}, worst.steps...)
+	f.Witness = append([]finding.Step{{Does: fmt.Sprintf("%s sends %s %s: probe %s", worst.subject.User, worst.probe.request.Operation, worst.probe.request.Resource.Resource, worst.probe.ID)}}, worst.steps...)
 	f.Requests = sentBy(list)
 	return f
 }
@@ -210,7 +211,7 @@ func sentBy(list []*shown) []finding.Request {
 	var requests []finding.Request
 	for _, s := range list {
 		if s.let {
-			q := s.probe.Request.In(s.namespace, s.subject)
+			q := s.probe.request.In(s.namespace, s.subject)
 			requests = append(requests, finding.Request{Subject: s.subject, Attributes: q.Attributes(), Write: q})
 		}
 	}
@@ -221,6 +222,16 @@ func distinct(list []string) []string {
 	list = slices.Clone(list)
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// some of what can be done, the shortest first: a policy that is gone lets the same through in every kind of workload.
+func some(does []string) string {
+	const shown = 6
+	slices.SortStableFunc(does, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	if len(does) <= shown {
+		return strings.Join(does, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", strings.Join(does[:shown], "; "), len(does)-shown)
 }
 
 // few names the first of many.

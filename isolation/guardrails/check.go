@@ -3,8 +3,10 @@ package guardrails
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -45,19 +47,27 @@ type guardrails struct {
 	policies map[snapshot.Ref]bool
 	silent   silences
 
+	// cases of the catalogue, and facts that it needs to know.
+	cases []hostile.Case
+	facts *hostile.Facts
+	// labels of the namespaces.
+	labels map[string]snapshot.Labels
+
 	lock     sync.Mutex
-	probes   map[Setting][]Probe
-	pods     map[string]*finding.AdmissionRequest
-	managed  []Probe
-	asked    int
-	unsent   int
-	settings sync.Map
+	probes   map[setting][]probe
+	requests sync.Map // by what they ask
+	settings sync.Map // what is found out once
+	sent     atomic.Int64
+	unsent   atomic.Int64
 }
 
 func newGuardrails(in *finding.Input, rights *rbac.Reach) *guardrails {
 	g := &guardrails{
 		Input: in, rights: rights, inUse: map[string]bool{}, expected: map[snapshot.Ref]string{}, policies: map[snapshot.Ref]bool{},
-		probes: map[Setting][]Probe{}, pods: map[string]*finding.AdmissionRequest{}, managed: managedProbes(),
+		probes: map[setting][]probe{}, cases: hostile.All(), facts: factsOf(in), labels: map[string]snapshot.Labels{},
+	}
+	for _, ns := range in.Namespaces {
+		g.labels[ns.Name] = ns.Labels
 	}
 	for _, e := range in.Expected {
 		g.inUse[e.Control] = true
@@ -87,5 +97,5 @@ const (
 func (g *guardrails) considered() string {
 	return fmt.Sprintf("%d hostile requests in %d tenants' namespaces, %d more that RBAC refuses; %d quotas, %d limit ranges, %d admission policies. "+
 		"Not considered: plugins and Pod Security exemptions that flags of the API server set, and what webhooks answer",
-		g.asked, len(g.Owner), g.unsent, len(g.ResourceQuotas), len(g.LimitRanges), len(g.policies))
+		g.sent.Load(), len(g.Owner), g.unsent.Load(), len(g.ResourceQuotas), len(g.LimitRanges), len(g.policies))
 }

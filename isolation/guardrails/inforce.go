@@ -13,23 +13,26 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // completed looks at what mutating policies must make of harmless objects, and that the audit trail is written.
-func (g *guardrails) completed(ns *snapshot.Namespace, setting Setting, subjects []finding.Subject) []shown {
+func (g *guardrails) completed(v *visit) []shown {
+	ns := v.ns
 	pattern, isSpace := ns.Labels.Get(v1alpha1.LabelPattern)
 	if !isSpace {
 		return nil
 	}
-	probes := g.probesFor(setting)
-	pod := &probes[0]
-	senders := g.senders(ns.Name, pod.Twin, subjects, false)
+	plain := v.setting
+	plain.runtime = "" // which admission fills in
+	pod := g.harmless(&plain, "pods")
+	senders := g.sendersIn(v, pod)
 	if len(senders) == 0 {
 		return nil
 	}
-	answer := g.Admission.Admit(pod.Twin.In(ns.Name, senders[0]))
+	answer := g.Admission.Admit(pod.In(ns.Name, senders[0]))
 	var list []shown
 	must := func(answer *finding.AdmissionAnswer, o snapshot.Ref) {
 		if _, expected := g.expected[o]; (expected || g.policies[o]) && !slices.Contains(answer.Considered, o) {
@@ -45,20 +48,17 @@ func (g *guardrails) completed(ns *snapshot.Namespace, setting Setting, subjects
 	if pattern == "SoftAffinity" {
 		must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "node-affinity"})
 	}
-	if token, _ := ns.Labels.Get(v1alpha1.LabelToken); token != "allowed" {
+	if !v.setting.token {
 		account := g.Admission.Admit(g.account().In(ns.Name, senders[0]))
 		must(&account, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "token"})
 	}
+	probes := g.probesFor(v.setting)
 	for i := range probes {
-		if probes[i].ID == "token-request" {
-			token := g.Admission.Admit(probes[i].Request.In(ns.Name, senders[0]))
-			must(&token, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "token-audience"})
-		}
-	}
-	for i := range g.managed {
-		if g.managed[i].ID == "change-managed" {
-			changed := g.Admission.Admit(g.managed[i].Request.In(ns.Name, senders[0]))
-			must(&changed, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "changed-by"})
+		for id, policy := range map[string]string{"token/request": "token-audience", "token/request-audience": "token-audience", "guardrail/widen-rolebindings": "changed-by"} {
+			if probes[i].ID == id {
+				considered := g.Admission.Admit(probes[i].request.In(ns.Name, senders[0]))
+				must(&considered, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + policy})
+			}
 		}
 	}
 	if answer.Admitted {
@@ -67,22 +67,25 @@ func (g *guardrails) completed(ns *snapshot.Namespace, setting Setting, subjects
 	return list
 }
 
-// account is the creation of a service account that says nothing of its token.
+// account is the creation of a service account that leaves open whether pods get its token.
 func (g *guardrails) account() *finding.AdmissionRequest {
-	g.lock.Lock()
-	defer g.lock.Unlock()
 	const key = "serviceaccount"
-	if g.pods[key] == nil {
-		g.pods[key] = creation("", "v1", "ServiceAccount", "serviceaccounts", &corev1.ServiceAccount{ObjectMeta: probeMeta()})
+	if known, found := g.settings.Load(key); found {
+		return known.(*finding.AdmissionRequest) //nolint:forcetypeassert // nothing else is stored there
 	}
-	return g.pods[key]
+	o := &corev1.ServiceAccount{}
+	o.Name = probeName
+	made := &finding.AdmissionRequest{Operation: "CREATE", Name: probeName, Object: o,
+		Kind: corev1.SchemeGroupVersion.WithKind("ServiceAccount"), Resource: corev1.SchemeGroupVersion.WithResource("serviceaccounts")}
+	known, _ := g.settings.LoadOrStore(key, made)
+	return known.(*finding.AdmissionRequest) //nolint:forcetypeassert // nothing else is stored there
 }
 
 // unseen is a policy that should look at what is made in a namespace and does not.
 func (g *guardrails) unseen(ns *snapshot.Namespace, o snapshot.Ref, s finding.Subject) shown {
 	found := shown{tenant: g.Owner[ns.Name], namespace: ns.Name, subject: s, verdict: finding.Exposed, severity: finding.Low,
 		does:  "make objects that " + o.String() + " should look at and does not",
-		probe: &Probe{ID: "in-force", Code: "BH4017", Request: creation("", "v1", "Pod", "pods", nil)}}
+		probe: madeUp("in-force", "", "BH4017", &finding.AdmissionRequest{Operation: "CREATE", Resource: corev1.SchemeGroupVersion.WithResource("pods")})}
 	if o.Kind == kindValidating {
 		for _, step := range g.silent.of(g, ns, o, &finding.AdmissionAnswer{}) {
 			found.blame, found.steps = append(found.blame, step.Object), append(found.steps, step)
@@ -101,11 +104,17 @@ func (g *guardrails) unseen(ns *snapshot.Namespace, o snapshot.Ref, s finding.Su
 	return found
 }
 
+// madeUp is a probe of what no hostile request shows: what admission fails to make of a harmless one.
+func madeUp(id, control, code string, request *finding.AdmissionRequest) *probe {
+	return &probe{Case: &hostile.Case{ID: id, Control: control}, grade: grade{code: code}, request: request}
+}
+
 // misplaced says that a harmless pod is admitted, and comes out without the sandbox or the nodes that its namespace demands.
-func (g *guardrails) misplaced(ns *snapshot.Namespace, pod *Probe, s finding.Subject, answer *finding.AdmissionAnswer, demanded string) []shown {
+func (g *guardrails) misplaced(ns *snapshot.Namespace, pod *finding.AdmissionRequest, s finding.Subject, answer *finding.AdmissionAnswer, demanded string) []shown {
 	runtimeClass, nodes := placeOf(answer.Object)
-	lacks := func(id, code, does string, carriers ...string) shown {
-		p := &Probe{ID: id, Control: id, Code: code, Severity: finding.High, Carriers: carriers, Request: pod.Twin}
+	lacks := func(id, code, does, carrier string) shown {
+		p := madeUp(id, id, code, pod)
+		p.carrier = carrier
 		found := shown{tenant: g.Owner[ns.Name], namespace: ns.Name, subject: s, verdict: finding.Exposed, severity: finding.High, does: does, probe: p}
 		found.blame, found.steps = g.blame(ns, p, g.carriers(ns, p), answer)
 		return found
@@ -127,7 +136,7 @@ func placeOf(o runtime.Object) (runtimeClass, nodes string) {
 		return "", ""
 	}
 	runtimeClass, _, _ = unstructured.NestedString(u.Object, "spec", "runtimeClassName")
-	nodes, _, _ = unstructured.NestedString(u.Object, "spec", "nodeSelector", labelNodeTenant)
+	nodes, _, _ = unstructured.NestedString(u.Object, "spec", "nodeSelector", v1alpha1.LabelNodeTenant)
 	return runtimeClass, nodes
 }
 

@@ -3,13 +3,14 @@ package guardrails
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
@@ -18,7 +19,7 @@ import (
 // shown is what one probe showed in one namespace.
 type shown struct {
 	tenant, namespace string
-	probe             *Probe
+	probe             *probe
 	subject           finding.Subject
 	verdict           finding.Verdict
 	severity          finding.Severity
@@ -28,6 +29,24 @@ type shown struct {
 	does  string
 	blame []snapshot.Ref
 	steps []finding.Step
+}
+
+// visit is one namespace that is looked at.
+type visit struct {
+	ns       *snapshot.Namespace
+	setting  setting
+	scene    hostile.Scene
+	subjects []finding.Subject
+	// senders of requests, by what RBAC is asked about.
+	senders map[finding.Attributes][]finding.Subject
+	// refusals of harmless requests.
+	refusals map[harmlessBy][]finding.Refusal
+}
+
+// harmlessBy is a harmless request of a user.
+type harmlessBy struct {
+	request *finding.AdmissionRequest
+	user    string
 }
 
 // probeAll puts the probes to every namespace of every tenant.
@@ -48,8 +67,11 @@ func (g *guardrails) probeAll() []finding.Finding {
 	found := make([][]shown, len(spaces)+1)
 	g.Parallel(len(spaces), func(i int) { found[i] = g.probe(spaces[i]) })
 	if g.inUse["guardrail"] {
-		for _, p := range []Probe{definitionProbe(), waiverProbe()} {
-			found[len(spaces)] = append(found[len(spaces)], g.one(nil, &p, g.asAnybody())...)
+		whole := g.probesFor(setting{})
+		for i := range whole {
+			if whole[i].place == inCluster {
+				found[len(spaces)] = append(found[len(spaces)], g.one(&visit{}, &whole[i], g.asAnybody())...)
+			}
 		}
 	}
 	return g.group(slices.Concat(found...))
@@ -57,54 +79,60 @@ func (g *guardrails) probeAll() []finding.Finding {
 
 // probe puts every probe that concerns it to one namespace.
 func (g *guardrails) probe(ns *snapshot.Namespace) []shown {
-	subjects := g.subjects(ns.Name)
-	setting := g.setting(ns, subjects)
-	own := namespaceProbes(ns)
-	if p, has := lapsedWaiver(ns, &setting); has {
-		own = append(own, p)
-	}
+	v := &visit{ns: ns, subjects: g.subjects(ns.Name), senders: map[finding.Attributes][]finding.Subject{}, refusals: map[harmlessBy][]finding.Refusal{}}
+	var at spot
+	v.setting, at = g.settingOf(ns, v.subjects)
+	v.scene = g.scene(&v.setting, at)
+	over, lapses := lapse(ns)
 	var list []shown
-	for _, probes := range [][]Probe{g.probesFor(setting), g.managed, own} {
-		for i := range probes {
-			p := &probes[i]
-			if !p.Everywhere && !g.inUse[p.Control] || g.beside(ns, p) {
-				continue
-			}
-			if p.Unfenced {
-				list = append(list, g.one(ns, p, g.asAnybody())...)
-				continue
-			}
-			list = append(list, g.one(ns, p, g.senders(ns.Name, p.Request, subjects, p.Control == "guardrail"))...)
+	probes := g.probesFor(v.setting)
+	for i := range probes {
+		p := &probes[i]
+		if !concerns(ns, p) {
+			continue
+		}
+		if p.bound {
+			p = g.rebound(v, p)
+		}
+		list = append(list, g.one(v, p, g.sendersOf(v, p))...)
+		if after, is := lapsedOf(p); is && lapses {
+			request := *p.request
+			request.At, after.request = over, &request
+			list = append(list, g.one(v, &after, g.sendersOf(v, &after))...)
 		}
 	}
-	return append(list, g.completed(ns, setting, subjects)...)
+	return append(list, g.completed(v)...)
 }
 
-// beside says that a probe is harmless in a namespace, or about another kind of namespace.
-func (g *guardrails) beside(ns *snapshot.Namespace, p *Probe) bool {
+// rebound is a probe that names the tenant, as it is in one namespace.
+func (g *guardrails) rebound(v *visit, p *probe) *probe {
+	attempts, err := g.asked(&v.scene, &p.Attempt)
+	if err != nil {
+		return p
+	}
+	here := *p
+	here.request = attempts[p.index].AdmissionRequest
+	return &here
+}
+
+// concerns reports whether a probe is about this namespace: its request is sent there, and what it changes is of Bulkhead.
+func concerns(ns *snapshot.Namespace, p *probe) bool {
 	role, _ := ns.Labels.Get(v1alpha1.LabelRole)
-	if role == "home" && p.Request.Subresource == "ephemeralcontainers" {
-		return true // there are no pods, and who makes one is looked at
+	managed, _ := ns.Labels.Get(v1alpha1.LabelManagedBy)
+	switch {
+	case p.place == inCluster || p.place == inHome && role != "home":
+		return false
+	case p.request.Kind.Kind == "Namespace":
+		return managed == v1alpha1.ManagedBy
 	}
-	switch p.ID {
-	case automountProbe:
-		allowed, _ := ns.Labels.Get(v1alpha1.LabelToken)
-		return allowed == "allowed"
-	case "runtime":
-		demanded, _ := ns.Labels.Get(v1alpha1.LabelRuntimeClass)
-		return demanded == ""
-	case protectedSpace:
-		protected, _ := ns.Annotations.Get(v1alpha1.AnnotationProtected)
-		return role != "home" || protected != "true"
-	case releasedSpace:
-		return role != "home"
-	case "endpoints":
-		return role == "home"
-	case "loosen-namespace", "chain-namespace", "delete-namespace":
-		managed, _ := ns.Labels.Get(v1alpha1.LabelManagedBy)
-		return managed != "bulkhead"
-	}
-	return false
+	return !p.unfenced || role != "home" // where no tenant has the right, the policies of Spaces alone stand behind
+}
+
+// lapse is one minute after the Waiver of Pod Security of a namespace is over; false where it has none.
+func lapse(ns *snapshot.Namespace) (time.Time, bool) {
+	text, has := ns.Annotations.Get(v1alpha1.WaiverPrefix + "pod-security")
+	over, err := time.Parse(time.RFC3339, text)
+	return over.Add(time.Minute), has && err == nil
 }
 
 // asAnybody is somebody who was given every right by mistake, but not the one to change guardrails.
@@ -139,52 +167,68 @@ func (g *guardrails) subjects(namespace string) []finding.Subject {
 	return list
 }
 
-// senders are the subjects whom RBAC lets send a request: the first, or all where policies ask who it is.
-func (g *guardrails) senders(namespace string, q *finding.AdmissionRequest, subjects []finding.Subject, all bool) []finding.Subject {
+// sendersOf a probe are the subjects whom RBAC lets send it: the first, or all where policies ask who it is.
+func (g *guardrails) sendersOf(v *visit, p *probe) []finding.Subject {
+	if p.unfenced {
+		return g.asAnybody()
+	}
+	all := g.sendersIn(v, p.request)
+	if p.Control != "guardrail" && len(all) > 1 {
+		return all[:1]
+	}
+	return all
+}
+
+// sendersIn are the subjects whom RBAC lets send a request in a namespace.
+func (g *guardrails) sendersIn(v *visit, q *finding.AdmissionRequest) []finding.Subject {
+	asked := q.In(v.ns.Name, finding.Subject{}).Attributes()
+	if known, found := v.senders[asked]; found {
+		return known
+	}
 	var list []finding.Subject
-	for _, s := range subjects {
-		if allowed, _ := g.rights.Allowed(s, q.In(namespace, s).Attributes()); allowed {
-			if list = append(list, s); !all {
-				break
-			}
+	for _, s := range v.subjects {
+		if allowed, _ := g.rights.Allowed(s, asked); allowed {
+			list = append(list, s)
 		}
 	}
+	v.senders[asked] = list
 	return list
 }
 
 // one puts one probe, in the name of each sender.
-func (g *guardrails) one(ns *snapshot.Namespace, p *Probe, senders []finding.Subject) []shown {
-	g.lock.Lock()
-	g.asked += len(senders)
+func (g *guardrails) one(v *visit, p *probe, senders []finding.Subject) []shown {
+	g.sent.Add(int64(len(senders)))
 	if len(senders) == 0 {
-		g.unsent++
+		g.unsent.Add(1)
 	}
-	g.lock.Unlock()
-	var list []shown
 	for _, s := range senders {
-		if found, is := g.ask(ns, p, s); is {
-			list = append(list, found)
-			break
+		if found, is := g.ask(v, p, s); is {
+			return []shown{found}
 		}
 	}
-	return list
+	return nil
 }
 
 // ask puts a probe to admission; false where all is as it should be.
-func (g *guardrails) ask(ns *snapshot.Namespace, p *Probe, s finding.Subject) (shown, bool) {
-	found := shown{probe: p, subject: s, severity: p.Severity, does: p.Does}
-	if ns != nil {
-		found.namespace, found.tenant = ns.Name, g.Owner[ns.Name]
+func (g *guardrails) ask(v *visit, p *probe, s finding.Subject) (shown, bool) {
+	found := shown{probe: p, subject: s, severity: p.severity, does: infinitive(p.Title)}
+	if v.ns != nil {
+		found.namespace, found.tenant = v.ns.Name, g.Owner[v.ns.Name]
 	}
-	if !g.there(found.namespace, p.Request, s) {
+	if p.target && !g.there(v, p.request, s) {
 		return found, false
 	}
-	answer := g.Admission.Admit(p.Request.In(found.namespace, s))
-	carriers := g.carriers(ns, p)
+	carriers := g.carriers(v.ns, p)
+	sent := p.request.In(found.namespace, s)
+	sent.Enough = carriers
+	if p.carrier == "" && v.ns != nil {
+		sent.Enough = []snapshot.Ref{{Kind: "Namespace", Name: v.ns.Name}}
+	}
+	answer := g.Admission.Admit(sent)
 	switch {
 	case answer.Admitted:
 		found.verdict, found.let = finding.Exposed, true
-		found.blame, found.steps = g.blame(ns, p, carriers, &answer)
+		found.blame, found.steps = g.blame(v.ns, p, carriers, &answer)
 		return found, true
 	case len(answer.RefusedBy) == 0:
 		found.verdict = finding.Unknown
@@ -192,125 +236,109 @@ func (g *guardrails) ask(ns *snapshot.Namespace, p *Probe, s finding.Subject) (s
 		return found, true
 	case len(carriers) > 0 && !slices.ContainsFunc(answer.RefusedBy, func(r finding.Refusal) bool { return slices.Contains(carriers, r.By) }):
 		found.verdict, found.severity = finding.Exposed, finding.Low
-		found.does = p.Does + " as far as " + carriers[0].String() + " goes: " + answer.RefusedBy[0].By.String() + " alone refuses it now"
-		found.blame, found.steps = g.blame(ns, p, carriers, &answer)
+		found.does += " as far as " + carriers[0].String() + " goes: " + answer.RefusedBy[0].By.String() + " alone refuses it now"
+		found.blame, found.steps = g.blame(v.ns, p, carriers, &answer)
 		return found, true
-	case p.Twin == nil || len(carriers) > 0:
+	case len(carriers) > 0:
 		return found, false // its own policy refuses it: no doubt why
 	}
-	twin := g.Admission.Admit(p.Twin.In(found.namespace, s))
-	if len(twin.RefusedBy) == 0 {
+	twin := g.twinOf(v, p)
+	if twin == nil {
+		return found, false
+	}
+	refusals := g.refusals(v, twin, s)
+	if len(refusals) == 0 {
 		return found, false
 	}
 	found.verdict = finding.Unknown
 	found.does = fmt.Sprintf("a harmless %s is refused as well (by %s: %s), so that nothing is proven by refusing a hostile one",
-		p.Twin.Kind.Kind, twin.RefusedBy[0].By, twin.RefusedBy[0].Message)
+		twin.Kind.Kind, refusals[0].By, refusals[0].Message)
 	return found, true
 }
 
-// there says whether the pod that a request changes can be there at all: in a namespace that has none, and a quota of none,
-// as the home of a tenant, there is nothing to change.
-func (g *guardrails) there(namespace string, q *finding.AdmissionRequest, s finding.Subject) bool {
-	if q.OldObject == nil || q.Kind.Kind != "Pod" || namespace == "" || len(g.PodsIn(namespace)) > 0 {
+// refusals of a harmless request, which many probes have in common.
+func (g *guardrails) refusals(v *visit, q *finding.AdmissionRequest, s finding.Subject) []finding.Refusal {
+	key := harmlessBy{request: q, user: s.User}
+	known, found := v.refusals[key]
+	if !found {
+		known = g.Admission.Admit(q.In(v.ns.Name, s)).RefusedBy
+		v.refusals[key] = known
+	}
+	return known
+}
+
+// twinKey is a step that is the twin of many cases.
+type twinKey struct {
+	setting
+
+	title string
+}
+
+// twinOf a probe, as it is in the namespace; nil where none is known to be harmless.
+func (g *guardrails) twinOf(v *visit, p *probe) *finding.AdmissionRequest {
+	if p.unfenced {
+		return nil
+	}
+	key := twinKey{v.setting, p.Twin.Title}
+	known, found := g.settings.Load(key)
+	if !found {
+		scene := g.scene(&v.setting, anySpot)
+		twin := made{}
+		if twins, err := g.asked(&scene, &p.Twin); err == nil {
+			twin = twins[0]
+		}
+		known, _ = g.settings.LoadOrStore(key, twin)
+	}
+	twin := known.(made) //nolint:forcetypeassert // nothing else is stored there
+	if twin.AdmissionRequest == nil || twin.Resource.Resource == "persistentvolumeclaims" && v.setting.storageClass == "" {
+		return nil
+	}
+	if twin.bound {
+		if twins, err := g.asked(&v.scene, &p.Twin); err == nil {
+			return twins[0].AdmissionRequest
+		}
+	}
+	return twin.AdmissionRequest
+}
+
+// there reports whether the object that a request changes can be there at all: in a namespace that has none, and a quota of none, as
+// the home of a tenant, there is nothing to change. Where a harmless pod can be made, all else can.
+func (g *guardrails) there(v *visit, q *finding.AdmissionRequest, s finding.Subject) bool {
+	if v.setting.image != "" || q.Kind.Kind == "Pod" && len(g.PodsIn(v.ns.Name)) > 0 {
 		return true
 	}
 	made := *q
 	made.Operation, made.Subresource, made.Object, made.OldObject = "CREATE", "", q.OldObject, nil
-	return len(g.Admission.Admit(made.In(namespace, s)).RefusedBy) == 0
+	return len(g.Admission.Admit(made.In(v.ns.Name, s)).RefusedBy) == 0
 }
 
 // carriers are the policies that should refuse a probe here; none where the platform is not Bulkhead's, or a waiver
 // suspends the control.
-func (g *guardrails) carriers(ns *snapshot.Namespace, p *Probe) []snapshot.Ref {
-	if ns != nil && p.ID != lapsedProbe {
+func (g *guardrails) carriers(ns *snapshot.Namespace, p *probe) []snapshot.Ref {
+	if ns != nil && !p.lapsed {
 		if _, waived := ns.Annotations.Get(v1alpha1.WaiverPrefix + p.Control); waived {
 			return nil
 		}
 	}
-	var list []snapshot.Ref
-	for _, name := range p.Carriers {
-		o := snapshot.Ref{Kind: kindValidating, Name: name}
-		if _, expected := g.expected[o]; expected || g.policies[o] {
-			list = append(list, o)
-		}
+	o := snapshot.Ref{Kind: kindValidating, Name: p.carrier}
+	if _, expected := g.expected[o]; expected || g.policies[o] {
+		return []snapshot.Ref{o}
 	}
-	return list
+	return nil
 }
 
-// probesFor a setting, made once, so that equal requests are the same pointers.
-func (g *guardrails) probesFor(s Setting) []Probe {
-	g.lock.Lock()
-	defer g.lock.Unlock()
-	if g.probes[s] == nil {
-		g.probes[s] = Probes(s)
+// infinitive is the title of a case as what somebody can do: "runs privileged" is "run privileged".
+func infinitive(title string) string {
+	verb, rest, _ := strings.Cut(title, " ")
+	switch {
+	case verb == "has":
+		verb = "have"
+	case verb == "does" || strings.HasSuffix(verb, "sses") || strings.HasSuffix(verb, "ches"):
+		verb = strings.TrimSuffix(verb, "es")
+	case strings.HasSuffix(verb, "pies"):
+		verb = strings.TrimSuffix(verb, "ies") + "y"
+	default:
+		verb = strings.TrimSuffix(verb, "s")
 	}
-	return g.probes[s]
-}
-
-// setting finds out what is harmless in a namespace.
-func (g *guardrails) setting(ns *snapshot.Namespace, subjects []finding.Subject) Setting {
-	s := Setting{Image: g.image(ns, subjects)}
-	for _, class := range g.StorageClasses {
-		s.StorageClass = class.Name
-		if len(subjects) == 0 || len(g.Admission.Admit(storageProbes(&s)[0].Twin.In(ns.Name, subjects[0])).RefusedBy) == 0 {
-			break
-		}
-		s.StorageClass = ""
-	}
-	hosts, _ := ns.Annotations.Get(v1alpha1.AnnotationIngressHosts)
-	s.Host, _, _ = strings.Cut(hosts, ",")
-	s.Host = strings.Replace(s.Host, "*", "probe", 1)
-	demanded, _ := ns.Labels.Get(v1alpha1.LabelRuntimeClass)
-	for _, c := range g.RuntimeClasses {
-		if demanded != "" && c.Name != demanded {
-			s.OtherRuntime = c.Name
-		}
-	}
-	return s
-}
-
-// image is one of which a harmless pod is admitted in a namespace: of its pods, of anybody's, or of a registry that
-// policies name.
-func (g *guardrails) image(ns *snapshot.Namespace, subjects []finding.Subject) string {
-	if len(subjects) == 0 {
-		return ""
-	}
-	for _, image := range g.images() {
-		g.lock.Lock()
-		q := g.pods[image]
-		if q == nil {
-			q = (&Setting{Image: image}).harmlessPod(nil)
-			g.pods[image] = q
-		}
-		g.lock.Unlock()
-		if answer := g.Admission.Admit(q.In(ns.Name, subjects[0])); len(answer.RefusedBy) == 0 {
-			return image
-		}
-	}
-	return ""
-}
-
-// images are candidates, each once.
-func (g *guardrails) images() []string {
-	if known, found := g.settings.Load("images"); found {
-		return known.([]string) //nolint:forcetypeassert // nothing else is stored there
-	}
-	quoted := regexp.MustCompile(`["']([a-z0-9][a-z0-9.-]*\.[a-z0-9.-]+(?::[0-9]+)?/(?:[a-z0-9._/-]*/)?)["']`)
-	var list []string
-	for _, p := range g.ValidatingPolicies {
-		for _, v := range append(p.Spec.Validations[:len(p.Spec.Validations):len(p.Spec.Validations)], variablesAsChecks(p)...) {
-			for _, match := range quoted.FindAllStringSubmatch(v.Expression, 8) {
-				list = append(list, match[1]+v1alpha1.NamePrefix+"probe:1")
-			}
-		}
-	}
-	const enough = 16
-	for _, pod := range g.Pods {
-		if pod.Spec != nil && len(pod.Spec.Containers) > 0 && len(list) < enough && !slices.Contains(list, pod.Spec.Containers[0].Image) {
-			list = append(list, pod.Spec.Containers[0].Image)
-		}
-	}
-	list = append(list, fallbackImage)
-	g.settings.Store("images", list)
-	return list
+	return verb + " " + rest
 }

@@ -35,7 +35,7 @@ type compromise struct {
 
 func (p *Run) newEscalation() *escalation {
 	kinds, plain := workloadKinds(), plainPod(p.imageInUse())
-	e := &escalation{makers: &makers{Run: p, kinds: kinds, plain: newAttempt("a plain pod", plain, kinds), debugged: debugged(plain, plain, nil)},
+	e := &escalation{makers: &makers{Run: p, kinds: kinds, plain: newAttempt("is plain", plain, kinds), debugged: debugged(plain, plain, nil)},
 		place: newPlacement(p.Nodes), nodeIndex: map[string]int{}, tenantsOn: make([]map[int]*snapshot.Pod, len(p.Nodes))}
 	e.classes = p.podClasses(e.place)
 	for i, n := range p.Nodes {
@@ -94,9 +94,9 @@ func (e *escalation) creatable(creators []creator) []finding.Finding {
 		return []finding.Finding{{Code: "BH2009", Verdict: finding.Unknown, From: finding.EveryTenant, To: finding.EveryTenant,
 			What: fmt.Sprintf("tenants may create pods in %d namespaces, and what admission would refuse is not known", len(creators))}}
 	}
-	hostile := e.hostilePods(e.imageInUse(), e.kinds)
+	wide := e.hostilePods(e.imageInUse(), e.kinds)
 	attempts := make([]attempted, len(creators))
-	e.Parallel(len(creators), func(i int) { attempts[i] = e.attempt(&creators[i], hostile) })
+	e.Parallel(len(creators), func(i int) { attempts[i] = e.attempt(&creators[i], wide) })
 	var findings []finding.Finding
 	for first := 0; first < len(creators); {
 		last := first
@@ -154,7 +154,7 @@ func (e *escalation) ofTenant(creators []creator, attempts []attempted) []findin
 	if unsure >= 0 {
 		o := &attempts[unsure]
 		findings = append(findings, finding.Finding{Code: "BH2009", Verdict: finding.Unknown, From: e.Tenants[creators[0].tenant].Name, To: finding.ThePlatform,
-			What:  fmt.Sprintf("whether a pod in namespace %s may have %s cannot be said: %s", creators[unsure].namespace, o.unsure.what, o.why),
+			What:  fmt.Sprintf("whether namespace %s may have a pod that %s cannot be said: %s", creators[unsure].namespace, o.unsure.what, o.why),
 			Blame: []snapshot.Ref{{Kind: "Namespace", Name: creators[unsure].namespace}}})
 	}
 	return findings

@@ -10,12 +10,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
 
@@ -71,7 +71,7 @@ func workloadKinds() []workloadKind {
 
 // attempt is a pod that somebody tries to have made, in no namespace, so that one stands for all.
 type attempt struct {
-	what    string
+	what    string // in words that follow "a pod that"
 	spec    *corev1.PodSpec
 	objects map[string]runtime.Object // by kind
 	// before is the plain pod that is changed to be this one; nil is the plainest.
@@ -99,19 +99,22 @@ func newLabelledAttempt(what string, spec *corev1.PodSpec, kinds []workloadKind,
 	return a
 }
 
-// plainPod is a pod that harms nobody: restricted, small, without a token. Image is one that is in use.
+// plainPod is the harmless pod of the catalogue, of an image that is in use, and with what other platforms' policies commonly demand of it.
 func plainPod(image string) *corev1.PodSpec {
-	small := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("16Mi")}
-	return &corev1.PodSpec{
-		AutomountServiceAccountToken: new(false), ServiceAccountName: "default", SchedulerName: corev1.DefaultSchedulerName,
-		RestartPolicy: corev1.RestartPolicyAlways, DNSPolicy: corev1.DNSClusterFirst, TerminationGracePeriodSeconds: new(int64(30)),
-		SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(65534)),
-			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
-		Containers: []corev1.Container{{Name: "probe", Image: image, ImagePullPolicy: corev1.PullAlways,
-			Resources: corev1.ResourceRequirements{Requests: small, Limits: small},
-			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
-				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}},
+	pod, err := hostile.Pod(sceneOf(image))
+	if err != nil {
+		panic("the scene has all that a harmless pod needs: " + err.Error())
 	}
+	pod.Spec.SecurityContext.RunAsUser = new(int64(65534))
+	pod.Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem = new(true)
+	return &pod.Spec
+}
+
+// sceneOf the catalogue, in a namespace that stands for all.
+func sceneOf(image string) hostile.Scene {
+	space := &v1alpha1.Space{}
+	space.Status.Namespace = "probe"
+	return hostile.Scene{Platform: &v1alpha1.Platform{}, Tenant: &v1alpha1.Tenant{}, Space: space, Image: image}
 }
 
 // imageInUse is an image that a tenant's pod has already.
@@ -155,27 +158,28 @@ func podOfUnstructured(o runtime.Object) *corev1.Pod {
 	return pod
 }
 
-// hostilePods are canonical pods, each restricted but for one thing, the widest way out first.
+// hostilePods are pods each plain but for one thing, the widest way out first. What merely hardens a pod is no way out.
 func (p *Run) hostilePods(image string, kinds []workloadKind) []*attempt {
 	var list []*attempt
 	rules, gains := newEscapeRules(), map[*attempt]podGain{}
 	labels := p.exemptingLabels()
 	plain := plainPod(image)
-	before := newLabelledAttempt("a plain pod", plain, kinds, labels)
-	for _, h := range append(hostileChanges(), p.hostileVolumes()...) {
+	before := newLabelledAttempt("is plain", plain, kinds, labels)
+	for _, h := range append(hostileChanges(image), p.hostileVolumes()...) {
 		spec := plainPod(image)
 		h.change(spec)
-		a := newAttempt(h.what, spec, kinds)
-		a.debugged = debugged(plain, spec, nil)
-		if ways := rules.waysOut(&metav1.ObjectMeta{}, spec); len(ways) > 0 {
-			gains[a] = ways[0].gain
-			a.what = fmt.Sprintf("%s (%s)", h.what, strings.NewReplacer("container probe is privileged: ", "", "container probe", "its container").Replace(ways[0].what))
+		ways := rules.waysOut(&metav1.ObjectMeta{}, spec)
+		if len(ways) == 0 || ways[0].gain <= gainsSurface {
+			continue
 		}
+		name := "container " + spec.Containers[0].Name
+		a := newAttempt(fmt.Sprintf("%s (%s)", h.what, strings.NewReplacer(name+" is privileged: ", "", name, "its container").Replace(ways[0].what)), spec, kinds)
+		a.debugged, gains[a] = debugged(plain, spec, nil), ways[0].gain
 		list = append(list, a)
 		if len(labels) == 0 {
 			continue
 		}
-		evading := newLabelledAttempt(a.what+", and "+labelWords(labels)+", which policies pass over", spec, kinds, labels)
+		evading := newLabelledAttempt(a.what+", and bears "+labelWords(labels)+", which policies pass over", spec, kinds, labels)
 		evading.debugged, evading.before, gains[evading] = debugged(plain, spec, labels), before, gains[a]
 		list = append(list, evading)
 	}
@@ -183,51 +187,52 @@ func (p *Run) hostilePods(image string, kinds []workloadKind) []*attempt {
 	return list
 }
 
+// hostileChange is a point of a pod spec; what is in words that follow "a pod that".
 type hostileChange struct {
 	what   string
 	change func(*corev1.PodSpec)
 }
 
-func hostileChanges() []hostileChange {
-	pid := func(s *corev1.PodSpec) { s.HostPID = true }
-	list := []hostileChange{
-		{"a privileged container", inContainer(func(c *corev1.SecurityContext) { c.Privileged = new(true) })},
-		{"a privileged init container", func(s *corev1.PodSpec) {
-			c := *s.Containers[0].DeepCopy()
-			c.Name, c.SecurityContext = "probe-first", &corev1.SecurityContext{Privileged: new(true)}
-			s.InitContainers = []corev1.Container{c}
-		}},
-		{"hostPID and SYS_PTRACE", func(s *corev1.PodSpec) {
-			pid(s)
-			capable("SYS_PTRACE")(s)
-		}},
-		{"Windows hostProcess", func(s *corev1.PodSpec) {
-			s.SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
-		}},
-		{"hostPID", pid},
-		{"hostNetwork", func(s *corev1.PodSpec) { s.HostNetwork = true }},
-		{"hostIPC", func(s *corev1.PodSpec) { s.HostIPC = true }},
-		{"hostPort", func(s *corev1.PodSpec) {
-			s.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 8080, HostPort: 8080, Protocol: corev1.ProtocolTCP}}
-		}},
-		{"an unsafe sysctl", func(s *corev1.PodSpec) {
-			s.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "kernel.msgmax", Value: "65536"}}
-		}},
-		{"a probe of another host", func(s *corev1.PodSpec) {
-			s.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Host: "169.254.169.254", Path: "/", Port: intstr.FromInt32(80)}}}
-		}},
-		{"capabilities BPF and PERFMON", capable("BPF", "PERFMON")},
-	}
-	for _, name := range []corev1.Capability{"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "SYS_TIME", "NET_RAW", "NET_ADMIN"} {
-		list = append(list, hostileChange{"capability " + string(name), capable(name)})
-	}
-	for _, path := range []string{"/", "/etc/kubernetes", "/var/lib/kubelet", "/run/containerd/containerd.sock", "/var/log", "/proc", "/tmp", "/probe"} {
-		for _, readOnly := range []bool{false, true} {
-			source := corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}
-			list = append(list, hostileChange{map[bool]string{false: "hostPath ", true: "read-only hostPath "}[readOnly] + path, mounting(source, readOnly)})
+// hostileChanges are the catalogue's points that Pod Security refuses, and those two that give more together than each alone. A path of
+// the host is mounted, and once more to be read only, which a policy may allow.
+func hostileChanges(image string) []hostileChange {
+	scene, points := sceneOf(image), map[string]hostileChange{}
+	var list []hostileChange
+	for _, c := range hostile.HostPods() {
+		h := hostileChange{c.Title, func(s *corev1.PodSpec) {
+			pod := &corev1.Pod{Spec: *s}
+			if err := c.Change(scene, pod); err != nil {
+				panic("a point that Pod Security refuses takes nothing of a scene: " + err.Error())
+			}
+			*s = pod.Spec
+			unhardened(s)
+		}}
+		points[c.ID] = h
+		spec := plainPod(image)
+		if h.change(spec); len(spec.Volumes) == 0 || spec.Volumes[0].HostPath == nil {
+			list = append(list, h)
+			continue
 		}
+		source := spec.Volumes[0].VolumeSource
+		list = append(list, hostileChange{h.what, mounting(source, false)}, hostileChange{h.what + ", to be read only", mounting(source, true)})
+	}
+	for _, two := range [][2]string{{"host-pid", "capability-sys-ptrace"}, {"capability-bpf", "capability-perfmon"}} {
+		first, second := points[two[0]], points[two[1]]
+		list = append(list, hostileChange{first.what + " and " + second.what, func(s *corev1.PodSpec) { first.change(s); second.change(s) }})
 	}
 	return list
+}
+
+// unhardened leaves open whether privileges may grow in containers that are no longer plain: what they were given counts for little
+// otherwise.
+func unhardened(s *corev1.PodSpec) {
+	for _, containers := range [][]corev1.Container{s.InitContainers, s.Containers} {
+		for i := range containers {
+			if c := containers[i].SecurityContext; c.Capabilities != nil && len(c.Capabilities.Add) > 0 {
+				c.AllowPrivilegeEscalation = nil
+			}
+		}
+	}
 }
 
 // hostileVolumes are those that need something of the node: a kubelet before 1.36, which still has gitRepo, and a
@@ -237,7 +242,7 @@ func (p *Run) hostileVolumes() []hostileChange {
 	for _, n := range p.Nodes {
 		var major, minor int
 		if _, err := fmt.Sscanf(n.Status.NodeInfo.KubeletVersion, "v%d.%d", &major, &minor); err == nil && major == 1 && minor < 36 {
-			list = append(list, hostileChange{"a gitRepo volume", mounting(corev1.VolumeSource{GitRepo: &corev1.GitRepoVolumeSource{Repository: "https://example.com/r.git"}}, true)})
+			list = append(list, hostileChange{"has a gitRepo volume", mounting(corev1.VolumeSource{GitRepo: &corev1.GitRepoVolumeSource{Repository: "https://example.com/r.git"}}, true)})
 			break
 		}
 	}
@@ -255,21 +260,9 @@ func (p *Run) hostileVolumes() []hostileChange {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(drivers)) {
-		list = append(list, hostileChange{"a flexVolume", mounting(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: name}}, true)})
+		list = append(list, hostileChange{"has a flexVolume", mounting(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: name}}, true)})
 	}
 	return list
-}
-
-// inContainer changes the container's security context. What the API server would refuse beside it goes.
-func inContainer(change func(*corev1.SecurityContext)) func(*corev1.PodSpec) {
-	return func(s *corev1.PodSpec) {
-		s.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil
-		change(s.Containers[0].SecurityContext)
-	}
-}
-
-func capable(names ...corev1.Capability) func(*corev1.PodSpec) {
-	return inContainer(func(c *corev1.SecurityContext) { c.Capabilities.Add = names })
 }
 
 func mounting(source corev1.VolumeSource, readOnly bool) func(*corev1.PodSpec) {

@@ -137,8 +137,8 @@ func (n *nodeFindings) strangersCreate(g *nodeGroup, open map[int]bool) {
 func (n *nodeFindings) intrusions(g *nodeGroup, closed []int) []*attempt {
 	class := n.place.classes[closed[0]]
 	attempts := []*attempt{
-		newAttempt("a toleration of every taint", tolerating(n.plain.spec, corev1.Toleration{Operator: corev1.TolerationOpExists}), n.kinds),
-		newAttempt("nodeName "+class.nodes[0].Name, naming(n.plain.spec, class.nodes[0].Name), n.kinds),
+		newAttempt("tolerates every taint", tolerating(n.plain.spec, corev1.Toleration{Operator: corev1.TolerationOpExists}), n.kinds),
+		newAttempt("has nodeName "+class.nodes[0].Name, naming(n.plain.spec, class.nodes[0].Name), n.kinds),
 	}
 	for _, c := range closed {
 		var exact, keys []corev1.Toleration
@@ -148,14 +148,14 @@ func (n *nodeFindings) intrusions(g *nodeGroup, closed []int) []*attempt {
 		}
 		selecting := tolerating(n.plain.spec, exact...)
 		selecting.NodeSelector = map[string]string{n.Tenants[g.tenant].Nodes.Key: n.Tenants[g.tenant].Nodes.Value}
-		attempts = append(attempts, newAttempt("a toleration of "+taintText(n.place.classes[c].taints), tolerating(n.plain.spec, exact...), n.kinds),
-			newAttempt("a toleration of every value of "+keys[0].Key, tolerating(n.plain.spec, keys...), n.kinds),
-			newAttempt("a toleration and a selector of "+n.labelText(g.tenant), selecting, n.kinds))
+		attempts = append(attempts, newAttempt("tolerates "+taintText(n.place.classes[c].taints), tolerating(n.plain.spec, exact...), n.kinds),
+			newAttempt("tolerates every value of "+keys[0].Key, tolerating(n.plain.spec, keys...), n.kinds),
+			newAttempt("tolerates and selects "+n.labelText(g.tenant), selecting, n.kinds))
 	}
 	if labels := n.exemptingLabels(); len(labels) > 0 {
-		before := newLabelledAttempt("a plain pod", n.plain.spec, n.kinds, labels)
+		before := newLabelledAttempt("is plain", n.plain.spec, n.kinds, labels)
 		for _, a := range slices.Clone(attempts) {
-			evading := newLabelledAttempt(a.what+", and "+labelWords(labels)+", which policies pass over", a.spec, n.kinds, labels)
+			evading := newLabelledAttempt(a.what+", and bears "+labelWords(labels)+", which policies pass over", a.spec, n.kinds, labels)
 			evading.before = before
 			attempts = append(attempts, evading)
 		}
@@ -220,7 +220,7 @@ func (n *nodeFindings) created(g *nodeGroup, creators []creator, passed []landed
 			f.From, f.What = finding.ThePlatform, fmt.Sprintf("%s; so may %d more tenants", f.What, len(tenants)-1)
 		}
 		f.Blame = append(n.expected("node-affinity"), snapshot.Ref{Kind: "Namespace", Name: c.namespace})
-		f.Witness = append(slices.Clone(w.path), finding.Step{Object: f.Blame[0], Does: "does not refuse " + passed[first].what})
+		f.Witness = append(slices.Clone(w.path), finding.Step{Object: f.Blame[0], Does: "does not refuse a pod that " + passed[first].what})
 		n.list = append(n.list, f)
 	}
 	if doubt >= 0 {

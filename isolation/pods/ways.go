@@ -35,16 +35,17 @@ type making struct {
 	debug   bool
 }
 
-// does says what the subject does, with what stands for the pod's hostile part.
+// does is what the subject does to have a pod that what says.
 func (w *making) does(what string) string {
 	switch {
 	case w.debug:
-		return "debug a pod with " + what
-	case w.verb == "create":
-		return fmt.Sprintf("create a %s with %s", w.kind.kind.Kind, what)
-	default:
-		return fmt.Sprintf("change a %s to have %s", w.kind.kind.Kind, what)
+		return "debug a pod that then " + what
+	case w.verb != "create":
+		return fmt.Sprintf("change a %s into one whose pod %s", w.kind.kind.Kind, what)
+	case w.kind.kind.Kind == "Pod":
+		return "create a Pod that " + what
 	}
+	return fmt.Sprintf("create a %s whose pod %s", w.kind.kind.Kind, what)
 }
 
 // findCreators finds the namespaces in which a tenant may have pods made.

@@ -28,7 +28,7 @@ spec:
   validations:
   - {expression: "!has(object.spec.hostPID) && !has(object.spec.hostIPC) && !has(object.spec.hostNetwork) && !has(object.spec.volumes)"}
   - {expression: "!has(object.spec.securityContext.sysctls) && !has(object.spec.securityContext.windowsOptions)"}
-  - {expression: "variables.all.all(c, !has(c.ports) && !has(c.livenessProbe) && !c.securityContext.?privileged.orValue(false))"}
+  - {expression: "variables.all.all(c, !has(c.ports) && !has(c.livenessProbe) && !has(c.lifecycle) && !c.securityContext.?privileged.orValue(false))"}
   - {expression: "variables.all.all(c, !has(c.securityContext.procMount) && c.securityContext.?capabilities.?add.orValue([]).size() == 0)"}
 ---
 apiVersion: admissionregistration.k8s.io/v1
@@ -84,26 +84,26 @@ webhooks:
 	const withDebugging = " + object.spec.?ephemeralContainers.orValue([])"
 	for _, c := range []struct{ what, manifests, want string }{
 		{"a policy refuses it as a pod", mayDo("privileged", rule("create", "", "pods")) + policy("[CREATE]", "[pods]", "true", ""), ""},
-		{"a policy forgets containers for debugging", mayDo("privileged", debugging) + policy("[CREATE]", "[pods]", "true", ""), "may debug a pod with a privileged container"},
-		{"a policy matches their resource and looks at others", mayDo("privileged", debugging) + policy("[CREATE, UPDATE]", "[pods, pods/ephemeralcontainers]", "true", ""), "may debug a pod with a privileged container"},
+		{"a policy forgets containers for debugging", mayDo("privileged", debugging) + policy("[CREATE]", "[pods]", "true", ""), "may debug a pod that then has containers of which one runs privileged"},
+		{"a policy matches their resource and looks at others", mayDo("privileged", debugging) + policy("[CREATE, UPDATE]", "[pods, pods/ephemeralcontainers]", "true", ""), "may debug a pod that then has containers of which one runs privileged"},
 		{"a policy looks at containers for debugging", mayDo("privileged", debugging) + policy("[CREATE, UPDATE]", "[pods, pods/ephemeralcontainers]", "true", withDebugging), ""},
 		{"Pod Security looks at them too", mayDo("baseline", debugging), ""},
-		{"a policy passes controllers over", mayDo("privileged", rule("create", "", "pods")+", "+making) + policy("[CREATE]", "[pods]", notControllers, ""), "may create a Deployment with a privileged container"},
+		{"a policy passes controllers over", mayDo("privileged", rule("create", "", "pods")+", "+making) + policy("[CREATE]", "[pods]", notControllers, ""), "may create a Deployment whose pod has containers of which one runs privileged"},
 		{"a policy passes over who bears a label", mayDo("privileged", rule("create", "", "pods")) + strings.Replace(policy("[CREATE]", "[pods]", "true", ""), "matchConstraints: {", exempt, 1), "label trusted=yes, which policies pass over"},
 		{"and another one does not", mayDo("privileged", rule("create", "", "pods")) + strings.Replace(policy("[CREATE]", "[pods]", "true", ""), "matchConstraints: {", exempt, 1) +
 			strings.ReplaceAll(policy("[CREATE]", "[pods]", "true", ""), "harmless", "harmless-too"), ""},
 		{"a webhook passes over who bears a label", mayDo("privileged", rule("create", "", "pods")) + hook, "label trusted=true, which policies pass over"},
 		{"and nobody may make workloads", mayDo("privileged", rule("create", "", "pods")) + policy("[CREATE]", "[pods]", notControllers, ""), ""},
 		{"Pod Security passes nobody over", mayDo("baseline", rule("create", "", "pods")+", "+making), ""},
-		{"a workload may be changed", mayDo("privileged", rule("patch", "apps", "deployments")) + deployment, "may change a Deployment to have a privileged container"},
-		{"the named workload may be changed", mayDo("privileged", `{verbs: [update], apiGroups: [apps], resources: [deployments], resourceNames: [web]}`) + deployment, "may change a Deployment to have a privileged container"},
+		{"a workload may be changed", mayDo("privileged", rule("patch", "apps", "deployments")) + deployment, "may change a Deployment into one whose pod has containers of which one runs privileged"},
+		{"the named workload may be changed", mayDo("privileged", `{verbs: [update], apiGroups: [apps], resources: [deployments], resourceNames: [web]}`) + deployment, "may change a Deployment into one whose pod has containers of which one runs privileged"},
 		{"another one may be changed", mayDo("privileged", `{verbs: [update], apiGroups: [apps], resources: [deployments], resourceNames: [db]}`) + deployment, ""},
 		{"there is none to be changed", mayDo("privileged", rule("patch", "apps", "deployments")), ""},
 		{"a Job's template does not change", mayDo("privileged", rule("patch", "batch", "jobs")) + job, ""},
 		{"a changed workload's pods are refused", mayDo("baseline", rule("patch", "apps", "deployments")) + deployment, ""},
-		{"a pod may be debugged", mayDo("privileged", rule("update", "", "pods/ephemeralcontainers")) + pod, "may debug a pod with a privileged container"},
+		{"a pod may be debugged", mayDo("privileged", rule("update", "", "pods/ephemeralcontainers")) + pod, "may debug a pod that then has containers of which one runs privileged"},
 		{"there is no pod to be debugged", mayDo("privileged", rule("update", "", "pods/ephemeralcontainers")), ""},
-		{"kubelets still have gitRepo", mayDo("baseline", making) + oldNode, "may create a Deployment with a gitRepo volume"},
+		{"kubelets still have gitRepo", mayDo("baseline", making) + oldNode, "may create a Deployment whose pod has a gitRepo volume"},
 		{"a pod's amounts may be changed", mayDo("privileged", rule("update", "", "pods/resize")) + pod, ""},
 	} {
 		w, err := manifest.Read([]string{"-"}, strings.NewReader(c.manifests), manifest.Options{Now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), Tenants: observe.TenantSource{Key: "tenant"}})
