@@ -114,8 +114,11 @@ type PodCase struct {
 	variant bool
 }
 
-// PodCases are all points of a pod spec that Bulkhead's policies refuse.
-func PodCases() []PodCase {
+// PodCases are all points of a pod spec that admission refuses: Pod Security or Bulkhead's policies.
+func PodCases() []PodCase { return slices.Concat(hostPods(), policyPods()) }
+
+// policyPods are those that Bulkhead's policies refuse.
+func policyPods() []PodCase {
 	all := slices.Concat(imagePods(), priorityPods(), schedulingPods(), nodePods(), volumePods(), tokenPods())
 	for i := range all {
 		if all[i].Applies == nil {
@@ -129,7 +132,7 @@ func PodCases() []PodCase {
 func templateCases() []Case {
 	var cases []Case
 	changed := map[string]bool{}
-	for _, c := range PodCases() {
+	for _, c := range policyPods() {
 		cases = append(cases, c.of("", c.Title, compliantPod, createPod("create a pod that "+c.Title, c.Change)))
 		if c.variant {
 			continue

@@ -20,7 +20,7 @@ var lapsed = byPolicy("pod-security", "is not restricted, and the waiver is over
 // podSecurityCases are pods that reach their host.
 func podSecurityCases() []Case {
 	var cases []Case
-	for _, p := range HostPods() {
+	for _, p := range hostPods() {
 		c := byPod(p.ID, podSecurity, p.Title, p.Change, p.Refusal)
 		c.Applies, c.Behind = p.Applies, p.behind
 		cases = append(cases, c)
@@ -28,8 +28,8 @@ func podSecurityCases() []Case {
 	return slices.Concat(cases, ephemeralCases(), throughController())
 }
 
-// HostPods are all points of a pod spec through which a pod reaches its host, or could more easily, and which Pod Security refuses.
-func HostPods() []PodCase {
+// hostPods are all points of a pod spec through which a pod reaches its host, or could more easily, and which Pod Security refuses.
+func hostPods() []PodCase {
 	list := slices.Concat(containerPods(), specPods())
 	for i := range list {
 		list[i].Control = podSecurity

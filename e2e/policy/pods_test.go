@@ -57,7 +57,7 @@ func offences(t *testing.T, scene hostile.Scene) []offence {
 			message: `runtimeClassName "plain" is not allowed; leave it out, or use one of gvisor`},
 	}
 	for _, c := range hostile.PodCases() {
-		if !c.Applies(scene) {
+		if c.Refusal.By != hostile.Policy || !c.Applies(scene) {
 			continue
 		}
 		list = append(list, offence{name: c.Control + "/" + c.ID, policy: strings.TrimPrefix(c.Refusal.Name, v1alpha1.PolicyPrefix), message: c.Refusal.Says,

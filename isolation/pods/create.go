@@ -198,7 +198,10 @@ type hostileChange struct {
 func hostileChanges(image string) []hostileChange {
 	scene, points := sceneOf(image), map[string]hostileChange{}
 	var list []hostileChange
-	for _, c := range hostile.HostPods() {
+	for _, c := range hostile.PodCases() {
+		if c.Refusal.By != hostile.PodSecurity {
+			continue
+		}
 		h := hostileChange{c.Title, func(s *corev1.PodSpec) {
 			pod := &corev1.Pod{Spec: *s}
 			if err := c.Change(scene, pod); err != nil {
