@@ -32,7 +32,7 @@ func runtimeCases() []Case {
 }
 
 // inOtherClass names a RuntimeClass that exists in a pod. Where the demanded one is alone, the API server itself refuses any other
-// in a pod, and a template shows what the policy says.
+// in a pod, and a template shows the policy's own answer.
 func inOtherClass(s Scene) (Ask, error) {
 	if s.Facts == nil || s.Facts.Runtimes == nil {
 		return Ask{}, errors.New("the RuntimeClasses are not known: the runner may not list them")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/isolation"
@@ -162,7 +164,12 @@ func write(ctx context.Context, r *finding.Request) (string, error) {
 		if err := prioritize(old); err != nil {
 			return "", err
 		}
-		if there, err = of(own).Create(ctx, old, metav1.CreateOptions{}); err == nil {
+		// Quotas are counted anew for every object: then they are written by others at the same time.
+		err = retry.RetryOnConflict(retry.DefaultBackoff, func() (err error) {
+			there, err = of(own).Create(ctx, old, metav1.CreateOptions{})
+			return err
+		})
+		if err == nil {
 			defer func() { _ = of(own).Delete(context.WithoutCancel(ctx), q.Name, metav1.DeleteOptions{}) }() // the comparison with before finds what stays
 		}
 	}
@@ -181,6 +188,7 @@ func write(ctx context.Context, r *finding.Request) (string, error) {
 		return "", err
 	}
 	overlay(there.Object, before.Object, after.Object)
+	there.SetResourceVersion("") // its controller writes to it meanwhile
 	var sub []string
 	if q.Subresource != "" {
 		sub = []string{q.Subresource}
@@ -238,7 +246,7 @@ func plain(q *finding.AdmissionRequest, o runtime.Object) (*unstructured.Unstruc
 	return u, nil
 }
 
-// overlay makes the difference between before and after on an object.
+// overlay makes the difference between before and after on an object, and leaves what defaults and admission have added to it.
 func overlay(on, before, after map[string]any) {
 	for key, value := range after {
 		was, has := before[key]
@@ -252,6 +260,12 @@ func overlay(on, before, after map[string]any) {
 			overlay(onInner, wasInner, inner)
 			continue
 		}
+		list, isList := value.([]any)
+		wasList, wasAList := was.([]any)
+		onList, onAList := on[key].([]any)
+		if isList && onAList && (wasAList || !has) {
+			value = overlayList(onList, wasList, list)
+		}
 		on[key] = value
 	}
 	for key := range before {
@@ -259,4 +273,40 @@ func overlay(on, before, after map[string]any) {
 			delete(on, key)
 		}
 	}
+}
+
+// overlayList is what is there with what the list after has more than the list before. Elements with names, as containers,
+// are changed one by one; where an element is to go, the list after replaces what is there.
+func overlayList(on, before, after []any) []any {
+	list := slices.Clone(on)
+	for _, value := range after {
+		if slices.ContainsFunc(before, func(was any) bool { return reflect.DeepEqual(was, value) }) {
+			continue
+		}
+		at, was := named(list, value), named(before, value)
+		if at < 0 || was < 0 {
+			list = append(list, value)
+			continue
+		}
+		overlay(list[at].(map[string]any), before[was].(map[string]any), value.(map[string]any)) //nolint:forcetypeassert // named
+	}
+	for _, was := range before {
+		if !slices.ContainsFunc(after, func(value any) bool { return reflect.DeepEqual(was, value) }) && named(after, was) < 0 {
+			return after
+		}
+	}
+	return list
+}
+
+// named returns where in a list the element with the name of this one is; -1 where none is.
+func named(list []any, element any) int {
+	fields, _ := element.(map[string]any)
+	name, is := fields["name"].(string)
+	if !is {
+		return -1
+	}
+	return slices.IndexFunc(list, func(other any) bool {
+		fields, _ := other.(map[string]any)
+		return fields["name"] == name
+	})
 }

@@ -28,6 +28,8 @@ const (
 	doubtful explanation = "the prover says Unknown"
 	// half: the attack asks for a right that is worth nothing without another, which is refused.
 	half explanation = "the right is worth nothing without another, which its holder lacks"
+	// common: the kind names no tenant, so that everyone may read it; the attack counts every right outside the tenant.
+	common explanation = "objects of the kind name no tenant, so that everyone may read them"
 	// unasked: what the prover finds, no request to an API server shows.
 	unasked explanation = "no request to an API server shows what the prover finds"
 )
@@ -187,7 +189,11 @@ func (t *tally) exposed(ctx context.Context, p *proven, r *engine.Result, of pai
 			return err
 		}
 	}
-	grants := grantsOf(p, r)
+	grants, isCommon := grantsOf(p, r)
+	if len(grants) == 0 && isCommon {
+		t.explained[common]++
+		return nil
+	}
 	if len(grants) == 0 {
 		unseen("by the prover's RBAC nothing allows it")
 		return nil
@@ -219,12 +225,13 @@ func blames(f *finding.Finding, steps []finding.Step) bool {
 	return slices.ContainsFunc(steps, func(s finding.Step) bool { return s.Object.Name != "" && slices.Contains(f.Blame, s.Object) })
 }
 
-// grantsOf are the requests of an attack that the prover's RBAC allows, with how.
-func grantsOf(p *proven, r *engine.Result) map[string][]finding.Step {
-	grants := map[string][]finding.Step{}
+// grantsOf are the requests of an attack that the prover's RBAC allows, with how, but for those that disclose nothing; isCommon
+// reports whether there are such.
+func grantsOf(p *proven, r *engine.Result) (grants map[string][]finding.Step, isCommon bool) {
+	grants = map[string][]finding.Step{}
 	question, err := r.Case.Attempt.Ask(r.Scene)
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	subject := finding.Subject{User: r.Scene.Subject.User, Groups: r.Scene.Subject.Groups}
 	asks := question.Every
@@ -233,12 +240,27 @@ func grantsOf(p *proven, r *engine.Result) map[string][]finding.Step {
 	}
 	for i := range asks {
 		a := attributesOf(&asks[i])
-		if allowed, steps := p.rbac.Allowed(subject, a); allowed {
+		allowed, steps := p.rbac.Allowed(subject, a)
+		switch {
+		case allowed && slices.Contains(reads, a.Verb) && slices.Contains(everyoneReads, a.Group+"/"+a.Resource):
+			isCommon = true
+		case allowed:
 			grants[strings.TrimSpace(fmt.Sprintf("%s %s %s/%s %s %s %s", subject.User, a.Verb, a.Resource, a.Subresource, a.Namespace, a.Name, a.Path))] = steps
 		}
 	}
-	return grants
+	return grants, isCommon
 }
+
+var (
+	reads = []string{"get", "list", "watch"}
+	// everyoneReads are the cluster-scoped kinds of the mistakes (resources) whose objects name no tenant.
+	everyoneReads = []string{
+		"admissionregistration.k8s.io/mutatingwebhookconfigurations", "admissionregistration.k8s.io/validatingadmissionpolicies",
+		"admissionregistration.k8s.io/validatingadmissionpolicybindings", "apiregistration.k8s.io/apiservices",
+		"apiextensions.k8s.io/customresourcedefinitions", "storage.k8s.io/storageclasses", "scheduling.k8s.io/priorityclasses",
+		"node.k8s.io/runtimeclasses", "rbac.authorization.k8s.io/clusterroles",
+	}
+)
 
 // attributesOf a question, as the authorizer sees them.
 func attributesOf(a *hostile.Ask) finding.Attributes {

@@ -23,7 +23,7 @@ const most = math.MaxInt64 / 8
 func Amount(key corev1.ResourceName, q resource.Quantity) int64 { return amountOf(key, q, false) }
 
 // amountOf a quantity in the unit that its key is measured in: thousandths of a CPU, bytes, objects. Fractions of the
-// unit are rounded up where the amount is what somebody has, and down where it is what there is to give. Negative
+// unit are rounded up where the amount is what a Space has, and down where it is what there is to give. Negative
 // amounts count as none.
 func amountOf(key corev1.ResourceName, q resource.Quantity, up bool) int64 {
 	scale := resource.Scale(0)

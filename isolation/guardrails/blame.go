@@ -40,7 +40,7 @@ func silencesOf(in *finding.Input) silences {
 	return s
 }
 
-// blame says what let a probe pass: the object to blame first, and the witness.
+// blame returns what let a probe pass, the object to blame first, and the witness.
 func (g *guardrails) blame(ns *snapshot.Namespace, p *probe, carriers []snapshot.Ref, answer *finding.AdmissionAnswer) ([]snapshot.Ref, []finding.Step) {
 	if ns != nil && !p.lapsed {
 		o := snapshot.Ref{Kind: "Namespace", Name: ns.Name}
@@ -69,7 +69,7 @@ func (g *guardrails) blame(ns *snapshot.Namespace, p *probe, carriers []snapshot
 	return blamed, steps
 }
 
-// of says why a policy did not refuse, the first cause first.
+// of returns why a policy did not refuse, the first cause first.
 func (s *silences) of(g *guardrails, ns *snapshot.Namespace, carrier snapshot.Ref, answer *finding.AdmissionAnswer) []finding.Step {
 	policy := s.policies[carrier.Name]
 	if policy == nil {
@@ -108,10 +108,10 @@ func failsOpen(p *admissionv1.ValidatingAdmissionPolicy) string {
 	return ""
 }
 
-// unselected says who is to blame that a binding does not select a namespace: the namespace, where the binding selects
+// unselected returns what is to blame that a binding does not select a namespace: the namespace, where the binding selects
 // other ones of tenants.
 func (s *silences) unselected(g *guardrails, o snapshot.Ref, b *admissionv1.ValidatingAdmissionPolicyBinding, ns *snapshot.Namespace) []finding.Step {
-	space := finding.Step{Object: snapshot.Ref{Kind: "Namespace", Name: ns.Name}, Does: "has not the labels that " + o.String() + " selects"}
+	space := finding.Step{Object: snapshot.Ref{Kind: "Namespace", Name: ns.Name}, Does: "lacks the labels that " + o.String() + " selects"}
 	binding := finding.Step{Object: o, Does: "does not select Namespace " + ns.Name}
 	for _, other := range g.Namespaces {
 		if g.Owner[other.Name] != finding.ThePlatform && other.Name != ns.Name && selectsNamespace(b.Spec.MatchResources, other) {
@@ -136,7 +136,7 @@ func selectsNamespace(m *admissionv1.MatchResources, ns *snapshot.Namespace) boo
 	return selector.Matches(set)
 }
 
-// looksFurther says that match resources look at more than the namespace.
+// looksFurther reports whether match resources look at more than the namespace.
 func looksFurther(m *admissionv1.MatchResources) bool {
 	return m != nil && (len(m.ResourceRules)+len(m.ExcludeResourceRules) > 0 ||
 		m.ObjectSelector != nil && len(m.ObjectSelector.MatchLabels)+len(m.ObjectSelector.MatchExpressions) > 0)
@@ -199,7 +199,7 @@ func (g *guardrails) finding(c *cause, list []*shown) finding.Finding {
 	}
 	f.What = fmt.Sprintf("in %s, %s can %s", few(where, "namespace"), worst.subject.User, some(does))
 	if worst.probe.unfenced {
-		f.What = fmt.Sprintf("in %s, whoever is given the right by mistake can %s", few(where, "namespace"), some(does))
+		f.What = fmt.Sprintf("in %s, a subject that is given the right by mistake can %s", few(where, "namespace"), some(does))
 	}
 	f.Witness = append([]finding.Step{{Does: fmt.Sprintf("%s sends %s %s: probe %s", worst.subject.User, worst.probe.request.Operation, worst.probe.request.Resource.Resource, worst.probe.ID)}}, worst.steps...)
 	f.Requests = sentBy(list)

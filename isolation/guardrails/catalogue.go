@@ -35,7 +35,7 @@ type probe struct {
 	place place
 	// target is true where the tenant made the object that it changes.
 	target bool
-	// request lies in no namespace and comes from nobody yet.
+	// request lies in no namespace and has no sender yet.
 	request *finding.AdmissionRequest
 	// bound is true where it names the tenant, and is made for each namespace anew; index is which of those that the attempt makes it is.
 	bound bool

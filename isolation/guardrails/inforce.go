@@ -109,7 +109,7 @@ func madeUp(id, control, code string, request *finding.AdmissionRequest) *probe 
 	return &probe{Case: &hostile.Case{ID: id, Control: control}, grade: grade{code: code}, request: request}
 }
 
-// misplaced says that a harmless pod is admitted, and comes out without the sandbox or the nodes that its namespace demands.
+// misplaced returns the finding that a harmless pod is admitted, and comes out without the sandbox or the nodes that its namespace demands.
 func (g *guardrails) misplaced(ns *snapshot.Namespace, pod *finding.AdmissionRequest, s finding.Subject, answer *finding.AdmissionAnswer, demanded string) []shown {
 	runtimeClass, nodes := placeOf(answer.Object)
 	lacks := func(id, code, does, carrier string) shown {
@@ -319,7 +319,7 @@ func (g *guardrails) webhooks() []finding.Finding {
 	return findings
 }
 
-// tenantsEscape says that a namespace selector depends on more than the namespace's name, and a tenant may change its labels.
+// tenantsEscape reports whether a namespace selector depends on more than the namespace's name, and a tenant may change its labels.
 func (g *guardrails) tenantsEscape(s *metav1.LabelSelector) bool {
 	if s == nil {
 		return false

@@ -23,7 +23,7 @@ type shown struct {
 	subject           finding.Subject
 	verdict           finding.Verdict
 	severity          finding.Severity
-	// let says that admission lets the probe's request through.
+	// let is true where admission lets the probe's request through.
 	let bool
 	// does is what the tenant can do, or why nothing is known.
 	does  string
@@ -135,12 +135,12 @@ func lapse(ns *snapshot.Namespace) (time.Time, bool) {
 	return over.Add(time.Minute), has && err == nil
 }
 
-// asAnybody is somebody who was given every right by mistake, but not the one to change guardrails.
+// asAnybody is a subject that was given every right by mistake, but not the one to change guardrails.
 func (g *guardrails) asAnybody() []finding.Subject {
 	return []finding.Subject{{User: v1alpha1.NamePrefix + "probe", Groups: []string{rbac.GroupAuthenticated}}}
 }
 
-// subjects who act for the tenant in a namespace: its owners, or whoever has rights there.
+// subjects who act for the tenant in a namespace: its owners, or all that have rights there.
 func (g *guardrails) subjects(namespace string) []finding.Subject {
 	i := slices.IndexFunc(g.Tenants, func(t snapshot.Tenant) bool { return t.Name == g.Owner[namespace] })
 	var subjects []rbacv1.Subject
@@ -327,7 +327,7 @@ func (g *guardrails) carriers(ns *snapshot.Namespace, p *probe) []snapshot.Ref {
 	return nil
 }
 
-// infinitive is the title of a case as what somebody can do: "runs privileged" is "run privileged".
+// infinitive is the title of a case as what a subject can do: "runs privileged" is "run privileged".
 func infinitive(title string) string {
 	verb, rest, _ := strings.Cut(title, " ")
 	switch {

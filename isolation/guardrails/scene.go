@@ -34,7 +34,7 @@ const probeName = v1alpha1.NamePrefix + "probe"
 // anySpot stands for every spot. A request in which its tenant is named is made for each namespace anew.
 var anySpot = spot{tenant: probeName + "-tenant", namespace: v1alpha1.SpaceNamespace(probeName+"-tenant", "space"), host: probeName + "-tenant.invalid"}
 
-// fallbackImage is that of harmless pods where nothing tells which registries are allowed.
+// fallbackImage is that of harmless pods where the allowed registries are not known.
 const fallbackImage = "registry.k8s.io/pause:3.10"
 
 // scene of the catalogue, filled from the snapshot. No control is waived in it: what a Waiver lets through is found, and the Waiver

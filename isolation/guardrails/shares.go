@@ -228,7 +228,7 @@ func (g *guardrails) limited(t *snapshot.Tenant, ns string, quotas []*corev1.Res
 		What: fmt.Sprintf("in namespace %s, %s", ns, strings.Join(faults, "; ")), Witness: []finding.Step{{Object: blamed, Does: strings.Join(faults, "; ")}}, Blame: []snapshot.Ref{blamed}}}
 }
 
-// tooLarge says which maxima are beyond what the whole tenant has, and which are missing where it has a bound.
+// tooLarge returns which maxima are beyond what the whole tenant has, and which are missing where it has a bound.
 func tooLarge(t *snapshot.Tenant, item *corev1.LimitRangeItem) []string {
 	var faults []string
 	for _, key := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {

@@ -24,7 +24,7 @@ type workloadKind struct {
 	kind       schema.GroupVersionKind
 	resource   string
 	controller string
-	// fixed says that its template does not change any more once it is there.
+	// fixed is true where its template does not change any more once it is there.
 	fixed  bool
 	object func(corev1.PodTemplateSpec) runtime.Object
 }
@@ -69,7 +69,7 @@ func workloadKinds() []workloadKind {
 	}
 }
 
-// attempt is a pod that somebody tries to have made, in no namespace, so that one stands for all.
+// attempt is a pod that a subject tries to have made, in no namespace, so that one stands for all.
 type attempt struct {
 	what    string // in words that follow "a pod that"
 	spec    *corev1.PodSpec
@@ -84,7 +84,7 @@ func newAttempt(what string, spec *corev1.PodSpec, kinds []workloadKind) *attemp
 	return newLabelledAttempt(what, spec, kinds, nil)
 }
 
-// newLabelledAttempt is an attempt whose objects bear labels besides.
+// newLabelledAttempt is an attempt whose objects have these labels too.
 func newLabelledAttempt(what string, spec *corev1.PodSpec, kinds []workloadKind, labels map[string]string) *attempt {
 	a := &attempt{what: what, spec: spec, objects: map[string]runtime.Object{}}
 	all := map[string]string{"app": "probe"}

@@ -71,7 +71,7 @@ type nodeFindings struct {
 	list []finding.Finding
 }
 
-// considered says who shares nodes with whom, which is no fault.
+// considered reports which tenants share nodes, which is no fault.
 func (n *nodeFindings) considered() string {
 	shared, tenants, own := 0, map[int]bool{}, 0
 	for _, there := range n.tenantsOn {

@@ -9,7 +9,7 @@ import (
 )
 
 // hostPath is a folder or file of a node, and what it gives to a pod that can write it, or only read it. Whatever lies below
-// it gives the same, unless a longer path says otherwise; what lies above it gives all that it holds.
+// it gives the same, unless there is a longer path; what lies above it gives all that it holds.
 type hostPath struct {
 	path          string
 	written, read podGain

@@ -15,7 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// placement says which nodes a pod may be scheduled to, as the scheduler's rules for node selectors, node affinity and
+// placement is which nodes a pod may be scheduled to, as the scheduler's rules for node selectors, node affinity and
 // taints have it (k8s.io/component-helpers). What changes by itself excludes no pod: capacity, cordons, other
 // pods, and taints such as not-ready. What is only preferred, and PreferNoSchedule, neither.
 //
@@ -97,7 +97,7 @@ func lastingTaints(n *corev1.Node) []corev1.Taint {
 }
 
 // where are the classes with a node to which a pod of this spec may be scheduled, sorted. anyNode is true where it was made
-// for one node by a controller that makes one for each, so that a selection by name says nothing.
+// for one node by a controller that makes one for each, so that a selection by name proves nothing.
 func (pl *placement) where(spec *corev1.PodSpec, anyNode bool) []int {
 	affinity := spec.Affinity
 	if anyNode {

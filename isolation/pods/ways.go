@@ -35,7 +35,7 @@ type making struct {
 	debug   bool
 }
 
-// does is what the subject does to have a pod that what says.
+// does is what the subject does to have a pod that does what is given.
 func (w *making) does(what string) string {
 	switch {
 	case w.debug:
@@ -123,7 +123,7 @@ func (p *Run) workloadsIn(namespace string) map[string][]string {
 	return there
 }
 
-// try asks for a pod by each way that a creator has, until one passes. Where the pod itself is refused, whoever asks, the
+// try asks for a pod by each way that a creator has, until one passes. Where the pod itself is refused to every sender, the
 // other ways to make it are refused as well.
 func (m *makers) try(c *creator, a *attempt) tried {
 	if m.Admission == nil {
@@ -149,8 +149,8 @@ func (m *makers) try(c *creator, a *attempt) tried {
 	return result
 }
 
-// tryWay asks for a pod by one way. What refuses a plain pod as well, for its image perhaps, says nothing about this one:
-// whoever knows the namespace knows a plain pod that passes. But where there is no room for any pod, there is none for this
+// tryWay asks for a pod by one way. What refuses a plain pod as well, for its image perhaps, is no answer about this one:
+// a tenant that knows the namespace knows a plain pod that passes. But where there is no room for any pod, there is none for this
 // one.
 func (m *makers) tryWay(c *creator, w *making, a *attempt) (result tried, by refusal) {
 	result = tried{verdict: finding.Exposed, spec: a.spec, way: w}
@@ -187,7 +187,7 @@ func (m *makers) tryWay(c *creator, w *making, a *attempt) (result tried, by ref
 	return result, toNobody
 }
 
-// refusal says how far a refusal goes.
+// refusal is how far a refusal goes.
 type refusal int
 
 const (
