@@ -187,13 +187,23 @@ func write(ctx context.Context, r *finding.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	overlay(there.Object, before.Object, after.Object)
-	there.SetResourceVersion("") // its controller writes to it meanwhile
 	var sub []string
 	if q.Subresource != "" {
 		sub = []string{q.Subresource}
 	}
-	return words1(of(theirs).Update(ctx, there, metav1.UpdateOptions{DryRun: dry}, sub...))
+	var refused error
+	err = retry.RetryOnConflict(retry.DefaultBackoff, func() (err error) { // its controller writes to it meanwhile
+		if there, err = of(own).Get(ctx, q.Name, metav1.GetOptions{}); err != nil {
+			return err
+		}
+		overlay(there.Object, before.Object, after.Object, q.Kind.Kind == "Pod")
+		_, refused = of(theirs).Update(ctx, there, metav1.UpdateOptions{DryRun: dry}, sub...)
+		return refused
+	})
+	if err != nil && refused == nil {
+		return "", fmt.Errorf("get %s %s/%s to change it: %w", q.Kind.Kind, q.Namespace, q.Name, err)
+	}
+	return words1(nil, refused)
 }
 
 // prioritize gives a pod that names no class one that is allowed: by mistake the cluster's default may be one that is not,
@@ -246,8 +256,9 @@ func plain(q *finding.AdmissionRequest, o runtime.Object) (*unstructured.Unstruc
 	return u, nil
 }
 
-// overlay makes the difference between before and after on an object, and leaves what defaults and admission have added to it.
-func overlay(on, before, after map[string]any) {
+// overlay makes the difference between before and after on an object. In its lists it leaves what defaults and admission have
+// added, if it is to: of a pod, the API server lets nothing else change.
+func overlay(on, before, after map[string]any, leave bool) {
 	for key, value := range after {
 		was, has := before[key]
 		if has && reflect.DeepEqual(was, value) {
@@ -257,13 +268,13 @@ func overlay(on, before, after map[string]any) {
 		wasInner, wasMap := was.(map[string]any)
 		onInner, onMap := on[key].(map[string]any)
 		if isMap && onMap && (wasMap || !has) {
-			overlay(onInner, wasInner, inner)
+			overlay(onInner, wasInner, inner, leave)
 			continue
 		}
 		list, isList := value.([]any)
 		wasList, wasAList := was.([]any)
 		onList, onAList := on[key].([]any)
-		if isList && onAList && (wasAList || !has) {
+		if leave && isList && onAList && (wasAList || !has) {
 			value = overlayList(onList, wasList, list)
 		}
 		on[key] = value
@@ -288,7 +299,7 @@ func overlayList(on, before, after []any) []any {
 			list = append(list, value)
 			continue
 		}
-		overlay(list[at].(map[string]any), before[was].(map[string]any), value.(map[string]any)) //nolint:forcetypeassert // named
+		overlay(list[at].(map[string]any), before[was].(map[string]any), value.(map[string]any), true)
 	}
 	for _, was := range before {
 		if !slices.ContainsFunc(after, func(value any) bool { return reflect.DeepEqual(was, value) }) && named(after, was) < 0 {

@@ -46,7 +46,7 @@ func TestKilledRunLeavesNothingBehind(t *testing.T) {
 	}
 	defer in.Close()
 	ready := make([]byte, len(serving))
-	if err := out.(*os.File).SetReadDeadline(time.Now().Add(deadline)); err != nil { //nolint:forcetypeassert // StdoutPipe returns a file
+	if err := out.(*os.File).SetReadDeadline(time.Now().Add(deadline)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := out.Read(ready); err != nil || string(ready) != serving {

@@ -118,7 +118,7 @@ func escapeCases() []escapeCase {
 		{"BPF", with(rooted(), adding("BPF")), gainsNetwork, "programs into the node's kernel"},
 		{"BPF and PERFMON", with(rooted(), adding("BPF", "PERFMON")), gainsNode, "kernel's memory"},
 		{"PERFMON", with(rooted(), adding("PERFMON")), gainsNotice, "measures"},
-		{"NET_ADMIN", with(rooted(), adding("NET_ADMIN")), gainsNotice, "neighbours"},
+		{"NET_ADMIN", with(rooted(), adding("NET_ADMIN")), gainsNotice, "addresses of other pods"},
 		{"NET_ADMIN and hostNetwork", with(rooted(), adding("NET_ADMIN"), hostNetwork), gainsNetwork, "redirects the node's traffic"},
 		{"NET_RAW", with(rooted(), adding("NET_RAW")), gainsNotice, "forges packets"},
 		{"NET_RAW and hostNetwork", with(rooted(), adding("NET_RAW"), hostNetwork), gainsNetwork, "forges the node's traffic"},

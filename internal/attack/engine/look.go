@@ -63,13 +63,7 @@ func (s *Server) Look(ctx context.Context, tenant *v1alpha1.Tenant, before *host
 	if err := s.Read(ctx, "/apis/scheduling.k8s.io/v1/priorityclasses", &priorities); err == nil {
 		seen.Preempts = preempting(&priorities)
 	}
-	var runtimes nodev1.RuntimeClassList
-	if err := s.Read(ctx, "/apis/node.k8s.io/v1/runtimeclasses", &runtimes); err == nil {
-		seen.Runtimes = make([]string, len(runtimes.Items))
-		for i := range runtimes.Items {
-			seen.Runtimes[i] = runtimes.Items[i].Name
-		}
-	}
+	seen.Runtimes = s.runtimes(ctx)
 	var quotas corev1.ResourceQuotaList
 	if err := s.Read(ctx, "/api/v1/namespaces/"+v1alpha1.HomeNamespace(tenant.Name)+"/resourcequotas", &quotas); err == nil {
 		for i := range quotas.Items {
@@ -163,4 +157,17 @@ func flatten(lists []*metav1.APIResourceList) []hostile.Served {
 	}
 	slices.SortFunc(all, func(a, b hostile.Served) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	return all
+}
+
+// runtimes are the names of the RuntimeClasses; nil where they cannot be listed.
+func (s *Server) runtimes(ctx context.Context) []string {
+	var classes nodev1.RuntimeClassList
+	if err := s.Read(ctx, "/apis/node.k8s.io/v1/runtimeclasses", &classes); err != nil {
+		return nil
+	}
+	names := make([]string, len(classes.Items))
+	for i := range classes.Items {
+		names[i] = classes.Items[i].Name
+	}
+	return names
 }
