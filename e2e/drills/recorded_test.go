@@ -89,6 +89,7 @@ func TestRecorderFindsEveryAbsence(t *testing.T) {
 		})
 	}
 	must(t, s.admin.Delete(t.Context(), tenant))
+	s.gone(t, tenant) // the next drill notes what there is
 }
 
 // guardrails are all managed objects of the cluster and of one tenant, but for what only opens something, and what is in
@@ -166,6 +167,7 @@ func TestNothingSucceedsBeforeGuardrails(t *testing.T) {
 	}
 	t.Logf("refused before the first success: %v", refused)
 	must(t, s.admin.Delete(t.Context(), tenant))
+	s.gone(t, tenant) // the next drill notes what there is
 }
 
 // usables are what an owner might make.
