@@ -256,7 +256,7 @@ func (c *column) target() {
 	}
 }
 
-// grant shrinks every Space that has more than its target, and lets the others grow by what nobody holds.
+// grant shrinks every Space that has more than its target, and lets the others grow by what no Space holds.
 func (c *column) grant() {
 	taken := c.strangers
 	for i := range c.rows {

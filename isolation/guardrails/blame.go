@@ -103,7 +103,7 @@ func (s *silences) of(g *guardrails, ns *snapshot.Namespace, carrier snapshot.Re
 
 func failsOpen(p *admissionv1.ValidatingAdmissionPolicy) string {
 	if p.Spec.FailurePolicy != nil && *p.Spec.FailurePolicy == admissionv1.Ignore {
-		return ", or fails and is passed over (failurePolicy Ignore)"
+		return ", or fails and is ignored (failurePolicy Ignore)"
 	}
 	return ""
 }

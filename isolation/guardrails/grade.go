@@ -16,7 +16,7 @@ type grade struct {
 	everywhere bool
 }
 
-// gradeOf a case is the grade of its control, but for what the first row says that it is like.
+// gradeOf a case is the grade of its control, but for what the first row that it is like has.
 func gradeOf(c *hostile.Case) grade {
 	g := controlGrades[c.Control]
 	for _, row := range caseGrades {

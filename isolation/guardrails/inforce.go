@@ -124,7 +124,7 @@ func (g *guardrails) misplaced(ns *snapshot.Namespace, pod *finding.AdmissionReq
 		list = append(list, lacks("runtime", "BH4004", "run pods without the sandbox "+demanded, v1alpha1.PolicyPrefix+"runtime"))
 	}
 	if pattern, _ := ns.Labels.Get(v1alpha1.LabelPattern); pattern == "SoftAffinity" && nodes != g.Owner[ns.Name] {
-		list = append(list, lacks("node-affinity", "BH4005", "run pods outside of the tenant's own nodes", v1alpha1.PolicyPrefix+"node-affinity"))
+		list = append(list, lacks("node-affinity", "BH4005", "run pods outside the tenant's own nodes", v1alpha1.PolicyPrefix+"node-affinity"))
 	}
 	return list
 }
@@ -165,7 +165,7 @@ func (g *guardrails) inForce() []finding.Finding {
 			continue
 		}
 		if failsOpen(p) != "" {
-			add(finding.Low, o, "is passed over when it fails (failurePolicy Ignore)")
+			add(finding.Low, o, "is ignored when it fails (failurePolicy Ignore)")
 		}
 		for _, b := range bindings {
 			if !slices.Contains(b.Spec.ValidationActions, admissionv1.Deny) {
@@ -176,7 +176,7 @@ func (g *guardrails) inForce() []finding.Finding {
 	for _, p := range g.MutatingPolicies {
 		o := snapshot.Ref{Kind: kindMutating, Name: p.Name}
 		if g.expected[o] != "" && p.Spec.FailurePolicy != nil && *p.Spec.FailurePolicy == admissionv1.Ignore {
-			add(finding.Low, o, "is passed over when it fails (failurePolicy Ignore)")
+			add(finding.Low, o, "is ignored when it fails (failurePolicy Ignore)")
 		}
 		if !slices.ContainsFunc(g.MutatingBindings, func(b *admissionv1.MutatingAdmissionPolicyBinding) bool { return b.Spec.PolicyName == p.Name }) {
 			add(finding.Low, snapshot.Ref{Kind: kindMutatingBinding, Name: p.Name}, "is not there: nothing binds %s", o)
@@ -301,7 +301,7 @@ func (g *guardrails) webhooks() []finding.Finding {
 			var faults []string
 			severity := finding.Low
 			if w.FailurePolicy != nil && *w.FailurePolicy == admissionv1.Ignore {
-				faults = append(faults, "is passed over when it does not answer (failurePolicy Ignore)")
+				faults = append(faults, "is ignored when it does not answer (failurePolicy Ignore)")
 				if s := w.ClientConfig.Service; s != nil && !services[s.Namespace+"/"+s.Name] {
 					faults, severity = append(faults, "calls Service "+s.Namespace+"/"+s.Name+", which is not there"), finding.Medium
 				}
