@@ -81,6 +81,7 @@ compile() {
 	printf 'kube: building %s: about %d minutes the first time, if the %d cores of this machine are free\n' \
 		"$bin/kube" "$((cold / cores / 60 + 1))" "$cores" >&2
 	total=$(go list -mod=readonly -deps . | wc -l)
+	: >"$work/log" # progress may read it before the build has begun
 	# -v prints one line for each package that is compiled rather than taken from the cache.
 	# The compiler spends a quarter of its time on garbage unless it may take more memory, up to the limit.
 	GOGC=400 GOMEMLIMIT=2GiB \

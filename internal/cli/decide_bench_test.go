@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/bulkhead-dev/bulkhead/internal/testdecision"
 )
 
 // BenchmarkDecide is the whole command as a user runs it, from the start of its process to its end, on 10,000 tenants
@@ -23,7 +25,7 @@ import (
 // only to parse the same bytes.
 func BenchmarkDecide(b *testing.B) {
 	const tenants = 10_000
-	data := tenantsFile(tenants)
+	data := testdecision.Tenants(tenants)
 	folder, file := b.TempDir(), filepath.Join(b.TempDir(), "tenants.yaml")
 	for i, document := range bytes.Split(data, []byte("---\n"))[1:] {
 		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("team-%d.yaml", i)), document, 0o600); err != nil {

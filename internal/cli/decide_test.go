@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe/manifest"
+	"github.com/bulkhead-dev/bulkhead/internal/testdecision"
 )
 
 func TestMain(m *testing.M) {
@@ -31,39 +31,9 @@ func TestDecide(t *testing.T) {
 	testscript.Run(t, testscript.Params{Files: scripts, UpdateScripts: os.Getenv("UPDATE") != "", RequireExplicitExec: true})
 }
 
-// tenantsFile declares n tenants with three workloads each: about 1 KB a tenant.
-func tenantsFile(n int) []byte {
-	var b bytes.Buffer
-	for i := range n {
-		fmt.Fprintf(&b, `---
-apiVersion: bulkhead.dev/v1alpha1
-kind: Tenant
-metadata:
-  name: team-%[1]d
-spec:
-  owners:
-    - {kind: Group, name: "teams:%[1]d"}
-    - {kind: ServiceAccount, namespace: deploy, name: team-%[1]d}
-  boundary: Inside
-  unit: products
-  quota:
-    requests.cpu: "8"
-    requests.memory: 16Gi
-    limits.memory: 32Gi
-    pods: "40"
-  ingressHosts: [team-%[1]d.example.com]
-  workloads:
-    - {name: site, code: Audited, environment: Production}
-    - {name: jobs, code: ThirdParty, environment: Production, performance: Guaranteed}
-    - {name: plugins, code: Arbitrary, environment: Production, lifetime: Ephemeral}
-`, i)
-	}
-	return b.Bytes()
-}
-
 // BenchmarkDecideWithoutReading is deciding and printing alone.
 func BenchmarkDecideWithoutReading(b *testing.B) {
-	files, err := manifest.ReadDeclarations([]string{"-"}, bytes.NewReader(tenantsFile(10_000)))
+	files, err := manifest.ReadDeclarations([]string{"-"}, bytes.NewReader(testdecision.Tenants(10_000)))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// setPod sets what a pod has by default and a template of pods has not, and then the rest.
+// setPod sets what a pod has by default and a template of pods lacks, and then the rest.
 func setPod(p *corev1.Pod) {
 	s := &p.Spec
 	if grace := s.TerminationGracePeriodSeconds; grace != nil && *grace < 0 {

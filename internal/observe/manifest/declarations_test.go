@@ -15,6 +15,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
+	"github.com/bulkhead-dev/bulkhead/internal/testdecision"
 )
 
 // examplePlatform is what tests decide against.
@@ -65,7 +66,7 @@ func TestReadFilesReadsEveryForm(t *testing.T) {
 		}
 		return asJSON(t, []any{files.Tenants[0].Object, files.Tenants[1].Object})
 	}
-	stream := string(manyTenants(2))
+	stream := string(testdecision.Tenants(2))
 	want := read(stream)
 	var items []map[string]any
 	for _, document := range strings.Split(stream, "---\n")[1:] {
@@ -101,7 +102,7 @@ func TestReadFilesKeepsTheOrder(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 			t.Fatal(err)
 		}
-		content := strings.ReplaceAll(string(manyTenants(100)), "team-", fmt.Sprintf("team-%d-", i))
+		content := strings.ReplaceAll(string(testdecision.Tenants(100)), "team-", fmt.Sprintf("team-%d-", i))
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -146,40 +147,9 @@ func asJSON(t *testing.T, value any) string {
 	return string(data)
 }
 
-// manyTenants is n Tenants in one stream, about 1 KB each, as a platform of real teams has.
-func manyTenants(n int) []byte {
-	var b bytes.Buffer
-	for i := range n {
-		fmt.Fprintf(&b, `---
-# Team %[1]d of the platform.
-apiVersion: bulkhead.dev/v1alpha1
-kind: Tenant
-metadata:
-  name: team-%[1]d
-spec:
-  owners:
-    - {kind: Group, name: "teams:%[1]d"}
-    - {kind: ServiceAccount, namespace: deploy, name: team-%[1]d}
-  boundary: Inside
-  unit: products
-  quota:
-    requests.cpu: "8"
-    requests.memory: 16Gi
-    limits.memory: 32Gi
-    pods: "40"
-  ingressHosts: [team-%[1]d.example.com]
-  workloads:
-    - {name: site, code: Audited, environment: Production}
-    - {name: jobs, code: ThirdParty, environment: Production, performance: Guaranteed}
-    - {name: plugins, code: Arbitrary, environment: Production, lifetime: Ephemeral}
-`, i)
-	}
-	return b.Bytes()
-}
-
 // BenchmarkReadFiles reads 10,000 Tenants with three workloads each, with all that an API server checks.
 func BenchmarkReadFiles(b *testing.B) {
-	data := manyTenants(10_000)
+	data := testdecision.Tenants(10_000)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		files, err := ReadDeclarations([]string{"-"}, bytes.NewReader(data))
