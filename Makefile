@@ -2,9 +2,9 @@
 
 GO ?= go
 RACE ?= -race
-# Test programs that run at the same time. Those of e2e mostly wait for Kubernetes: they begin first, and with more of them than
-# processors the others run meanwhile.
-AT_ONCE ?= 4
+# Test programs that run at the same time, of those with the race detector and of those without: each has a Kubernetes of its own, and two of
+# them keep two processors busy. Those of e2e take longest and begin first.
+AT_ONCE ?= 1
 # Benchmarks to run, as a regular expression: make bench BENCH=Flood.
 BENCH ?= .
 
@@ -15,10 +15,11 @@ controller-gen = sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
 
 # Packages without goroutines of their own, or whose goroutines run with the race detector elsewhere: it would only slow them down.
 # All others run with it: controllers in e2e/controller and e2e/drills, attacks in internal/attack. What isolation does in parallel
-# runs with it in the tests of its workers, and in those of its users.
+# runs with it in the tests of its workers; commands and checks run what has its tests with it below them.
 PLAIN = ./api/... ./decision/... ./examples ./guardrail/... ./hostile/... ./isolation/... ./snapshot/... \
-	./e2e/agreement ./e2e/attack ./e2e/badinput ./e2e/docs ./e2e/guardrail ./e2e/install ./e2e/mutation ./e2e/policy ./e2e/scale \
-	./e2e/share ./e2e/up .
+	./internal/check ./internal/cli/... ./internal/install \
+	./e2e/agreement ./e2e/attack ./e2e/badinput ./e2e/charts ./e2e/docs ./e2e/fields ./e2e/guardrail ./e2e/install ./e2e/mutation \
+	./e2e/policy ./e2e/scale ./e2e/share ./e2e/up ./internal/kubeadmission .
 
 .DEFAULT_GOAL := help
 
@@ -35,12 +36,18 @@ up: kube build ## Run Kubernetes with Bulkhead and the example platform on this 
 	@./bin/bulkhead up
 
 test: kube ## Run every test, with the race detector where there are goroutines.
-	$(GO) list $(PLAIN) >bin/plain
-	$(GO) test $(RACE) -vet=off -timeout 30m -p $(AT_ONCE) $$($(GO) list ./e2e/... ./... | grep -vxFf bin/plain)
+	@$(GO) list $(PLAIN) >bin/plain
+	@$(MAKE) --no-print-directory -j2 test-race test-plain
+
+# Both at once: what waits for Kubernetes in one leaves the processors to the other.
+test-race:
+	$(GO) test $(RACE) -vet=off -timeout 60m -p $(AT_ONCE) $$($(GO) list ./e2e/... ./... | grep -vxFf bin/plain)
 	$(GO) test $(RACE) -vet=off -timeout 10m -run Workers $$(grep -rlE --include='*_test.go' '^func Test.*Workers' ./isolation | xargs -n 1 dirname | sort -u)
-	$(GO) test -vet=off -timeout 30m -p $(AT_ONCE) $$($(GO) list ./e2e/... ./... | grep -xFf bin/plain)
 	cd kube && $(GO) test -vet=off -timeout 10m ./smoke # ./... would link all of Kubernetes into a test
 	cd kube/oracles && $(GO) test -vet=off -timeout 10m ./... # the prover next to the API server: RBAC, defaults
+
+test-plain:
+	$(GO) test -vet=off -timeout 60m -p $(AT_ONCE) $$($(GO) list ./e2e/... ./... | grep -xFf bin/plain)
 
 bench: kube build ## Run the benchmarks and print their figures; BENCH=Flood runs those of that name.
 	@packages=$$(grep -rHoE --include='*_test.go' '^func Benchmark[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \
@@ -50,7 +57,7 @@ bench: kube build ## Run the benchmarks and print their figures; BENCH=Flood run
 
 generate: bin/tools/controller-gen ## Regenerate deep copies, CRDs and generated docs.
 	bin/tools/controller-gen object crd paths=./api/... output:crd:dir=api/crds
-	$(GO) test . ./decision/tenancy ./guardrail ./api/... ./internal/cli ./isolation/clustergen -run TestDocs -update
+	$(GO) test . ./decision/tenancy ./guardrail ./guardrail/fields ./api/... ./internal/cli ./isolation/clustergen -run TestDocs -update
 
 lint: bin/tools/golangci-lint bin/tools/controller-gen ## Lint; check the modules and what controller-gen generates.
 	$(GO) mod tidy -diff
@@ -70,4 +77,4 @@ bin/tools/%: Makefile
 	GOBIN=$(CURDIR)/bin/tools $(GO) install $($*)
 	@touch $@
 
-.PHONY: help kube build up test bench generate lint vuln clean
+.PHONY: help kube build up test test-race test-plain bench generate lint vuln clean

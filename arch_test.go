@@ -39,11 +39,11 @@ var layers = [][]string{
 	{"isolation/clustergen", "isolation/rbac"},
 	{"isolation/capacity", "isolation/guardrails", "isolation/network", "isolation/pods"},
 	{"isolation"},
-	{"examples", "internal/docgen", "internal/kubedefaults", "internal/localcluster", "internal/spelling"},
+	{"examples", "internal/docgen", "internal/kubedefaults", "internal/kubevalidation", "internal/localcluster", "internal/spelling"},
 	{"internal/apply", "internal/kubeadmission"},
 	{"internal/observe"},
 	{"internal/observe/*"},
-	{"internal/proof", "internal/status"},
+	{"internal/proof", "internal/removal", "internal/status"},
 	{"internal/attack"},
 	{"internal/controller/*"},
 	{"internal/run"},
@@ -68,7 +68,7 @@ var pure = []struct {
 	{"api/v1alpha1", []string{"k8s.io/api", "k8s.io/apimachinery"}, "users import the types and want no client"},
 	{"snapshot", []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/network-policy-api/apis"}, "a snapshot is a value"},
 	{"hostile", []string{"k8s.io/api", "k8s.io/apimachinery"}, "a hostile request is data: describing one sends nothing"},
-	{"guardrail", []string{"k8s.io/api", "k8s.io/apimachinery"},
+	{"guardrail", []string{"k8s.io/api", "k8s.io/apimachinery", "k8s.io/kube-openapi/pkg/spec3", "k8s.io/kube-openapi/pkg/validation/spec"},
 		"what must exist is a function of what was declared and decided"},
 	{"internal/kubedefaults", []string{"k8s.io/api", "k8s.io/apimachinery", "github.com/distribution/reference"},
 		"a default depends on nothing but the object"},
@@ -258,7 +258,7 @@ var exceptions = []struct {
 	most    int
 	because string
 }{
-	{"api/v1alpha1", exportedNames, 152, "every kind of the API with its lists and constants, which users import from one package"},
+	{"api/v1alpha1", exportedNames, 156, "every kind of the API with its lists and constants, which users import from one package"},
 }
 
 type measure string

@@ -15,7 +15,7 @@ import (
 var apiFairnessControl = Control{
 	ID: "api-fairness", Title: "No tenant floods the API server",
 	Threat: "a tenant whose requests starve the others, such as a log enricher that asks for every line",
-	How: "All users and pods of a tenant are one flow on one of eight tenant priority levels of limited concurrency, so that a " +
+	How: "All users and pods of a tenant, and all others that act in its namespaces, are one flow on one of eight tenant priority levels of limited concurrency, so that a " +
 		"flood fills only the seats of its own level. Their lists are one flow on one more level, so that no get waits for " +
 		"another tenant's long list. The API server queues the flows of a level fairly and answers 429 to requests that " +
 		"exceed the queues.",
@@ -98,13 +98,26 @@ func everyVerb() []string { return []string{flowcontrolv1.NameAll} }
 // longVerbs work on whole collections.
 func longVerbs() []string { return []string{"deletecollection", "list", "watch"} }
 
-// tenantFlowSchemas make of a tenant's people and of all that runs in its namespaces one flow, on each level. There is no
-// distinguisher: by user or by namespace a tenant could multiply its share by making more of them.
+// tenantFlowSchemas make of a tenant's people, of all that runs in its namespaces and of everybody's requests there one flow, on each
+// level: whom an owner lets in costs the owner's share. There is no distinguisher: by user or by namespace a tenant could multiply its
+// share by making more of them.
 func tenantFlowSchemas(t *v1alpha1.Tenant, namespaces []string) []Object {
 	list := flowSubjects(t, namespaces)
 	lists := flowSchema(tenantMeta("", v1alpha1.ListsFlowSchemaName(t.Name), t.Name), v1alpha1.ListsLevelName, precedenceLists, longVerbs(), list)
 	lists.Spec.Rules[0].NonResourceRules = nil // paths are not listed
-	return []Object{lists, flowSchema(tenantMeta("", v1alpha1.FlowSchemaName(t.Name), t.Name), v1alpha1.PriorityLevelName(t.Name), precedenceTenant, everyVerb(), list)}
+	others := flowSchema(tenantMeta("", v1alpha1.FlowSchemaName(t.Name), t.Name), v1alpha1.PriorityLevelName(t.Name), precedenceTenant, everyVerb(), list)
+	for _, schema := range []*flowcontrolv1.FlowSchema{lists, others} {
+		schema.Spec.Rules = append(schema.Spec.Rules, flowcontrolv1.PolicyRulesWithSubjects{
+			Subjects: []flowcontrolv1.Subject{inGroup("system:authenticated"), inGroup("system:unauthenticated")},
+			ResourceRules: []flowcontrolv1.ResourcePolicyRule{{Verbs: schema.Spec.Rules[0].ResourceRules[0].Verbs, APIGroups: []string{flowcontrolv1.APIGroupAll},
+				Resources: []string{flowcontrolv1.ResourceAll}, Namespaces: namespaces}},
+		})
+	}
+	return []Object{lists, others}
+}
+
+func inGroup(name string) flowcontrolv1.Subject {
+	return flowcontrolv1.Subject{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: name}}
 }
 
 // flowSubjects are all who act for a tenant, sorted.
@@ -117,9 +130,7 @@ func flowSubjects(t *v1alpha1.Tenant, namespaces []string) []flowcontrolv1.Subje
 				Kind: flowcontrolv1.SubjectKindUser, User: &flowcontrolv1.UserSubject{Name: o.Name},
 			})
 		case rbacv1.GroupKind:
-			list = append(list, flowcontrolv1.Subject{
-				Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: o.Name},
-			})
+			list = append(list, inGroup(o.Name))
 		case rbacv1.ServiceAccountKind:
 			list = append(list, serviceAccounts(o.Namespace, o.Name))
 		}

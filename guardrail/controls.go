@@ -37,7 +37,7 @@ type Control struct {
 	// unrefused is, of a control without cases, why no request is refused.
 	unrefused string
 	// mutations are the policies that complete what people write, so that a harmless manifest passes as it is.
-	mutations []func() mutation
+	mutations []func(*v1alpha1.PlatformSpec) mutation
 	// validations are the policies that refuse; nil when it has none.
 	validations func(*v1alpha1.PlatformSpec) []validation
 }
@@ -49,7 +49,7 @@ var registry = []Control{
 	podSecurityControl, runtimeControl, nodeAffinityControl,
 	imagesControl, storageControl, priorityControl, schedulingControl,
 	networkDefaultControl, networkMetadataControl, dnsEnumerateControl, serviceExposeControl,
-	quotaControl, defaultsControl, apiFairnessControl,
+	quotaControl, defaultsControl, apiFairnessControl, controllerControl,
 }
 
 // Controls lists every control, in the order in which reports show them.
@@ -58,7 +58,7 @@ func Controls() []Control {
 	for i := range all {
 		c := &all[i]
 		c.Objects = slices.Clone(c.Objects)
-		for _, o := range append(c.mutating(), c.validating(&v1alpha1.PlatformSpec{})...) {
+		for _, o := range append(c.mutating(&v1alpha1.PlatformSpec{}), c.validating(&v1alpha1.PlatformSpec{})...) {
 			if kind := o.GetObjectKind().GroupVersionKind().Kind; !strings.HasSuffix(kind, "Binding") {
 				c.Objects = append(c.Objects, kind+" "+o.GetName())
 			}
@@ -73,10 +73,10 @@ func waivable(id string) bool {
 }
 
 // mutating are its policies that complete, each followed by its binding.
-func (c *Control) mutating() []Object {
+func (c *Control) mutating(s *v1alpha1.PlatformSpec) []Object {
 	var objects []Object
 	for _, render := range c.mutations {
-		m := render()
+		m := render(s)
 		objects = append(objects, m.policy(c.ID), m.binding(c.ID))
 	}
 	return objects

@@ -66,7 +66,7 @@ func controlsText() string {
 func TestControls(t *testing.T) {
 	want := strings.Fields(`rbac-own rbac-enumerate rbac-escalate guardrail token audit pod-security runtime node-affinity
 		images storage priority scheduling network-default network-metadata dns-enumerate service-expose quota defaults
-		api-fairness`)
+		api-fairness controller`)
 	mapping := regexp.MustCompile(`^(K(0[1-9]|10)|MTB-PL[12]-[A-Z]{2}-[A-Z]+-[0-9])$`)
 	var ids []string
 	for _, c := range Controls() {

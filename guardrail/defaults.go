@@ -1,6 +1,9 @@
 package guardrail
 
 import (
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,11 +17,13 @@ var defaultsControl = Control{
 	ID: "defaults", Title: "Every container has requests and limits",
 	Threat: "containers without limits, or with a limit of 0, which is none",
 	How: "A LimitRange gives what a container does not name and refuses what is below a minimum or above what the " +
-		"whole tenant has. The minimum closes a hole of quotas: a limit of 0 costs nothing and means unlimited.",
-	Objects:  []string{"LimitRange bulkhead"},
-	Fix:      "Developer: name requests and limits of your own. Platform: none is needed.",
-	Mappings: []string{"K01", "MTB-PL1-CC-FNS-1"},
-	cases:    []string{"no-limit", "huge", "huge-by-resize"},
+		"whole tenant has. The minimum closes a hole of quotas: a limit of 0 costs nothing and means unlimited. Where a container " +
+		"requests more than the limit that it was given, an admission policy raises that to the request.",
+	Objects:   []string{"LimitRange bulkhead"},
+	Fix:       "Developer: name requests and limits of your own. Platform: none is needed.",
+	Mappings:  []string{"K01", "MTB-PL1-CC-FNS-1"},
+	cases:     []string{"no-limit", "huge", "huge-by-resize"},
+	mutations: []func(*v1alpha1.PlatformSpec) mutation{raiseLimits},
 }
 
 // compute holds, for each compute resource of a container, the figures that its defaults come from, in thousandths of
@@ -81,7 +86,11 @@ func limitRange(in *SpaceInput) *corev1.LimitRange {
 		if share, named := first(in.Quota, requests...); named {
 			request = max(c.least, min(request, per(share)))
 		}
-		if total, named := first(tenant, append(limits, requests...)...); named {
+		total, named := first(in.Tenant.Spec.Quota, append(limits, requests...)...)
+		if !named {
+			total, named = first(tenant, limits...)
+		}
+		if named {
 			largest := max(total, c.least)
 			limit = min(limit, largest)
 			container.Max[c.name] = quantity(largest)
@@ -102,6 +111,35 @@ func limitRange(in *SpaceInput) *corev1.LimitRange {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "LimitRange"},
 		ObjectMeta: spaceMeta(in, v1alpha1.LimitsName),
 		Spec:       corev1.LimitRangeSpec{Limits: limits},
+	}
+}
+
+// raiseLimits makes a default limit as large as the request next to it: many charts name requests alone, and the API refuses a
+// limit below its request. The API server's plugin notes in an annotation which limits it set; what a container says itself stays.
+// A subject that forges the note has a limit raised that the API would refuse, and the LimitRange and the quota judge what comes out.
+func raiseLimits(*v1alpha1.PlatformSpec) mutation {
+	low := func(list, kind string) string {
+		return strings.NewReplacer("LIST", list, "KIND", kind).Replace(`variables.pod.?LIST.orValue([]).transformList(i, c,
+ ['cpu', 'memory', 'ephemeral-storage'].filter(r, c.?resources.?requests[?r].hasValue() && c.?resources.?limits[?r].hasValue() &&
+  variables.set.exists(s, s.contains(r) && s.endsWith(' limit for KIND ' + c.name)) &&
+  quantity(string(c.resources.limits[r])).isLessThan(quantity(string(c.resources.requests[r])))).map(r,
+ {'path': '/spec/LIST/' + string(i) + '/resources/limits/' + r, 'value': string(c.resources.requests[r])}))`)
+	}
+	const note = "dyn(object).metadata.?annotations[?'kubernetes.io/limit-ranger']"
+	return mutation{
+		name:  "defaults",
+		about: "A default limit is no smaller than the request next to it.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("", []string{"pods"}, onCreate)},
+			namespaces: inSpaces(),
+			conditions: podSpecWith("default-limits", note+".orValue('').contains(' limit for ')"),
+		},
+		variables: []admissionv1.Variable{
+			let("pod", "dyn(object).spec"),
+			let("set", note+".orValue('').split('; ')"),
+			let("low", "("+low("containers", "container")+" +\n "+low("initContainers", "init container")+").flatten()"),
+		},
+		patch: "variables.low.map(l, JSONPatch{op: 'replace', path: l.path, value: l.value})",
 	}
 }
 

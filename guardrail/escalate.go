@@ -1,6 +1,9 @@
 package guardrail
 
 import (
+	"slices"
+	"strings"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -13,11 +16,11 @@ var rbacEscalateControl = Control{
 	Threat: "gaining rights by roles, impersonation, certificates, webhooks or foreign service accounts",
 	How: "The owners' role has no escalate, bind or impersonate and nothing cluster-scoped, so the API server lets " +
 		"owners write only Roles and RoleBindings within their own rights; status, binding and proxy subresources " +
-		"are not in it either.",
+		"are not in it either. Annotations and labels, by which controllers act with rights of their own, are allow-lists of the Platform's.",
 	Objects: []string{"ClusterRole bulkhead:space-owner"},
 	Needs:   "as rbac-own",
 	Fix: "Developer: give your Role no more than you have (kubectl auth can-i --list). Platform: custom resources " +
-		"for tenants belong in the Platform's tenantResources.",
+		"for tenants belong in the Platform's tenantResources, and annotations and labels in its lists of them.",
 	Mappings: []string{"K02", "K09", "MTB-PL2-CC-TI-1"},
 	cases: []string{
 		"role-everything*", "role-escalate*", "role-impersonate*", "role-endpoints*", "role-quotas*", "role-bindings*",
@@ -26,16 +29,106 @@ var rbacEscalateControl = Control{
 		"share-with-their-accounts", "impersonate", "impersonate-account", "impersonate-accounts", "impersonate-extras",
 		"impersonate-groups", "impersonate-node", "impersonate-uids", "impersonate-user-info", "foreign-token", "csr",
 		"approve", "sign", "attest", "apiservices", "policies", "webhooks", "nodes-proxy", "nodes-proxy-write", "pod-proxy",
-		"service-proxy", "pod-status", "service-status", "ingress-status", "claim-status",
+		"service-proxy", "pod-status", "service-status", "ingress-status", "claim-status", "annotate-*", "template-annotated",
+		"label-*", "template-labelled", "scale-*", "metrics-*",
 	},
-	validations: func(_ *v1alpha1.PlatformSpec) []validation {
-		return []validation{roleBindings()}
+	validations: func(s *v1alpha1.PlatformSpec) []validation {
+		return []validation{roleBindings(), metadata(s), autoscalers(s)}
 	},
+}
+
+// harmlessAnnotations are the keys that concern nothing but the object itself: Kubernetes' own and those of clients. A domain
+// stands for all its keys. Others' policies judge AppArmor's (pod-security) and the old one of storage classes (storage).
+var harmlessAnnotations = []string{
+	"kubectl.kubernetes.io", "meta.helm.sh", "batch.kubernetes.io", "container.apparmor.security.beta.kubernetes.io",
+	"kubernetes.io/description", "kubernetes.io/change-cause", "kubernetes.io/limit-ranger", "controller.kubernetes.io/pod-deletion-cost",
+	"service.kubernetes.io/topology-mode", "volume.beta.kubernetes.io/storage-class",
+}
+
+// harmlessLabels are the labels with a domain that tenants write or controllers of workloads set, next to the Platform's. A domain stands for
+// all its keys. Others' policies judge bulkhead.dev's (guardrail).
+var harmlessLabels = []string{
+	"app.kubernetes.io", "helm.sh", "batch.kubernetes.io", "apps.kubernetes.io", "statefulset.kubernetes.io", v1alpha1.GroupVersion.Group,
+}
+
+// metadata (control rbac-escalate): an annotation or a label is how a controller with rights of its own is told what to do: a mesh, a load
+// balancer, an ingress controller, a runtime. A subject that creates the object is judged, since controllers copy what tenants wrote; who
+// changes it and may do so in every namespace is the platform's.
+func metadata(s *v1alpha1.PlatformSpec) validation {
+	meta := func(object, kind string) string {
+		return strings.ReplaceAll(`(OBJ.kind in ['Pod', 'Service', 'Ingress', 'PersistentVolumeClaim'] ? dyn(OBJ).?metadata :
+ OBJ.kind == 'CronJob' ? dyn(OBJ).spec.jobTemplate.spec.template.?metadata :
+ OBJ.kind == 'PodTemplate' ? dyn(OBJ).template.?metadata : dyn(OBJ).spec.template.?metadata).?`+kind+`.orValue({})`, "OBJ", object)
+	}
+	changed := func(kind string) string {
+		return "[" + meta("object", kind) + "].all(m, m.exists(k, k.contains('/')) && (oldObject == null || m != " + meta("oldObject", kind) + "))"
+	}
+	foreign := func(kind string, allowed []string) string {
+		return `variables.` + kind + `.transformList(k, v, k.contains('/') && k.substring(0, k.indexOf('/')).contains('.') &&
+ !(k in variables.` + kind + `Before && variables.` + kind + `Before[k] == v) &&
+ !` + celList(allowed) + `.exists(a, k == a || k.startsWith(a + '/')), k)`
+	}
+	v := validation{
+		name:  "metadata",
+		about: "Pods, templates, Services, Ingresses and claims have annotations and labels that the platform names, and harmless ones.",
+		match: match{
+			rules: append(anyPodSpec(), on("", []string{"services", "persistentvolumeclaims"}, onCreate, onUpdate),
+				on("networking.k8s.io", []string{"ingresses"}, onCreate, onUpdate)),
+			namespaces: inSpaces(),
+			conditions: []admissionv1.MatchCondition{{Name: "metadata-is-new", Expression: changed("annotations") + " ||\n " + changed("labels")}},
+		},
+	}
+	for _, of := range []struct {
+		kind, one string
+		own, more []string
+	}{{"annotations", "an annotation", harmlessAnnotations, s.Annotations}, {"labels", "a label", harmlessLabels, s.Labels}} {
+		const acts = ", may have a controller act with rights that you lack; "
+		v.variables = append(v.variables, let(of.kind, meta("object", of.kind)),
+			let(of.kind+"Before", "oldObject == null ? dyn({}) : dyn("+meta("oldObject", of.kind)+")"),
+			let(of.kind+"Foreign", foreign(of.kind, slices.Concat(of.own, of.more))))
+		v.checks = append(v.checks, check{
+			expression: "size(variables." + of.kind + "Foreign) == 0 || (request.operation == 'UPDATE' && " +
+				"authorizer.group(request.resource.group).resource(request.resource.resource).check('update').allowed())",
+			message:  celString(of.one+", ") + " + variables." + of.kind + "Foreign.join(', ') + " + celString(acts+leaveOut(of.kind, of.more)),
+			fallback: of.one + strings.TrimPrefix(acts, ",") + leaveOut(of.kind, of.more),
+			reason:   metav1.StatusReasonForbidden,
+		})
+	}
+	return v
+}
+
+// autoscalers (control rbac-escalate): the controller of autoscalers scales every kind and reads external metrics with its own rights. An
+// operator that may make autoscalers in every namespace is the platform's.
+func autoscalers(s *v1alpha1.PlatformSpec) validation {
+	groups := []string{"v1", "apps"}
+	for _, r := range s.TenantResources {
+		groups = append(groups, r.Group)
+	}
+	const operator = " || authorizer.group('autoscaling').resource('horizontalpodautoscalers').check('create').allowed()"
+	return validation{
+		name:  "autoscalers",
+		about: "Autoscalers scale what the tenant may change itself, by metrics of its own namespace.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("autoscaling", []string{"horizontalpodautoscalers"}, onCreate, onUpdate)},
+			namespaces: inSpaces(),
+			conditions: []admissionv1.MatchCondition{{Name: "target-or-metrics-are-new", Expression: "oldObject == null || dyn(object).spec != dyn(oldObject).spec ||\n " +
+				"object.metadata.?annotations != oldObject.metadata.?annotations"}},
+		},
+		checks: []check{
+			bound(celList(groups)+".exists(g, [dyn(object).spec.scaleTargetRef.?apiVersion.orValue('v1')].all(v, g == v || v.startsWith(g + '/')))"+operator,
+				"an autoscaler scales workloads of the group apps, ReplicationControllers, and kinds that the platform gives to tenants (Platform, spec.tenantResources)"),
+			bound("dyn(object).spec.?metrics.orValue([]).all(m, m.type != 'External')"+operator,
+				"metrics of type External are read with rights that you lack, and may be other tenants'; use Resource, ContainerResource, Pods or Object"),
+			// The older version keeps metrics in an annotation.
+			bound("!object.metadata.?annotations[?'autoscaling.alpha.kubernetes.io/metrics'].hasValue()"+operator,
+				"write metrics in the version autoscaling/v2, in spec.metrics, instead of an annotation"),
+		},
+	}
 }
 
 // roleBindings (control rbac-escalate): owners share their rights, which RBAC keeps from growing, with people and with
 // their own tenant's service accounts; never with everybody, with the cluster's own users or with another tenant's
-// service accounts. Of the cluster's roles they may bind the owners' own: of every other, view
+// service accounts, nor with Bulkhead's controllers, who would count as theirs. Of the cluster's roles they may bind the owners' own: of every other, view
 // too, RBAC itself refuses it because of rights that they lack.
 func roleBindings() validation {
 	return validation{
@@ -59,7 +152,7 @@ func roleBindings() validation {
 			let("homes", "['tenant-' + variables.tenant]"),
 			let("strangers", `dyn(object).?subjects.orValue([]).filter(s, s.kind == 'ServiceAccount' ?
  !(s.?namespace.orValue('') in variables.homes || s.?namespace.orValue('').startsWith(variables.tenant + '--')) :
- s.name.startsWith('system:') &&
+ s.name.startsWith('bulkhead:') || s.name.startsWith('bulkhead.dev:') || s.name.startsWith('system:') &&
  !s.name.startsWith('system:serviceaccount:' + variables.tenant + '--') &&
  !s.name.startsWith('system:serviceaccounts:' + variables.tenant + '--'))`),
 		},

@@ -30,6 +30,7 @@ func testPlatform() *v1alpha1.Platform {
 			Network: v1alpha1.PlatformNetwork{
 				PodCIDRs:      []string{"10.244.0.0/16", "fd00:10:244::/56"},
 				ServiceCIDRs:  []string{"10.96.0.0/12", "fd00:10:96::/112"},
+				NodeCIDRs:     []string{"10.9.0.0/24"},
 				ExternalCIDRs: []string{"0.0.0.0/0", "2000::/3", "64:ff9b::/96"},
 			},
 			Services: []v1alpha1.PlatformService{
@@ -77,7 +78,7 @@ func port(n int32) v1alpha1.FlowPort {
 	return v1alpha1.FlowPort{Protocol: corev1.ProtocolTCP, Port: intstr.FromInt32(n)}
 }
 
-func ports(first, last int32) v1alpha1.FlowPort {
+func portRange(first, last int32) v1alpha1.FlowPort {
 	p := port(first)
 	p.EndPort = &last
 	return p
@@ -103,7 +104,7 @@ func fullSpace() SpaceInput {
 	p, t := testPlatform(), testTenant("shop")
 	s := testSpace("shop", "front", "operator")
 	s.Spec.To = []v1alpha1.Flow{
-		{Space: "back", Ports: []v1alpha1.FlowPort{port(8080), ports(9000, 9010), named("UDP", "metrics")}},
+		{Space: "back", Ports: []v1alpha1.FlowPort{port(8080), portRange(9000, 9010), named("UDP", "metrics")}},
 		{Space: "back", Pods: map[string]string{"app": "admin"}},
 		{Tenant: "payments", Space: "api", Ports: []v1alpha1.FlowPort{port(443), port(80)}},
 		{Tenant: "search", Space: "api"},

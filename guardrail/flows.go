@@ -11,6 +11,7 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/guardrail/ports"
 )
 
 // place names a Space by its tenant.
@@ -21,7 +22,7 @@ func (p place) String() string { return p.tenant + "/" + p.space }
 // opening is one way that is open from the source's pods to the destination's.
 type opening struct {
 	sourcePods, destinationPods map[string]string
-	ports                       portSet
+	ports                       ports.Set
 }
 
 // wiring is what the flows of one Space are resolved with.
@@ -86,7 +87,7 @@ func OpenFlows(p *v1alpha1.Platform, spaces []*v1alpha1.Space) []OpenFlow {
 			for _, o := range w.openings(source, destination) {
 				open = append(open, OpenFlow{
 					From: v1alpha1.SpaceNamespace(source.tenant, source.space), To: v1alpha1.SpaceNamespace(destination.tenant, destination.space),
-					FromPods: o.sourcePods, ToPods: o.destinationPods, Ports: o.ports.rules(),
+					FromPods: o.sourcePods, ToPods: o.destinationPods, Ports: o.ports.Rules(),
 				})
 			}
 		}
@@ -113,16 +114,16 @@ func (w *wiring) openingsOf(source, destination place, to *v1alpha1.Flow) []open
 	if w.spaces[source] == nil || w.spaces[destination] == nil || malformed(to) != "" {
 		return nil
 	}
-	ports := portsOf(to.Ports)
+	wanted := ports.Of(to.Ports)
 	if source.tenant == destination.tenant {
-		return []opening{{sourcePods: to.Pods, ports: ports}}
+		return []opening{{sourcePods: to.Pods, ports: wanted}}
 	}
 	if !w.allowed(source, destination) {
 		return nil
 	}
 	var open []opening
 	for _, from := range w.from(source, destination) {
-		if both := ports.intersect(portsOf(from.Ports)); malformed(&from) == "" && !both.empty() {
+		if both := wanted.Intersect(ports.Of(from.Ports)); malformed(&from) == "" && !both.Empty() {
 			open = append(open, opening{sourcePods: to.Pods, destinationPods: from.Pods, ports: both})
 		}
 	}
@@ -217,11 +218,11 @@ func (w *wiring) whySpace(d direction, f *v1alpha1.Flow) string {
 		return fmt.Sprintf("the Platform allows no flow from tenant %s to tenant %s; ask the platform team to add it to "+
 			"spec.flows", source.tenant, destination.tenant)
 	}
-	open, wanted := w.openPorts(d, f, source, destination), portsOf(f.Ports)
+	open, wanted := w.openPorts(d, f, source, destination), ports.Of(f.Ports)
 	switch {
-	case open.equal(wanted):
+	case open.Equal(wanted):
 		return ""
-	case open.empty(): // and no word on whether a foreign Space exists: names would be guessed with it
+	case open.Empty(): // and no word on whether a foreign Space exists: names would be guessed with it
 		return fmt.Sprintf("%s does not declare it for %s; its owners must add it to spec.%s of their Space",
 			other, wanted, d.opposite())
 	}
@@ -230,18 +231,18 @@ func (w *wiring) whySpace(d direction, f *v1alpha1.Flow) string {
 }
 
 // openPorts of a flow of this Space, seen from its own side.
-func (w *wiring) openPorts(d direction, f *v1alpha1.Flow, source, destination place) portSet {
-	var open portSet
+func (w *wiring) openPorts(d direction, f *v1alpha1.Flow, source, destination place) ports.Set {
+	var open ports.Set
 	if d == outward {
 		for _, o := range w.openingsOf(source, destination, f) {
-			open = open.union(o.ports)
+			open = open.Union(o.ports)
 		}
 		return open
 	}
-	wanted := portsOf(f.Ports)
+	wanted := ports.Of(f.Ports)
 	for _, to := range w.to(source, destination) {
 		if malformed(&to) == "" {
-			open = open.union(portsOf(to.Ports).intersect(wanted))
+			open = open.Union(ports.Of(to.Ports).Intersect(wanted))
 		}
 	}
 	return open
@@ -263,7 +264,7 @@ func malformed(f *v1alpha1.Flow) string {
 		}
 	}
 	for i := range f.Ports {
-		if portsOf(f.Ports[i : i+1]).empty() {
+		if ports.Of(f.Ports[i : i+1]).Empty() {
 			return fmt.Sprintf("ports[%d] is no port; write a number from 1 to 65535, a range that does not end before it "+
 				"begins, or a port's name", i)
 		}

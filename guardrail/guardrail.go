@@ -16,23 +16,24 @@ var guardrailControl = Control{
 	Threat: "loosening a quota, a policy, a namespace's labels, or deleting them",
 	How: "An admission policy refuses changes to managed objects and to the labels of namespaces by users who lack " +
 		"the verb change on guardrails.bulkhead.dev. Owners have no such right, and no right to write most " +
-		"of these objects in the first place.",
+		"of these objects in the first place. Tenants write no finalizers but those that Kubernetes' own controllers take off, and those " +
+		"that the Platform names.",
 	Objects: []string{"ClusterRole bulkhead:platform-admin"},
 	Needs:   "ValidatingAdmissionPolicy v1",
 	Fix: "Developer: change the Space, not the objects made from it. Platform: change the Tenant or the Platform; " +
 		"users who must change a managed object by hand need the role bulkhead:platform-admin.",
 	Mappings: []string{"K04", "MTB-PL1-BC-CPI-2", "MTB-PL1-CC-TI-1"},
 	cases: []string{
-		"unmark-*", "delete-*", "annotate-*", "finalize-*", "own-*", "widen-*", "claim-managed", "claim-tenant", "change-guardrails",
+		"unmark-*", "delete-*", "annotate-*", "finalize-*", "finalizer-*", "own-*", "widen-*", "claim-managed", "claim-tenant", "change-guardrails",
 		"patch-namespace", "patch-quota", "patch-limits", "pods-at-home", "namespace-chain", "namespace-delete",
 		"namespace-finalize", "definition-delete", "waiver-of-the-past",
 		"namespace-patch", "namespace-status", "namespace-update", "quota-delete", "quota-patch", "quota-status",
 		"limits-delete", "limits-patch", "home-label", "name-label", "pod-security-label", "tenant-label",
 		"system-namespace-*", "space-here", "space-moved", "space-protected", "space-status", "space-template*", "space-unfinished",
 	},
-	mutations: []func() mutation{recordChanger},
-	validations: func(_ *v1alpha1.PlatformSpec) []validation {
-		return []validation{managedObjects(), ownedLabels(), managedNamespaces(), protectedTenants(), futureWaivers(), definitions()}
+	mutations: []func(*v1alpha1.PlatformSpec) mutation{recordChanger},
+	validations: func(s *v1alpha1.PlatformSpec) []validation {
+		return []validation{managedObjects(), ownedLabels(), managedNamespaces(), protectedTenants(), finalizers(s), futureWaivers(), definitions()}
 	},
 }
 
@@ -233,6 +234,80 @@ func protectedTenants() validation {
 	}
 }
 
+// ownFinalizers are those that Kubernetes' own controllers, and Bulkhead, take off by themselves: each from objects of one kind, and from
+// every kind where none is named. Of another kind no controller takes them off. Tenants write those that are theirs to write, or that an
+// object bears when it is created for them.
+var ownFinalizers = []struct {
+	name, kind string
+	tenants    bool
+}{
+	{metav1.FinalizerDeleteDependents, "", true}, {metav1.FinalizerOrphanDependents, "", true},
+	{"kubernetes.io/pvc-protection", "PersistentVolumeClaim", true}, {"batch.kubernetes.io/job-tracking", "Pod", true},
+	{v1alpha1.Finalizer, "Space", true},
+	{"snapshot.storage.kubernetes.io/pvc-as-source-protection", "PersistentVolumeClaim", false},
+	{"service.kubernetes.io/load-balancer-cleanup", "Service", false}, {"resource.kubernetes.io/delete-protection", "ResourceClaim", false},
+}
+
+// OwnFinalizer reports whether Kubernetes' own controllers, or Bulkhead, take a finalizer off objects of a kind by themselves.
+func OwnFinalizer(kind, finalizer string) bool {
+	for _, own := range ownFinalizers {
+		if own.name == finalizer && (own.kind == "" || own.kind == kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// celTenantsFinalizer is true for a finalizer f that tenants may write on the request's object.
+func celTenantsFinalizer(more []string) string {
+	terms := []string{"f in " + celList(more)}
+	for _, own := range ownFinalizers {
+		switch {
+		case !own.tenants:
+		case own.kind == "":
+			terms = append(terms, "f == "+celString(own.name))
+		default:
+			terms = append(terms, "(f == "+celString(own.name)+" && request.kind.kind == "+celString(own.kind)+")")
+		}
+	}
+	return "(" + strings.Join(terms, " || ") + ")"
+}
+
+// finalizers (control guardrail): an object stays until the last of its finalizers is taken off, and with it its namespace, and with
+// that its tenant. So tenants write those that a controller takes off. Controllers of the platform, which may change the kind in every
+// namespace, write theirs on what tenants made. Not so on pods and claims that they make from a template: there it is the tenant's.
+func finalizers(s *v1alpha1.PlatformSpec) validation {
+	all := func(object string) string {
+		return strings.ReplaceAll(`(dyn(OBJ).metadata.?finalizers.orValue([]) + (!(request.kind.group in ['', 'apps', 'batch']) ? [] :
+ dyn(OBJ).?spec.?template.?metadata.?finalizers.orValue([]) + dyn(OBJ).?template.?metadata.?finalizers.orValue([]) +
+ dyn(OBJ).?spec.?jobTemplate.?spec.?template.?metadata.?finalizers.orValue([]) +
+ dyn(OBJ).?spec.?volumeClaimTemplates.orValue([]).map(c, c.?metadata.?finalizers.orValue([])).flatten()))`, "OBJ", object)
+	}
+	return validation{
+		name:  "finalizers",
+		about: "Tenants' objects carry finalizers that a controller takes off.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("*", []string{"*"}, onCreate, onUpdate)},
+			except:     []admissionv1.NamedRuleWithOperations{on("", []string{"events"}, admissionv1.OperationAll), on("events.k8s.io", []string{"events"}, admissionv1.OperationAll)},
+			namespaces: ofTenants(),
+			conditions: []admissionv1.MatchCondition{{Name: "with-finalizers", Expression: "size(" + all("object") + ") > 0"}},
+		},
+		variables: []admissionv1.Variable{
+			let("before", "oldObject == null ? [] : "+all("oldObject")),
+			let("foreign", all("object")+".filter(f, !(f in variables.before) && !"+celTenantsFinalizer(s.Finalizers)+")"),
+			let("controller", `(request.operation == 'UPDATE' || !(request.resource.resource in ['pods', 'persistentvolumeclaims'])) &&
+ (authorizer.group(request.resource.group).resource(request.resource.resource).check('update').allowed() || `+celMayChange()+`)`),
+		},
+		checks: []check{{
+			expression: "size(variables.foreign) == 0 || variables.controller",
+			message: `'finalizer ' + variables.foreign.join(', ') + ' keeps the object, and your namespace, from ever going if no controller takes it off; leave it out, or ' + ` +
+				celString(oneOf("finalizers", s.Finalizers)),
+			fallback: "a finalizer keeps the object, and your namespace, from ever going if no controller takes it off; leave it out, or " + oneOf("finalizers", s.Finalizers),
+			reason:   metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
 // futureWaivers (control guardrail) refuses a Waiver that is over when it is made: it would suspend nothing, and look like a
 // record of an exception that never was. A definition's rules have no clock; admission has the time that the API server
 // gives the object. Those that expire later stay, as records.
@@ -277,7 +352,7 @@ func definitions() validation {
 // recordChanger (control guardrail) writes down who changed a managed object, so that the event that reports the repair
 // can name them. It does not record deletions, which leave no object to write to, nor changes of admission policies, which no
 // admission policy sees.
-func recordChanger() mutation {
+func recordChanger(*v1alpha1.PlatformSpec) mutation {
 	key := celString(v1alpha1.AnnotationChangedBy)
 	return mutation{
 		name:  "changed-by",

@@ -15,18 +15,20 @@ var imagesControl = Control{
 	ID: "images", Title: "Images from allowed registries, pulled with the pod's own credentials",
 	Threat: "foreign or swapped images, and private images of others from a node's cache",
 	How: "An admission policy refuses images from outside the Platform's registries in every container, and pods' pull " +
-		"policy is Always, so the registry is asked each time with the pod's own credentials.",
-	Needs: "MutatingAdmissionPolicy v1",
+		"policy is Always, so the registry is asked each time with the pod's own credentials. A name without a registry is judged as " +
+		"runtimes read it: postgres:16 is docker.io/library/postgres:16.",
+	Needs: "MutatingAdmissionPolicy v1; where docker.io is allowed, container runtimes that take names without a registry from there, " +
+		"as containerd does (CRI-O: unqualified-search-registries of docker.io alone)",
 	Fix: "Developer: push the image to an allowed registry; the refusal lists them. Platform: add the registry to the " +
-		"Platform's registries.",
+		"Platform's registries; docker.io/library has the official images of Docker Hub, docker.io all.",
 	Waivable: true,
 	Mappings: []string{"K04", "MTB-PL1-CC-DI-1"},
 	cases: []string{
 		"foreign-registry*", "init-foreign-registry*", "ephemeral-foreign-registry", "image-volume*", "registry-prefix*",
-		"registry-sibling", "registry-port", "registry-alone", "public-registry", "second-container", "pull-ifnotpresent",
-		"pull-never",
+		"registry-sibling", "registry-port", "registry-alone", "public-registry", "public-account", "local-registry", "port-alone", "digest-alone", "second-container", "pull-ifnotpresent",
+		"pull-never", "ephemeral-pull-never",
 	},
-	mutations: []func() mutation{pullAlways},
+	mutations: []func(*v1alpha1.PlatformSpec) mutation{pullAlways},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
 		return []validation{images(s)}
 	},
@@ -36,6 +38,7 @@ var imagesControl = Control{
 // so that an image on a shared node's disk is never used without its registry agreeing.
 func images(s *v1alpha1.PlatformSpec) validation {
 	prefixes := registryPrefixes(s.Registries)
+	listed := func(image string) string { return allowedImage(prefixes, image) }
 	return validation{
 		name:  "images",
 		about: "Images of containers and image volumes come from the Platform's registries and are pulled always.",
@@ -45,10 +48,10 @@ func images(s *v1alpha1.PlatformSpec) validation {
 			let("oldNames", "variables.oldContainers.map(c, c.name)"),
 			let("oldImages", "variables.oldContainers.map(c, c.name + ' ' + c.?image.orValue(''))"),
 			let("foreign", `variables.containers.filter(c,
- !variables.registries.exists(r, c.?image.orValue('').startsWith(r)) &&
+ !`+listed("c.?image.orValue('')")+` &&
  !(c.name + ' ' + c.?image.orValue('') in variables.oldImages))`),
 			let("foreignVolumes", `variables.pod.?volumes.orValue([]).filter(v, has(v.image) &&
- !variables.registries.exists(r, v.image.?reference.orValue('').startsWith(r)) &&
+ !`+listed("v.image.?reference.orValue('')")+` &&
  !(v in variables.old.?volumes.orValue([])))`),
 			let("stale", `object.kind != 'Pod' ? [] : variables.containers.filter(c,
  c.?imagePullPolicy.orValue('') != 'Always' && !(c.name in variables.oldNames))`),
@@ -83,11 +86,38 @@ func images(s *v1alpha1.PlatformSpec) validation {
 	}
 }
 
+// allowedImage is true of an image of a registry that is allowed. Where one is of docker.io, an image whose name holds no registry
+// counts under its full name, as runtimes complete it (github.com/distribution/reference): postgres:16 is
+// docker.io/library/postgres:16, and team/web is docker.io/team/web. The first part of a name is a registry where it has a dot or a
+// port or is localhost. What is no such name stays as it is, and is not allowed: a digest alone names what lies on the node.
+func allowedImage(prefixes []string, image string) string {
+	const (
+		word    = "[a-z0-9]+((_|__|-+)[a-z0-9]+)*"
+		part    = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*"
+		version = "(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha[0-9]+:[0-9a-f]+)?$"
+	)
+	listed := "variables.registries.exists(r, IMAGE.startsWith(r))"
+	if hub := slices.DeleteFunc(slices.Clone(prefixes), func(r string) bool { return !strings.HasPrefix(r, dockerHub) }); len(hub) > 0 {
+		listed = "(" + listed + ` || [IMAGE].map(i,
+  i.matches('^` + part + version + `') && !i.matches('^([0-9a-f]{64}|sha[0-9]+)([:@]|$)') ? 'docker.io/library/' + i :
+  i.matches('^` + word + "(/" + part + ")+" + version + `') && !i.startsWith('localhost/') ? 'docker.io/' + i :
+  i.matches('^(index[.])?docker[.]io/[^/]+$') ? 'docker.io/library/' + i.substring(i.indexOf('/') + 1) :
+  i.startsWith('index.docker.io/') ? i.substring(size('index.')) : '').exists(i, ` + celList(hub) + `.exists(r, i.startsWith(r))))`
+	}
+	return strings.ReplaceAll(listed, "IMAGE", image)
+}
+
+// dockerHub is the registry of images whose name holds none.
+const dockerHub = "docker.io/"
+
 // registryPrefixes ends every registry in exactly one slash: registry.example.com is no prefix of
-// registry.example.com.evil.org/image.
+// registry.example.com.evil.org/image. Docker Hub has one name of two.
 func registryPrefixes(registries []string) []string {
 	var prefixes []string
 	for _, r := range registries {
+		if r == "index.docker.io" || strings.HasPrefix(r, "index.docker.io/") {
+			r = strings.TrimPrefix(r, "index.")
+		}
 		if r = strings.TrimRight(r, "/"); r != "" {
 			prefixes = append(prefixes, r+"/")
 		}
@@ -97,7 +127,7 @@ func registryPrefixes(registries []string) []string {
 }
 
 // pullAlways sets what images demands, on pods only: templates stay as people wrote them.
-func pullAlways() mutation {
+func pullAlways(*v1alpha1.PlatformSpec) mutation {
 	return mutation{
 		name:  "images-pull",
 		about: "Pods pull their images always.",

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/guardrail/ports"
 )
 
 // networkDefaultControl renders what a Space's pods may reach, and what may reach them.
@@ -88,7 +89,7 @@ func homeNetwork(t *v1alpha1.Tenant) *networkingv1.NetworkPolicy {
 // flowRule of a policy in either direction.
 type flowRule struct {
 	peer  *networkingv1.NetworkPolicyPeer
-	ports portSet
+	ports ports.Set
 }
 
 // ruleSet is the rules for one set of pods.
@@ -122,14 +123,14 @@ func (w *wiring) rules() map[string]*ruleSet {
 		f := &w.own.Spec.To[i]
 		if p := w.outside(outward, f); p != nil {
 			s := set(f.Pods)
-			s.egress = append(s.egress, flowRule{p, portsOf(f.Ports)})
+			s.egress = append(s.egress, flowRule{p, ports.Of(f.Ports)})
 		}
 	}
 	for i := range w.own.Spec.From {
 		f := &w.own.Spec.From[i]
 		if p := w.outside(inward, f); p != nil {
 			s := set(f.Pods)
-			s.ingress = append(s.ingress, flowRule{p, portsOf(f.Ports)})
+			s.ingress = append(s.ingress, flowRule{p, ports.Of(f.Ports)})
 		}
 	}
 	return sets
@@ -158,13 +159,13 @@ func (s *ruleSet) policy(in *SpaceInput, key string) *networkingv1.NetworkPolicy
 	var ingress []networkingv1.NetworkPolicyIngressRule
 	for _, r := range sorted(s.ingress) {
 		ingress = append(ingress, networkingv1.NetworkPolicyIngressRule{
-			From: []networkingv1.NetworkPolicyPeer{*r.peer}, Ports: r.ports.rules(),
+			From: []networkingv1.NetworkPolicyPeer{*r.peer}, Ports: r.ports.Rules(),
 		})
 	}
 	var egress []networkingv1.NetworkPolicyEgressRule
 	for _, r := range sorted(s.egress) {
 		egress = append(egress, networkingv1.NetworkPolicyEgressRule{
-			To: []networkingv1.NetworkPolicyPeer{*r.peer}, Ports: r.ports.rules(),
+			To: []networkingv1.NetworkPolicyPeer{*r.peer}, Ports: r.ports.Rules(),
 		})
 	}
 	return networkPolicy(&meta, s.pods, ingress, egress)

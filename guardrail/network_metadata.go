@@ -15,7 +15,7 @@ import (
 var networkMetadataControl = Control{
 	ID: "network-metadata", Title: "The cloud's credentials are out of reach",
 	Threat: "reading the node's credentials at the metadata address, or other services at link-local addresses",
-	How: "Pod, service, loopback, link-local and metadata addresses are cut out of every external range that a flow " +
+	How: "Pod, service, node, loopback, link-local and metadata addresses are cut out of every external range that a flow " +
 		"opens, also behind NAT64, whatever the Platform and the Space declare.",
 	Objects: []string{"NetworkPolicy bulkhead-default", "NetworkPolicy bulkhead-flows*"},
 	Needs: "as network-default; and the node's own defence (such as a hop limit of 1), since some plugins treat " +
@@ -38,6 +38,12 @@ var neverReached = []string{
 	"fe80::/10",          // link-local (RFC 4291)
 	"fd00:ec2::/32",      // metadata and other services of the host, AWS
 	"fd20:ce::254/128",   // metadata, Google Cloud
+	"224.0.0.0/4",        // multicast (RFC 5771)
+	"240.0.0.0/4",        // reserved (RFC 1112), with the broadcast address
+	"ff00::/8",           // multicast (RFC 4291)
+	"2001::/32",          // Teredo (RFC 4380): IPv4 in IPv6 clothes
+	"2002::/16",          // 6to4 (RFC 3056): IPv4 in IPv6 clothes
+	"64:ff9b:1::/48",     // NAT64 of a network's own (RFC 8215), in which IPv4 addresses may stand anywhere
 }
 
 // nat64 is the well-known prefix (RFC 6052) in which every IPv4 address has an IPv6 one.
@@ -70,8 +76,8 @@ func newExternalRanges(n *v1alpha1.PlatformNetwork) *externalRanges {
 	for _, text := range neverReached {
 		f.forbid(netip.MustParsePrefix(text))
 	}
-	for field, list := range map[string][]string{"podCIDRs": n.PodCIDRs, "serviceCIDRs": n.ServiceCIDRs} {
-		if len(list) == 0 {
+	for field, list := range map[string][]string{"podCIDRs": n.PodCIDRs, "serviceCIDRs": n.ServiceCIDRs, "nodeCIDRs": n.NodeCIDRs} {
+		if len(list) == 0 && field != "nodeCIDRs" {
 			f.broken = "the Platform's " + field + " are empty; the platform team must name them"
 		}
 		for _, p := range parse(field, list) {

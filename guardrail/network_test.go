@@ -64,8 +64,8 @@ func randomWorld(r *rand.Rand) *world {
 
 func randomFlows(r *rand.Rand, tenants []string) []v1alpha1.Flow {
 	choices := [][]v1alpha1.FlowPort{
-		nil, {port(80)}, {ports(80, 85)}, {ports(82, 90), named("TCP", "web")}, {named("TCP", "web")},
-		{{Protocol: "UDP", Port: intstr.FromInt32(80)}}, {port(22), port(80)}, {ports(90, 80)}, {port(0), port(80)},
+		nil, {port(80)}, {portRange(80, 85)}, {portRange(82, 90), named("TCP", "web")}, {named("TCP", "web")},
+		{{Protocol: "UDP", Port: intstr.FromInt32(80)}}, {port(22), port(80)}, {portRange(90, 80)}, {port(0), port(80)},
 	}
 	flows := make([]v1alpha1.Flow, r.IntN(6))
 	for i := range flows {

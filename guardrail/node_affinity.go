@@ -15,23 +15,25 @@ var nodeAffinityControl = Control{
 	ID: "node-affinity", Title: "Dedicated nodes, from both sides",
 	Threat: "other tenants' pods on a tenant's nodes, or its pods on theirs (pattern SoftAffinity)",
 	How: "Nodes of the group carry a taint and a label that kubelets cannot set themselves. An admission policy adds " +
-		"the selector and the toleration to the tenant's pods; another refuses nodeName, foreign selectors and " +
-		"tolerations that reach further, for all tenants.",
+		"the selector and the toleration to the tenant's pods; another refuses nodeName, foreign selectors and, for all " +
+		"tenants, every toleration but those that Kubernetes adds by itself, that of the own nodes and the Platform's tolerations: " +
+		"so no tenant runs on nodes of the control plane, nor on a node that is being drained.",
 	Objects: []string{"Node label node-restriction.kubernetes.io/bulkhead-tenant", "Node taint bulkhead.dev/tenant"},
 	Needs:   "the NodeRestriction admission plugin; MutatingAdmissionPolicy v1; a node group in the Platform's nodeGroups",
-	Fix: "Developer: remove nodeName, nodeSelectors on Bulkhead's label and tolerations without a key. Platform: give " +
-		"the Platform a free node group.",
+	Fix: "Developer: remove nodeName, nodeSelectors on Bulkhead's label and tolerations that the platform does not name. " +
+		"Platform: give the Platform a free node group; name taints that every tenant may tolerate in the Platform's tolerations, " +
+		"those that a RuntimeClass tolerates for its pods too.",
 	Mappings: []string{"K01", "K04"},
 	cases: []string{
-		"node-name*", "foreign-nodes*", "affinity-foreign-nodes*", "prefer-foreign-nodes", "tolerate-all*", "tolerate-other*",
-		"tolerate-other-by-default", "tolerate-tenants*", "tolerate-nameless", "affinity-foreign-pods*",
+		"node-name*", "foreign-nodes*", "affinity-foreign-nodes*", "prefer-foreign-nodes", "tolerate-*",
+		"affinity-foreign-pods*",
 		"affinity-named-namespaces", "affinity-not-own", "affinity-one-foreign", "affinity-own-and-foreign",
 		"anti-affinity-named-namespaces", "avoid-foreign-pods", "dislike-foreign-pods", "prefer-foreign-pods",
 		"preferred-affinity-named-namespaces", "preferred-anti-affinity-named-namespaces", "by-default",
 	},
-	mutations: []func() mutation{placePods},
-	validations: func(_ *v1alpha1.PlatformSpec) []validation {
-		return []validation{nodeAffinity()}
+	mutations: []func(*v1alpha1.PlatformSpec) mutation{placePods},
+	validations: func(s *v1alpha1.PlatformSpec) []validation {
+		return []validation{nodeAffinity(s)}
 	},
 }
 
@@ -45,20 +47,21 @@ func NodeDedication(tenant string) (labels map[string]string, taint corev1.Taint
 // nodeAffinity (control node-affinity) keeps pods on the nodes that are theirs: of the tenant's own group where it has
 // one, never of another's; and keeps tenants from steering by, or against, each other's pods. A pod that names its node
 // never meets a taint that says NoSchedule, so none may: this is not for a waiver of scheduling to allow.
-func nodeAffinity() validation {
+func nodeAffinity(s *v1alpha1.PlatformSpec) validation {
+	tolerations := leaveOut("tolerations", tolerationNames(s.Tolerations))
 	tr := strings.NewReplacer("LABEL", celString(v1alpha1.LabelNodeTenant), "TAINT", celString(v1alpha1.TaintNodeTenant),
 		"PATTERN", celNamespaceLabel(v1alpha1.LabelPattern))
 	return validation{
 		name:      "node-affinity",
 		about:     "Pods run on their tenant's dedicated nodes where it has some, and never on another tenant's.",
 		match:     match{rules: anyPodSpec(), namespaces: inSpaces(), conditions: podSpecChanged()},
-		variables: nodeVariables(tr),
+		variables: nodeVariables(tr, s.Tolerations),
 		checks: []check{{
 			expression: "size(variables.wild) == 0",
 			message: `'toleration of ' + variables.wild.map(t, '"' + t.?key.orValue('') + '" (' + ` +
-				`t.?operator.orValue('Equal') + ' "' + t.?value.orValue('') + '")').join(', ') + ` +
-				celString(" would reach nodes that are dedicated to other tenants; name the taints that you mean by their own keys"),
-			fallback: "a toleration would reach nodes that are dedicated to other tenants",
+				`t.?operator.orValue('Equal') + ' "' + t.?value.orValue('') + '" ' + t.?effect.orValue('every effect') + ')').join(', ') + ` +
+				celString(" reaches nodes that are not for this tenant; "+tolerations),
+			fallback: "a toleration reaches nodes that are not for this tenant; " + tolerations,
 			reason:   metav1.StatusReasonForbidden,
 		}, {
 			expression: "variables.node == variables.old.?nodeName.orValue('')",
@@ -96,12 +99,28 @@ func nodeAffinity() validation {
 }
 
 // nodeVariables are what of a pod spec decides where it runs.
-func nodeVariables(tr *strings.Replacer) []admissionv1.Variable {
+//
+// Tolerations that Kubernetes adds by itself: to every pod, for a while, those of the admission plugin DefaultTolerationSeconds; to
+// pods of DaemonSets those of their controller (daemon/util.AddOrUpdateDaemonPodTolerations), which only it may set.
+func nodeVariables(tr *strings.Replacer, more []v1alpha1.TaintToleration) []admissionv1.Variable {
+	allowed := `t.?key.orValue('') == TAINT && t.?operator.orValue('Equal') == 'Equal' && t.?value.orValue('') == variables.tenant ||
+ t.?key.orValue('') in ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] && t.?effect.orValue('') == 'NoExecute' &&
+  (has(t.tolerationSeconds) || variables.daemon) ||
+ variables.daemon && t.?effect.orValue('') == 'NoSchedule' && t.?key.orValue('') in ['node.kubernetes.io/disk-pressure',
+  'node.kubernetes.io/memory-pressure', 'node.kubernetes.io/pid-pressure', 'node.kubernetes.io/unschedulable']`
+	for _, t := range more {
+		allowed += " ||\n t.?key.orValue('') == " + celString(t.Key)
+		if t.Value != "" {
+			allowed += " && t.?operator.orValue('Equal') == 'Equal' && t.?value.orValue('') == " + celString(t.Value)
+		}
+		if t.Effect != "" {
+			allowed += " && t.?effect.orValue('') == " + celString(string(t.Effect))
+		}
+	}
 	return podVariables(tenantName(),
-		let("wild", tr.Replace(`variables.pod.?tolerations.orValue([]).filter(t,
- !(t in variables.old.?tolerations.orValue([])) &&
- (t.?key.orValue('') == '' || (t.key == TAINT &&
-  !(t.?operator.orValue('Equal') == 'Equal' && t.?value.orValue('') == variables.tenant))))`)),
+		let("daemon", "object.kind == 'Pod' && "+celController("daemon-set-controller")),
+		let("wild", tr.Replace(`variables.pod.?tolerations.orValue([]).filter(t, !(t in variables.old.?tolerations.orValue([])) && !(
+ `+allowed+`))`)),
 		let("node", "variables.pod.?nodeName.orValue('')"),
 		let("selected", tr.Replace(`variables.pod.?nodeSelector[?LABEL].orValue('')`)),
 		let("nodeTerms", `variables.pod.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([]) +
@@ -112,6 +131,16 @@ func nodeVariables(tr *strings.Replacer) []admissionv1.Variable {
 	)
 }
 
+// tolerationNames are the Platform's tolerations in words.
+func tolerationNames(list []v1alpha1.TaintToleration) []string {
+	names := make([]string, len(list))
+	for i, t := range list {
+		taint := corev1.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect}
+		names[i] = taint.ToString()
+	}
+	return names
+}
+
 func podTerms(kind string) string {
 	return strings.ReplaceAll(`variables.pod.?affinity.?KIND.?requiredDuringSchedulingIgnoredDuringExecution.orValue([]) +
  variables.pod.?affinity.?KIND.?preferredDuringSchedulingIgnoredDuringExecution.orValue([]).map(p, p.podAffinityTerm)`, "KIND", kind)
@@ -119,7 +148,7 @@ func podTerms(kind string) string {
 
 // placePods gives pods of a SoftAffinity Space the selector and the toleration of their tenant's nodes. The template of
 // a DaemonSet needs them too: its controller looks at the template to find the nodes that it makes pods for.
-func placePods() mutation {
+func placePods(*v1alpha1.PlatformSpec) mutation {
 	tr := strings.NewReplacer("LABEL", celString(v1alpha1.LabelNodeTenant), "TAINT", celString(v1alpha1.TaintNodeTenant))
 	softAffinity := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelPattern: "SoftAffinity"}}
 	return mutation{

@@ -31,7 +31,7 @@ func Policies(p *v1alpha1.Platform) []Object {
 	}
 	var mutating, validating []Object
 	for i := range registry {
-		mutating = append(mutating, registry[i].mutating()...)
+		mutating = append(mutating, registry[i].mutating(&spec)...)
 		validating = append(validating, registry[i].validating(&spec)...)
 	}
 	return append(mutating, validating...)
@@ -244,8 +244,14 @@ func celPodSpec(object string) string {
  OBJ.kind == 'PodTemplate' ? dyn(OBJ).template.spec : dyn(OBJ).spec.template.spec)`, "OBJ", object)
 }
 
-// podSpecChanged keeps updates that leave the pod spec alone, such as those of controllers, out of a policy.
+// podSpecChanged is podSpecIsNew for a pod spec that is within the bounds of one: podBounds refuses any other, and spares all
+// policies the work.
 func podSpecChanged() []admissionv1.MatchCondition {
+	return append(podSpecIsNew(), admissionv1.MatchCondition{Name: "within-bounds", Expression: withinBounds()})
+}
+
+// podSpecIsNew keeps updates that leave the pod spec alone, such as those of controllers, out of a policy.
+func podSpecIsNew() []admissionv1.MatchCondition {
 	return []admissionv1.MatchCondition{{
 		Name:       "pod-spec-is-new",
 		Expression: "oldObject == null || " + celPodSpec("object") + " != " + celPodSpec("oldObject"),
@@ -343,6 +349,14 @@ func celList(values []string) string {
 		quoted[i] = celString(v)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// leaveOut is the text for a field that may be left out, or have what a list allows.
+func leaveOut(field string, values []string) string {
+	if len(values) == 0 {
+		return "leave it out: " + oneOf(field, values)
+	}
+	return "leave it out, or " + oneOf(field, values)
 }
 
 // oneOf is the text for what a list allows. Long lists are cut: the API server passes on messages of at most 5 KiB, in

@@ -20,6 +20,8 @@ func fullPlatform() *v1alpha1.Platform {
 		StorageClasses:  []string{"fast", "slow"},
 		PriorityClasses: []string{"tenant-high"},
 		SchedulerNames:  []string{"default-scheduler"},
+		ExternalNames:   []string{"example.com"}, Annotations: []string{"prometheus.io"}, IngressClasses: []string{"public"},
+		Tolerations:     []v1alpha1.TaintToleration{{Key: "example.com/spot"}, {Key: "pool", Value: "gpu", Effect: "NoSchedule"}},
 		SandboxRuntimes: []string{"gvisor", "kata"},
 	}}
 }
@@ -158,6 +160,12 @@ func TestPolicyMessagesAreBounded(t *testing.T) {
 		t.Errorf("message %q lacks %q", got, want)
 	}
 	if got, want := oneOf("registries", nil), "the platform allows none (Platform, spec.registries): ask the platform team"; got != want {
+		t.Errorf("message %q, want %q", got, want)
+	}
+	if got, want := leaveOut("registries", nil), "leave it out: the platform allows none (Platform, spec.registries): ask the platform team"; got != want {
+		t.Errorf("message %q, want %q", got, want)
+	}
+	if got, want := leaveOut("registries", []string{"a"}), "leave it out, or use one of a"; got != want {
 		t.Errorf("message %q, want %q", got, want)
 	}
 }

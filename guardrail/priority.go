@@ -44,10 +44,10 @@ func priority(s *v1alpha1.PlatformSpec) validation {
 		checks: []check{{
 			expression: "variables.class in " + celList(s.PriorityClasses) +
 				" || variables.class == variables.old.?priorityClassName.orValue('') || variables.waived",
-			message: `'priorityClassName "' + variables.class + '" is not allowed; leave it out, or ' + ` +
-				celString(oneOf("priorityClasses", s.PriorityClasses)) +
+			message: `'priorityClassName "' + variables.class + '" is not allowed; ' + ` +
+				celString(leaveOut("priorityClasses", s.PriorityClasses)) +
 				` + ' (a pod that names none gets the default class of the cluster, if it has one)'`,
-			fallback: "priorityClassName is not allowed; leave it out, or " + oneOf("priorityClasses", s.PriorityClasses),
+			fallback: "priorityClassName is not allowed; " + leaveOut("priorityClasses", s.PriorityClasses),
 			reason:   metav1.StatusReasonForbidden,
 		}, {
 			expression: "!variables.preempts || variables.waived",

@@ -222,7 +222,8 @@ func TestTenantQuota(t *testing.T) {
 		"pods and all pods": {list("pods", "30", "count/pods", "90"), map[string]string{"pods": "30", "count/pods": "90"}},
 		"no compute":        {list("pods", "4"), map[string]string{"limits.cpu": "2", "limits.memory": "1Gi", "limits.ephemeral-storage": "4Gi"}},
 		"some compute": {list("requests.cpu", "1", "limits.memory", "2Gi"), map[string]string{
-			"limits.cpu": "", "limits.memory": "2Gi", "limits.ephemeral-storage": "2000Gi",
+			"limits.cpu": "10", "limits.memory": "2Gi", "limits.ephemeral-storage": "2000Gi", "requests.storage": "0",
+			"count/controllerrevisions.apps": "5k", "count/resourceclaims.resource.k8s.io": "0",
 		}},
 		"older keys":     {list("secrets", "7"), map[string]string{"secrets": "7", "count/secrets": ""}},
 		"load balancers": {list("services.loadbalancers", "2"), map[string]string{"services.loadbalancers": "2"}},

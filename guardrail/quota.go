@@ -18,15 +18,21 @@ var quotaControl = Control{
 	Threat: "noisy neighbours, and evading a namespace's quota by creating more namespaces",
 	How: "A ledger splits the tenant's quota into one ResourceQuota for each Space; what the Spaces may use never " +
 		"adds up to more than the tenant has, at no moment. Every kind that an owner may create is counted, and " +
-		"terminated pods count too. The number of Spaces is bounded in the home namespace.",
+		"terminated pods count too, and so do the revisions that controllers keep. The number of Spaces is bounded in the home " +
+		"namespace. What the quota does not name is 0: storage, and by an admission policy extended resources, huge pages and " +
+		"devices. That policy bounds a pod's lists, texts and grace periods, too, and others the revisions and Jobs that are kept.",
 	Objects: []string{"ResourceQuota bulkhead"},
 	Needs:   "kube-controller-manager's resource quota controller",
 	Fix: "Developer: free something, or move shares between your Spaces by their spec.quota. Platform: raise the " +
 		"Tenant's quota.",
 	Mappings: []string{"K01", "MTB-PL1-CC-FNS-1", "MTB-PL1-CC-FNS-2", "MTB-PL1-CC-TI-1"},
 	cases: []string{
-		"compute", "by-scale", "by-resize", "bounds-cpu", "bounds-memory", "bounds-ephemeral-storage", "bounds-objects",
-		"spaces",
+		"compute", "compute-of-pod", "claim", "by-scale", "by-resize", "bounds-cpu", "bounds-memory", "bounds-ephemeral-storage", "bounds-objects",
+		"spaces", "bounds-storage", "foreign-resource*", "init-foreign-resource", "huge-pages*", "devices*", "many-*", "much-text*",
+		"grace*", "probe-grace", "revisions-of-*", "old-jobs", "other-controller*", "scheduling-group", "eviction-responders", "job-scheduling",
+	},
+	validations: func(_ *v1alpha1.PlatformSpec) []validation {
+		return []validation{histories(), deletions(), podBounds()}
 	},
 }
 
@@ -46,6 +52,13 @@ var objectBounds = map[corev1.ResourceName]int64{
 	"count/networkpolicies.networking.k8s.io": 1000,
 }
 
+// controllerBounds are of what controllers make from what owners write: revisions of StatefulSets and DaemonSets, and claims of
+// devices. (Endpoints and EndpointSlices follow from the number of Services and pods, and events expire.)
+var controllerBounds = map[corev1.ResourceName]int64{
+	"count/controllerrevisions.apps":       5000,
+	"count/resourceclaims.resource.k8s.io": 0,
+}
+
 // objectBound lets each of a hundred Spaces have 5 objects of a kind.
 const objectBound = 500
 
@@ -58,7 +71,9 @@ const defaultSpaces = 100
 //
 //   - services.nodeports is 0 always, services.loadbalancers is 0 unless given;
 //   - count/pods is what pods is unless given, so that terminated pods count;
-//   - cpu, memory and ephemeral storage, where no key names them, are bounded by what as many pods get by default;
+//   - cpu, memory and ephemeral storage, where no key names them, are bounded by what as many pods get by default; where the
+//     requests alone are named, the limits are as many times that as a container's default limit is of its default request;
+//   - requests.storage and claims of devices are 0 unless given;
 //   - every other kind of object that is not named has the bound of a constant.
 //
 // CountSpaces is left out: it bounds the home namespace.
@@ -68,6 +83,10 @@ func TenantQuota(p *v1alpha1.Platform, t *v1alpha1.Tenant) corev1.ResourceList {
 	delete(total, v1alpha1.CountSpaces)
 	total[corev1.ResourceServicesNodePorts] = *resource.NewQuantity(0, resource.DecimalSI)
 	complete(total, corev1.ResourceServicesLoadBalancers, 0)
+	complete(total, corev1.ResourceRequestsStorage, 0)
+	for key, most := range controllerBounds {
+		complete(total, key, most)
+	}
 	if pods, given := total[corev1.ResourcePods]; given {
 		complete(total, countPods, pods.Value())
 	}
@@ -98,14 +117,18 @@ func boundCompute(total corev1.ResourceList) {
 	pods := total[countPods]
 	for _, c := range compute {
 		requests, limits := keysOf(c.name)
-		if _, named := first(total, append(requests, limits...)...); named {
+		if _, named := first(total, limits...); named {
 			continue
 		}
-		amount := resource.NewQuantity(c.limit, c.format)
-		if c.name == corev1.ResourceCPU {
-			amount = resource.NewMilliQuantity(c.limit, c.format)
+		most, times := c.limit, pods.Value()
+		if asked, named := first(total, requests...); named {
+			most, times = min(asked, 1<<58), c.limit/c.request
 		}
-		amount.Mul(pods.Value())
+		amount := resource.NewQuantity(most, c.format)
+		if c.name == corev1.ResourceCPU {
+			amount = resource.NewMilliQuantity(most, c.format)
+		}
+		amount.Mul(times)
 		total[limits[0]] = *amount
 	}
 }

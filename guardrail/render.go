@@ -72,6 +72,7 @@ func Cluster(p *v1alpha1.Platform) []Object {
 		clusterRole(RolePlatformAdmin, platformAdminRules()),
 		clusterRole(RoleSecurity, securityRules()),
 		clusterRole(RoleViewer, viewerRules()),
+		clusterRole(RoleOffboarding, offboardingRules()),
 	)
 }
 
@@ -130,6 +131,7 @@ func spaceNamespace(in *SpaceInput) *corev1.Namespace {
 	}
 	annotations := map[string]string{
 		v1alpha1.AnnotationIngressHosts: strings.Join(slices.Sorted(slices.Values(in.Tenant.Spec.IngressHosts)), ","),
+		v1alpha1.AnnotationResources:    strings.Join(slices.Sorted(slices.Values(namedResources(in.Tenant.Spec.Quota))), ","),
 	}
 	level := restricted
 	for _, w := range in.waivers() {

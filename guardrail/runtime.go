@@ -20,7 +20,7 @@ var runtimeControl = Control{
 	Waivable:  true,
 	Mappings:  []string{"K01"},
 	cases:     []string{"shared-kernel", "other-class", "by-default"},
-	mutations: []func() mutation{setRuntime},
+	mutations: []func(*v1alpha1.PlatformSpec) mutation{setRuntime},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
 		return []validation{runtimes(s)}
 	},
@@ -49,9 +49,9 @@ func runtimes(s *v1alpha1.PlatformSpec) validation {
 		}, {
 			expression: "variables.demanded != '' || variables.class in " + celList(append([]string{""}, s.SandboxRuntimes...)) +
 				" || variables.unchanged || variables.waived",
-			message: `'runtimeClassName "' + variables.class + '" is not allowed; leave it out, or ' + ` +
-				celString(oneOf("sandboxRuntimes", s.SandboxRuntimes)),
-			fallback: "runtimeClassName is not allowed; leave it out, or " + oneOf("sandboxRuntimes", s.SandboxRuntimes),
+			message: `'runtimeClassName "' + variables.class + '" is not allowed; ' + ` +
+				celString(leaveOut("sandboxRuntimes", s.SandboxRuntimes)),
+			fallback: "runtimeClassName is not allowed; " + leaveOut("sandboxRuntimes", s.SandboxRuntimes),
 			reason:   metav1.StatusReasonForbidden,
 		}},
 	}
@@ -59,7 +59,7 @@ func runtimes(s *v1alpha1.PlatformSpec) validation {
 
 // setRuntime gives pods that name no runtime the demanded one. The API server then runs its RuntimeClass admission
 // again, which adds the class's overhead, node selector and tolerations.
-func setRuntime() mutation {
+func setRuntime(*v1alpha1.PlatformSpec) mutation {
 	return mutation{
 		name:  "runtime",
 		about: "Pods that name no RuntimeClass get the one that their workload needs.",

@@ -1,6 +1,7 @@
 package guardrail
 
 import (
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -11,15 +12,18 @@ var schedulingControl = Control{
 	ID: "scheduling", Title: "Pods go through the scheduler",
 	Threat: "placing a pod by hand, past every rule of the scheduler",
 	How: "An admission policy allows the Platform's schedulerNames only and refuses nodeName; the right to bind pods " +
-		"is not in the owners' role.",
+		"is not in the owners' role. Budgets of disruption that say that no pod may go are refused. One that lets none go for lack of " +
+		"pods, as minAvailable 1 of one pod, lets one go while all are healthy: another policy corrects what the disruption controller " +
+		"allows. So nodes can be drained, though pods that never get ready can delay it: then delete the pod.",
 	Objects: []string{"ClusterRole bulkhead:space-owner"},
-	Fix: "Developer: leave nodeName and schedulerName out. Platform: add a scheduler of your own to the Platform's " +
+	Fix: "Developer: leave nodeName and schedulerName out, and give budgets of disruption maxUnavailable of 1 or more, or minAvailable below 100%. Platform: add a scheduler of your own to the Platform's " +
 		"schedulerNames.",
-	Waivable: true,
-	Mappings: []string{"K04"},
-	cases:    []string{"scheduler-name*", "binding", "old-binding", "bind-pods"},
+	Waivable:  true,
+	Mappings:  []string{"K04"},
+	cases:     []string{"scheduler-name*", "binding", "old-binding", "bind-pods", "no-drain*"},
+	mutations: []func(*v1alpha1.PlatformSpec) mutation{evictUnhealthy, letOneGo},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
-		return []validation{scheduling(s)}
+		return []validation{scheduling(s), disruptions()}
 	},
 }
 
@@ -41,5 +45,64 @@ func scheduling(s *v1alpha1.PlatformSpec) validation {
 			fallback: "schedulerName is not allowed; " + oneOf("schedulerNames", s.SchedulerNames),
 			reason:   metav1.StatusReasonForbidden,
 		}},
+	}
+}
+
+// disruptions (control scheduling): a PodDisruptionBudget that demands that no pod may go stops the drain of a node, and so the platform's
+// upgrades. With minAvailable, how many may go depends on the number of pods, which no policy knows here: see letOneGo.
+func disruptions() validation {
+	return validation{
+		name:  "disruptions",
+		about: "Budgets of disruption let one pod go at a time.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("policy", []string{"poddisruptionbudgets"}, onCreate, onUpdate)},
+			namespaces: inSpaces(), conditions: specChanged(),
+		},
+		variables: []admissionv1.Variable{waived("scheduling")},
+		checks: []check{bound("((has(object.spec.minAvailable) ? !string(dyn(object).spec.minAvailable).matches('^0*[1-9][0-9][0-9]+%$') :\n "+
+			"!string(dyn(object).spec.?maxUnavailable.orValue(0)).matches('^0+%?$')) &&\n "+
+			"object.spec.?unhealthyPodEvictionPolicy.orValue('') == 'AlwaysAllow') || variables.waived",
+			"a budget that lets no pod go stops the drain of a node; give maxUnavailable of 1 or more or minAvailable below 100%, and leave "+
+				"unhealthyPodEvictionPolicy out")},
+	}
+}
+
+// letOneGo corrects what the disruption controller writes of a budget that can never let a pod go, since as many pods must be there as
+// there are, or since it counts pods of no controller as none that may go. While all are healthy, one may: the eviction takes the
+// allowance away, and the controller comes back to it when all are healthy again. A budget that holds for now stays as it is.
+//
+// With minAvailable as a number, the controller expects as many pods as there are at the moment: one less, right after an eviction,
+// until the next is made. So where there are fewer pods than before, one goes only if as many are healthy as the budget wants. More pods than
+// before, all healthy at once, may be what the controller sees first, and it does not look again.
+func letOneGo(*v1alpha1.PlatformSpec) mutation {
+	return mutation{
+		name:  "disruptions-allowed",
+		about: "A budget of disruption that can never let a pod go lets one go while all are healthy.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("policy", []string{"poddisruptionbudgets/status"}, onUpdate)},
+			namespaces: inSpaces(),
+			conditions: []admissionv1.MatchCondition{
+				{Name: "by-the-controller", Expression: celController("disruption-controller")},
+				{Name: "all-healthy-and-none-may-go", Expression: `[dyn(object).?status.orValue({})].all(s, s.?disruptionsAllowed.orValue(0) == 0 &&
+ s.?currentHealthy.orValue(0) > 0 && s.?currentHealthy.orValue(0) >= s.?expectedPods.orValue(0) &&
+ s.?desiredHealthy.orValue(0) >= s.?expectedPods.orValue(0) && size(s.?disruptedPods.orValue({})) == 0 &&
+ (s.?currentHealthy.orValue(0) >= s.?desiredHealthy.orValue(0) || dyn(oldObject).?status.?expectedPods.orValue(0) <= s.?expectedPods.orValue(0)))`},
+			},
+		},
+		patch: notWaived("scheduling") + " ? [JSONPatch{op: 'add', path: '/status/disruptionsAllowed', value: 1}] : []",
+	}
+}
+
+// evictUnhealthy lets pods go that never became ready: a budget would hold them for ever.
+func evictUnhealthy(*v1alpha1.PlatformSpec) mutation {
+	return mutation{
+		name:  "disruptions",
+		about: "Budgets of disruption hold no pods that are not healthy, unless they say so.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("policy", []string{"poddisruptionbudgets"}, onCreate, onUpdate)},
+			namespaces: inSpaces(),
+			conditions: []admissionv1.MatchCondition{{Name: "says-nothing", Expression: "has(object.spec) && !has(object.spec.unhealthyPodEvictionPolicy)"}},
+		},
+		patch: notWaived("scheduling") + " ? [JSONPatch{op: 'add', path: '/spec/unhealthyPodEvictionPolicy', value: 'AlwaysAllow'}] : []",
 	}
 }

@@ -1,6 +1,9 @@
 package guardrail
 
 import (
+	"fmt"
+	"strings"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -11,8 +14,10 @@ import (
 var tokenControl = Control{
 	ID: "token", Title: "Pods get no API credentials unless they need them",
 	Threat: "an identity stolen from a pod",
-	How: "Where the workload's apiAccess is None, an admission policy keeps service account tokens out of pods; " +
-		"where it is OwnNamespaces, tokens are mounted and reach only what their own Roles give.",
+	How: "Where the workload's apiAccess is None, an admission policy keeps service account tokens out of pods that do not say whether " +
+		"they mount one, whatever their service account says, and another refuses those that ask for one; " +
+		"where it is OwnNamespaces, tokens are mounted, reach only what their own Roles give, are for the API server alone and " +
+		"last a day at most.",
 	Needs: "MutatingAdmissionPolicy v1",
 	Fix: "Developer: set automountServiceAccountToken to false and remove projected tokens; if the pods do call the " +
 		"Kubernetes API, have apiAccess OwnNamespaces declared for the workload. Platform: declare it on the Tenant.",
@@ -20,9 +25,9 @@ var tokenControl = Control{
 	Mappings: []string{"K03", "K09"},
 	cases: []string{
 		"mount*", "projected*", "projected-elsewhere", "certificate*", "foreign-audience*", "request", "request-audience",
-		"secret", "by-default",
+		"secret", "by-default", "long-token*", "long-request", "request-bound", "foreign-signer*",
 	},
-	mutations: []func() mutation{withholdTokens, markAudiences},
+	mutations: []func(*v1alpha1.PlatformSpec) mutation{withholdTokens, withholdFromPods, markAudiences},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{tokenPods(), tokenCredentials()}
 	},
@@ -31,6 +36,11 @@ var tokenControl = Control{
 // annotationAudience, on a token request on its way through admission, marks that the request itself named audiences.
 // The API server fills in its own before it validates, and then they look alike.
 const annotationAudience = "bulkhead.dev/audience"
+
+// maxLifetime of a token or of a certificate, in seconds: a day. Nothing revokes one before, but the deletion of what it is bound to.
+const maxLifetime = 24 * 60 * 60
+
+var lifetime = fmt.Sprintf("a token or certificate lasts at most %d seconds; programs read the file again, or ask again", maxLifetime)
 
 const askForToken = "ask the platform team to declare apiAccess: OwnNamespaces for this workload"
 
@@ -48,6 +58,8 @@ func tokenPods() validation {
  v.projected.sources.exists(s, has(s.serviceAccountToken) || has(s.podCertificate)))`),
 			let("foreign", `variables.identities.filter(v,
  v.projected.sources.exists(s, s.?serviceAccountToken.?audience.orValue('') != ''))`),
+			let("sources", `variables.pod.?volumes.orValue([]).filter(v, !(v in variables.old.?volumes.orValue([]))).map(v,
+ v.?projected.?sources.orValue(null) == null ? [] : v.projected.sources).flatten()`),
 			let("automount", `variables.pod.?automountServiceAccountToken.orValue(false) &&
  !variables.old.?automountServiceAccountToken.orValue(false)`),
 		),
@@ -66,7 +78,14 @@ func tokenPods() validation {
  'other than the API server; leave audience out'`,
 			fallback: "a volume projects a token for an audience other than the API server; leave audience out",
 			reason:   metav1.StatusReasonForbidden,
-		}},
+		},
+			bound(fmt.Sprintf(`variables.sources.all(s, s.?serviceAccountToken.?expirationSeconds.orValue(0) <= %d &&
+ s.?podCertificate.?maxExpirationSeconds.orValue(0) <= %d) || variables.waived`, maxLifetime, maxLifetime), lifetime),
+			bound(`variables.sources.all(s, s.?podCertificate.?signerName.orValue('kubernetes.io/kube-apiserver-client-pod') ==
+  'kubernetes.io/kube-apiserver-client-pod' && !s.?clusterTrustBundle.?name.hasValue() &&
+ s.?clusterTrustBundle.?signerName.orValue('kubernetes.io/kube-apiserver-serving') == 'kubernetes.io/kube-apiserver-serving') || variables.waived`,
+				"a pod's certificates and trust are those of the API server alone; leave other signers and bundles out"),
+		},
 	}
 }
 
@@ -105,21 +124,23 @@ func tokenCredentials() validation {
  ' would be an identity outside this cluster; leave audiences out'`,
 			fallback: "a token for another audience would be an identity outside this cluster; leave audiences out",
 			reason:   metav1.StatusReasonForbidden,
-		}},
+		},
+			bound(fmt.Sprintf("!variables.request || variables.node || variables.waived || dyn(object).spec.?expirationSeconds.orValue(0) <= %d", maxLifetime),
+				lifetime),
+			bound("!variables.request || variables.node || variables.waived || (dyn(object).spec.?boundObjectRef.?kind.orValue('Pod') in ['Pod', 'Secret'] && "+
+				"size(dyn(object).spec.?attestations.orValue({})) == 0)", "a token is bound to a Pod or a Secret of this namespace, and attests nothing else"),
+		},
 	}
 }
 
 // withholdTokens makes not mounting the default, since pods get what their service account says.
-func withholdTokens() mutation {
+func withholdTokens(*v1alpha1.PlatformSpec) mutation {
 	return mutation{
 		name:  "token",
 		about: "Service accounts do not mount their token unless they say so.",
 		match: match{
-			rules: []admissionv1.NamedRuleWithOperations{on("", []string{"serviceaccounts"}, onCreate, onUpdate)},
-			namespaces: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-				{Key: v1alpha1.LabelPattern, Operator: metav1.LabelSelectorOpExists},
-				{Key: v1alpha1.LabelToken, Operator: metav1.LabelSelectorOpNotIn, Values: []string{v1alpha1.TokenAllowed}},
-			}},
+			rules:      []admissionv1.NamedRuleWithOperations{on("", []string{"serviceaccounts"}, onCreate, onUpdate)},
+			namespaces: withoutIdentity(),
 			conditions: []admissionv1.MatchCondition{{
 				Name: "says-nothing", Expression: "!has(object.automountServiceAccountToken)",
 			}},
@@ -128,8 +149,46 @@ func withholdTokens() mutation {
 	}
 }
 
+// withoutIdentity selects the namespaces of Spaces whose workload needs no identity at the API server.
+func withoutIdentity() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: v1alpha1.LabelPattern, Operator: metav1.LabelSelectorOpExists},
+		{Key: v1alpha1.LabelToken, Operator: metav1.LabelSelectorOpNotIn, Values: []string{v1alpha1.TokenAllowed}},
+	}}
+}
+
+// withholdFromPods answers for a pod that does not say whether it mounts a token. Where its service account has pods do so, as those
+// of many charts, the API server's plugin has added the volume before any policy sees the pod: one volume, mounted once in
+// each container. It is taken out again.
+func withholdFromPods(*v1alpha1.PlatformSpec) mutation {
+	mounts := func(list string) string {
+		return strings.ReplaceAll(`variables.pod.?LIST.orValue([]).transformList(i, c, c.?volumeMounts.orValue([]).transformList(j, m,
+ m.name in variables.added, '/spec/LIST/' + string(i) + '/volumeMounts/' + string(j)))`, "LIST", list)
+	}
+	return mutation{
+		name:  "token-pods",
+		about: "Pods of a workload that needs no API do not mount a token unless they say so.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("", []string{"pods"}, onCreate)},
+			namespaces: withoutIdentity(),
+			conditions: podSpecWith("nothing-said", "!has(POD.automountServiceAccountToken)"),
+		},
+		variables: []admissionv1.Variable{
+			let("pod", "dyn(object).spec"),
+			let("added", `variables.pod.?volumes.orValue([]).filter(v, v.name.matches('^kube-api-access-[a-z0-9]{5}$') &&
+ v.?projected.?sources.orValue([]).exists(s, has(s.serviceAccountToken))).map(v, v.name)`),
+			let("mounts", mounts("containers")+" +\n "+mounts("initContainers")),
+			let("paths", `size(variables.added) != 1 || variables.mounts.exists(l, size(l) > 1) ? [] : variables.mounts.flatten() +
+ variables.pod.?volumes.orValue([]).transformList(i, v, v.name in variables.added, '/spec/volumes/' + string(i))`),
+		},
+		patch: notWaived("token") + ` ?
+ variables.paths.map(p, JSONPatch{op: 'remove', path: p}) +
+ [JSONPatch{op: 'add', path: '/spec/automountServiceAccountToken', value: false}] : []`,
+	}
+}
+
 // markAudiences notes on a token request that it named audiences by itself.
-func markAudiences() mutation {
+func markAudiences(*v1alpha1.PlatformSpec) mutation {
 	return mutation{
 		name:  "token-audience",
 		about: "Token requests that name audiences are marked, for the validation that comes after.",

@@ -98,12 +98,14 @@ type Real struct {
 // Identities is a set of kinds of identity.
 type Identities uint8
 
-// Kinds of identity that a tenant has.
+// Kinds of identity: a tenant's, and the controller's.
 const (
 	// Owners are the tenant's spec.owners: users, groups and service accounts.
 	Owners Identities = 1
 	// ServiceAccounts are what the tenant's pods run as: the default service account of each Space.
 	ServiceAccounts Identities = 2
+	// Controller is Bulkhead's own, as a thief of its credentials has it; no tenant has it.
+	Controller Identities = 4
 )
 
 // Has reports whether the set holds the other.
@@ -126,7 +128,7 @@ func ByID(id string) (Case, bool) {
 var registry = sync.OnceValue(func() []Case {
 	all := slices.Concat(rbacOwnCases(), rbacEnumerateCases(), rbacEscalateCases(), guardrailCases(), podSecurityCases(), templateCases(), imageCases(),
 		nodeCases(), priorityCases(), runtimeCases(), schedulingCases(), tokenCases(), networkCases(), serviceExposeCases(), storageCases(), quotaCases(), limitCases(),
-		fairnessCases(), auditCases())
+		fairnessCases(), auditCases(), controllerCases())
 	slices.SortFunc(all, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
 	return all
 })

@@ -27,7 +27,7 @@ func testScene(t *testing.T) Scene {
 	space.Status.Quota = corev1.ResourceList{corev1.ResourceLimitsCPU: resource.MustParse("2")}
 	return Scene{
 		Subject: subject, Space: space, Foreign: "other--web",
-		Platform: &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{Registries: []string{"registry.example.com", "mirror.example.com/library/"}, StorageClasses: []string{"fast"}, PriorityClasses: []string{"pushy", "polite"}}},
+		Platform: &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{Registries: []string{"registry.example.com", "mirror.example.com/library/"}, StorageClasses: []string{"fast"}, ExternalNames: []string{"example.com"}, PriorityClasses: []string{"pushy", "polite"}}},
 		Tenant: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: "acme"}, Spec: v1alpha1.TenantSpec{
 			Owners: []v1alpha1.Owner{owner}, Workloads: []v1alpha1.Workload{{Name: "web"}}, IngressHosts: []string{"acme.example.com"}}},
 		Facts: &Facts{Node: "node", Flows: map[string]string{}, Lists: map[string]string{}, Reclaim: map[string]string{}, Preempts: map[string]bool{"pushy": true, "polite": false}},
@@ -124,8 +124,10 @@ func TestAttemptsDifferFromTheirTwinInOnePlace(t *testing.T) {
 
 // maxDifferences are the cases that need more than one change, or the API itself would refuse them.
 var maxDifferences = map[string]int{
-	"pod-security/windows-host-process": 1, "pod-security/proc-unmasked": 1, "defaults/no-limit": 1, "quota/compute": 1,
-	"images/pull-ifnotpresent": 1, "images/pull-never": 1, "service-expose/load-balancer": 1, "service-expose/load-balancer-one-port": 2,
+	"pod-security/windows-host-process": 1, "pod-security/windows-container-process": 1, "pod-security/proc-unmasked": 1, "defaults/no-limit": 1, "quota/compute": 1,
+	"images/pull-ifnotpresent": 1, "images/pull-never": 1, "service-expose/load-balancer": 1, "service-expose/load-balancer-ports-asked": 1, "service-expose/load-balancer-one-port": 2,
+	"service-expose/load-balancer-class": 2, "service-expose/load-balancer-address": 2, "service-expose/load-balancer-health": 2, "service-expose/load-balancer-health-port": 3,
+	"service-expose/fixed-addresses": 1, "pod-security/user-namespace-root": 2,
 	"service-expose/ingress-default-backend-alone": 1, "guardrail/space-template": 2,
 }
 

@@ -1,17 +1,21 @@
 package hostile
 
 import (
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slices"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // rbacEscalateCases raise the tenant's own rights.
 func rbacEscalateCases() []Case {
-	cases := slices.Concat(escalateRights(), roleCases(), askedRights())
+	cases := slices.Concat(escalateRights(), roleCases(), askedRights(), byMark(), scalers())
 	return append(cases, atHome("rbac-escalate",
 		homeRow{"pod-status", "patch", "", "pods/status", "writes the status of pods, and so slips one into a Service"},
 		homeRow{"service-status", "patch", "", "services/status", "writes the address of a load balancer"},
@@ -19,6 +23,136 @@ func rbacEscalateCases() []Case {
 		homeRow{"claim-status", "patch", "", "persistentvolumeclaims/status", "writes the status of claims"},
 		homeRow{"pod-proxy", "get", "", "pods/proxy", "has the API server open connections to pods"},
 		homeRow{"service-proxy", "get", "", "services/proxy", "has the API server open connections to Services"})...)
+}
+
+// markedWith is a step with an annotation or a label on the object, or on its template.
+func markedWith(step Step, title, kind, key, value string, at ...string) Step {
+	return changedMetadata(step, title, func(metadata map[string]any) {
+		marks, is := metadata[kind].(map[string]any)
+		if !is {
+			marks = map[string]any{}
+			metadata[kind] = marks
+		}
+		marks[key] = value
+	}, at...)
+}
+
+// changedMetadata is a step with other metadata of the object, or of its template.
+func changedMetadata(step Step, title string, change func(map[string]any), at ...string) Step {
+	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+		ask, err := step.Ask(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		whole, err := plain(ask.DryRun.Body)
+		if err != nil {
+			return Ask{}, err
+		}
+		metadata := whole
+		for _, field := range append(at, "metadata") {
+			metadata, _ = metadata[field].(map[string]any)
+		}
+		change(metadata)
+		ask.DryRun.Body = whole
+		return ask, nil
+	}}
+}
+
+// byMark have controllers act by an annotation or a label.
+func byMark() []Case {
+	const control = "rbac-escalate"
+	refusal := byPolicy("metadata", "may have a controller act")
+	add := func(id, title string, twin Step, key, value string, at ...string) Case {
+		return ownObject(id, control, title, twin, markedWith(twin, title, "annotations", key, value, at...), refusal)
+	}
+	label := func(id, title string, twin Step, key, value string, at ...string) Case {
+		return ownObject(id, control, title, twin, markedWith(twin, title, "labels", key, value, at...), refusal)
+	}
+	deployment := workloadOf("deployments")
+	claim := add("annotate-claim", "has a provisioner act by an annotation of a claim", harmlessClaim, "volume.kubernetes.io/selected-node", nothing)
+	claim.Applies = claimsStorage
+	labelled := label("label-claim", "has a provisioner act by a label of a claim", harmlessClaim, elsewhere+"/class", "any")
+	labelled.Applies = claimsStorage
+	ingress := label("label-ingress", "has a controller act by a label of an Ingress", harmlessIngress, elsewhere+"/class", "any")
+	ingress.Applies = func(s Scene) bool { return len(s.Tenant.Spec.IngressHosts) > 0 }
+	cases := []Case{
+		claim, labelled, ingress,
+		label("label-pod", "has an injector act by a label of a pod", compliantPod, "sidecar.istio.io/inject", "true"),
+		label("label-service", "has another proxy answer for a Service by a label", harmlessService, "service.kubernetes.io/service-proxy-name", nothing),
+		label("template-labelled", "has an injector act by a label of a template", createWorkload("create a compliant "+deployment.Kind, deployment, unchanged),
+			"sidecar.istio.io/inject", "true", "spec", "template"),
+		ownObject("label-service-by-patch", control, "has another proxy answer for a Service by a label, afterwards",
+			patchOwn("label a Service for people", "", "services", patchOfMetadata("labels", map[string]any{"team": "web"})),
+			patchOwn("label a Service for another proxy", "", "services", patchOfMetadata("labels", map[string]any{"service.kubernetes.io/service-proxy-name": nothing})), refusal),
+		add("annotate-pod", "has a controller act by an annotation of a pod", compliantPod, elsewhere+"/inject", "true"),
+		add("annotate-pod-evict", "stops the removal of a node by an annotation of a pod", compliantPod, "cluster-autoscaler.kubernetes.io/safe-to-evict", "false"),
+		add("annotate-service", "has a load balancer act by an annotation of a Service", harmlessService, "service.beta.kubernetes.io/aws-load-balancer-internal", "false"),
+		add("template-annotated", "has a controller act by an annotation of a template", createWorkload("create a compliant "+deployment.Kind, deployment, unchanged),
+			elsewhere+"/inject", "true", "spec", "template"),
+		ownObject("annotate-service-by-patch", control, "has a load balancer act by an annotation of a Service, afterwards",
+			patchOwn("annotate a Service for people", "", "services", patchOfMetadata("annotations", map[string]any{"kubernetes.io/description": "a Service"})),
+			patchOwn("annotate a Service for a load balancer", "", "services", patchOfMetadata("annotations", map[string]any{elsewhere + "/class": "any"})), refusal),
+	}
+	for _, row := range []struct{ id, title, key, value string }{
+		{"snippet", "writes into the configuration of the ingress controller", "nginx.ingress.kubernetes.io/server-snippet", "return 200;"},
+		{"location-snippet", "writes into the configuration of a location of the ingress controller", "nginx.ingress.kubernetes.io/configuration-snippet", "return 200;"},
+		{"alias", "answers for a second host by an annotation", "nginx.ingress.kubernetes.io/server-alias", elsewhere},
+		{"class", "picks an ingress controller by the older annotation", "kubernetes.io/ingress.class", nothing},
+	} {
+		c := add("annotate-ingress-"+row.id, row.title, harmlessIngress, row.key, row.value)
+		c.Applies = func(s Scene) bool { return len(s.Tenant.Spec.IngressHosts) > 0 }
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// scalers have the controller of autoscalers act with rights of its own.
+func scalers() []Case {
+	scaler := func(title string, change func(*autoscalingv2.HorizontalPodAutoscaler)) Step {
+		step := create(title, autoscalingv2.GroupName, "horizontalpodautoscalers", func(s Scene) any {
+			o := &autoscalingv2.HorizontalPodAutoscaler{TypeMeta: metav1.TypeMeta{APIVersion: "autoscaling/v2", Kind: "HorizontalPodAutoscaler"}, ObjectMeta: marked(s)}
+			o.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: v1alpha1.AttackName}
+			o.Spec.MaxReplicas = 2
+			change(o)
+			return o
+		})
+		return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+			ask, err := step.Ask(s)
+			if err == nil {
+				ask.DryRun.Version = "v2"
+			}
+			return ask, err
+		}}
+	}
+	old := func(title string, change func(*autoscalingv1.HorizontalPodAutoscaler)) Step {
+		return create(title, autoscalingv1.GroupName, "horizontalpodautoscalers", func(s Scene) any {
+			o := &autoscalingv1.HorizontalPodAutoscaler{TypeMeta: metav1.TypeMeta{APIVersion: "autoscaling/v1", Kind: "HorizontalPodAutoscaler"}, ObjectMeta: marked(s)}
+			o.Spec.ScaleTargetRef = autoscalingv1.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: v1alpha1.AttackName}
+			o.Spec.MaxReplicas = 2
+			change(o)
+			return o
+		})
+	}
+	twin := scaler("scale a Deployment by its load", func(*autoscalingv2.HorizontalPodAutoscaler) {})
+	oldTwin := old("scale a Deployment by its load, in the older version", func(*autoscalingv1.HorizontalPodAutoscaler) {})
+	var cases []Case
+	add := func(id, title, says string, twin, attempt Step) {
+		cases = append(cases, ownObject(id, "rbac-escalate", title, twin, attempt, byPolicy("autoscalers", says)))
+	}
+	const other, external = "has what it may not change scaled", "reads metrics of others"
+	add("scale-other", other, "an autoscaler scales workloads", twin,
+		scaler("scale what is not a tenant's", func(o *autoscalingv2.HorizontalPodAutoscaler) { o.Spec.ScaleTargetRef.APIVersion = elsewhere + "/v1" }))
+	add("scale-other-old", other+", by the older version", "an autoscaler scales workloads", oldTwin,
+		old("scale what is not a tenant's, in the older version", func(o *autoscalingv1.HorizontalPodAutoscaler) { o.Spec.ScaleTargetRef.APIVersion = elsewhere + "/v1" }))
+	add("metrics-external", external, "metrics of type External", twin, scaler("scale by a metric of others", func(o *autoscalingv2.HorizontalPodAutoscaler) {
+		o.Spec.Metrics = []autoscalingv2.MetricSpec{{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
+			Metric: autoscalingv2.MetricIdentifier{Name: nothing}, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.ValueMetricType, Value: new(resource.MustParse("1"))}}}}
+	}))
+	add("metrics-old", external+", by an annotation of the older version", "autoscaling/v2", oldTwin,
+		old("scale by a metric of others, in an annotation", func(o *autoscalingv1.HorizontalPodAutoscaler) {
+			o.Annotations = map[string]string{"autoscaling.alpha.kubernetes.io/metrics": `[{"type":"External","external":{"metricName":"` + nothing + `","targetValue":"1"}}]`}
+		}))
+	return cases
 }
 
 // escalateRights are the forms in which a proof asks.

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -13,7 +14,7 @@ import (
 
 // guardrailCases change what Bulkhead keeps: its objects, its marks, the tenant's namespaces and Spaces.
 func guardrailCases() []Case {
-	cases := slices.Concat(guardrailRights(), managedCases(), markCases(), namespaceCases(), spaceCases(), clusterCases())
+	cases := slices.Concat(guardrailRights(), managedCases(), markCases(), namespaceCases(), spaceCases(), clusterCases(), finalizerCases())
 	cases = append(cases, behind(byPolicy("namespaces", "goes with what it was made for"), atHome("guardrail",
 		homeRow{"namespace-delete", "delete", "", "namespaces", "deletes its namespace behind its Space's back"})...)...)
 	return append(cases, atHome("guardrail",
@@ -62,20 +63,22 @@ func managedCases() []Case {
 				return Ask{DryRun: &Request{Verb: verb, Group: object.group, Version: "v1", Namespace: namespace, Resource: object.resource, Name: object.name, Body: body, Upon: object.made}}, err
 			}}
 		}
-		add := func(id, title string, attempt Step) {
+		add := func(id, title string, attempt, twin Step) {
 			attempt.Title = title
-			cases = append(cases, always(ownObject(id+"-"+object.resource, control, title, harmlessPolicy, attempt,
-				byPolicy("managed-objects", "belongs to Bulkhead")))...)
+			cases = append(cases, always(ownObject(id+"-"+object.resource, control, title, twin, attempt, byPolicy("managed-objects", "belongs to Bulkhead")))...)
 		}
-		add("unmark", "takes Bulkhead's mark from "+object.name+" ("+object.resource+")", on("patch", patchOfMetadata("labels", map[string]any{v1alpha1.LabelManagedBy: nil})))
-		add("delete", "deletes "+object.name+" ("+object.resource+")", on("delete", nil))
-		add("annotate", "annotates "+object.name+" ("+object.resource+")", on("patch", patchOfMetadata("annotations", map[string]any{"x": "y"})))
-		add("finalize", "keeps "+object.name+" ("+object.resource+") from being replaced by a finalizer", on("patch", patchOfMetadata("finalizers", []string{"example.invalid/keep"})))
-		add("own", "has "+object.name+" ("+object.resource+") collected with an object of its own", on("patch", patchOfMetadata("ownerReferences",
-			[]any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": nothing, "uid": "00000000-0000-0000-0000-000000000000"}})))
+		applied := applyOwn("apply one of its own "+object.resource, harmlessSteps()[object.resource+"."+object.group])
+		patch := func(id, title string, body any) { add(id, title, on("patch", body), applied) }
+		patch("unmark", "takes Bulkhead's mark from "+object.name+" ("+object.resource+")", patchOfMetadata("labels", map[string]any{v1alpha1.LabelManagedBy: nil}))
+		add("delete", "deletes "+object.name+" ("+object.resource+")", on("delete", nil), inItsOwn("delete one of its own "+object.resource,
+			Request{Verb: "delete", Group: object.group, Version: "v1", Resource: object.resource, RightOnly: true}))
+		patch("annotate", "annotates "+object.name+" ("+object.resource+")", patchOfMetadata("annotations", map[string]any{"x": "y"}))
+		patch("finalize", "keeps "+object.name+" ("+object.resource+") from being replaced by a finalizer", patchOfMetadata("finalizers", []string{metav1.FinalizerOrphanDependents}))
+		patch("own", "has "+object.name+" ("+object.resource+") collected with an object of its own", patchOfMetadata("ownerReferences",
+			[]any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": nothing, "uid": "00000000-0000-0000-0000-000000000000"}}))
 		if object.group == rbacv1.GroupName {
-			add("widen", "adds an owner to "+object.name+" ("+object.resource+")", on("patch", map[string]any{
-				"subjects": []any{map[string]any{"apiGroup": rbacv1.GroupName, "kind": "User", "name": nothing}}}))
+			patch("widen", "adds an owner to "+object.name+" ("+object.resource+")", map[string]any{
+				"subjects": []any{map[string]any{"apiGroup": rbacv1.GroupName, "kind": "User", "name": nothing}}})
 		}
 	}
 	return cases
@@ -128,7 +131,7 @@ func namespaceCases() []Case {
 		refused("tenant-label", "moves its namespace to another tenant", true, patch("label its namespace as another tenant's", inOwn, "patch", "", label(v1alpha1.LabelTenant, nothing))),
 		refused("pod-security-label", "lowers Pod Security in its namespace", true, patch("label its namespace as privileged", inOwn, "patch", "", label("pod-security.kubernetes.io/enforce", "privileged"))))
 	chain := behind(byPolicy("namespaces", "finalizers and owners of namespace"),
-		refused("namespace-chain", "keeps its namespace from ever going", true, patch("write a finalizer into its namespace", inOwn, "patch", "", patchOfMetadata("finalizers", []string{"example.invalid/keep"}))))
+		refused("namespace-chain", "keeps its namespace from ever going", true, patch("write a finalizer into its namespace", inOwn, "patch", "", patchOfMetadata("finalizers", []string{metav1.FinalizerOrphanDependents}))))
 	return append(slices.Concat(marks, chain), []Case{
 		refused("system-namespace-labels", "labels kube-system", false, patch("label kube-system", system, "patch", "", label(v1alpha1.LabelTenant, nothing))),
 		refused("system-namespace-owner", "makes itself the owner of kube-system", false, patch("write an owner into kube-system", system, "patch", "", owner)),
@@ -163,12 +166,77 @@ func clusterCases() []Case {
 	}
 }
 
+// finalized is a step with a finalizer on the object, or on its template.
+func finalized(step Step, title, finalizer string, at ...string) Step {
+	return changedMetadata(step, title, func(metadata map[string]any) { metadata["finalizers"] = []any{finalizer} }, at...)
+}
+
+// finalizerCases keep an object, and with it the namespace and its tenant, from ever going.
+func finalizerCases() []Case {
+	const finalizer = elsewhere + "/keep"
+	refusal := byPolicy("finalizers", "from ever going if no controller takes it off")
+	with := func(step Step, title string, at ...string) Step { return finalized(step, title, finalizer, at...) }
+	refused := func(id, title string, twin, attempt Step) Case {
+		return always(ownObject("finalizer-"+id, "guardrail", title, twin, attempt, refusal))[0]
+	}
+	cases := []Case{
+		refused("misplaced", "keeps a ConfigMap from ever going by a finalizer that is taken off claims alone", harmlessMap,
+			finalized(harmlessMap, "create a ConfigMap with the finalizer of claims", "kubernetes.io/pvc-protection")),
+		refused("space", "keeps a Space from ever going by a finalizer", plainSpace, with(plainSpace, "ask for a Space with a finalizer")),
+		refused("space-by-patch", "keeps a Space from ever going by a finalizer, afterwards", labelSpace,
+			patchSpace("add a finalizer to a Space", "", patchOfMetadata("finalizers", []any{v1alpha1.Finalizer, finalizer}))),
+	}
+	for _, kind := range []struct {
+		id, words, resource, group string
+		twin                       Step
+	}{
+		{"configmap", "a ConfigMap", "configmaps", "", harmlessMap},
+		{"role", "a Role", "roles", "rbac.authorization.k8s.io", harmlessRole},
+		{"role-binding", "a RoleBinding", "rolebindings", "rbac.authorization.k8s.io", shareRole},
+		{"service", "a Service", "services", "", harmlessService},
+		{"network-policy", "a NetworkPolicy", "networkpolicies", "networking.k8s.io", harmlessPolicy},
+	} {
+		cases = append(cases,
+			refused(kind.id, "keeps "+kind.words+" from ever going by a finalizer", kind.twin, with(kind.twin, "create "+kind.words+" with a finalizer")),
+			refused(kind.id+"-by-patch", "keeps "+kind.words+" from ever going by a finalizer, afterwards",
+				patchOwn("label "+kind.words, kind.group, kind.resource, patchOfMetadata("labels", map[string]any{"team": "web"})),
+				patchOwn("add a finalizer to "+kind.words, kind.group, kind.resource, patchOfMetadata("finalizers", []any{finalizer}))))
+	}
+	cases = append(cases, refused("pod", "keeps a pod from ever going by a finalizer", compliantPod, with(compliantPod, "create a pod with a finalizer")))
+	for _, w := range Workloads() {
+		if at := templateOf(w); at != nil {
+			twin := createWorkload("create a compliant "+w.Kind, w, unchanged)
+			cases = append(cases, refused("template-"+strings.ToLower(w.Kind), "keeps pods of a "+w.Kind+" from ever going by a finalizer", twin,
+				with(twin, "create a "+w.Kind+" whose pods have a finalizer", at...)))
+		}
+	}
+	return cases
+}
+
+// templateOf is where the template of a kind's pods lies; nil for pods.
+func templateOf(w Workload) []string {
+	switch w.Kind {
+	case "Pod":
+		return nil
+	case "PodTemplate":
+		return []string{"template"}
+	case "CronJob":
+		return []string{"spec", "jobTemplate", "spec", "template"}
+	}
+	return []string{"spec", "template"}
+}
+
 // spaceCases use the one kind of Bulkhead's that tenants write: what the controller makes of a Space, it makes with rights
 // that the tenant lacks.
 func spaceCases() []Case {
 	const control = "guardrail"
 	inHomeNamespace := func(id, title string, attempt Step, refusal Refusal) Case {
 		return always(ownObject(id, control, title, plainSpace, attempt, refusal))[0]
+	}
+	onOne := func(id, title string, attempt Step, refusal Refusal) Case {
+		c := inHomeNamespace(id, title, attempt, refusal)
+		c.Twin = labelSpace
+		return c
 	}
 	template := map[string]any{"template": map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"},
 		"additionalResources": []any{map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": nothing}}}}
@@ -179,18 +247,21 @@ func spaceCases() []Case {
 	return []Case{
 		inHomeNamespace("space-template", "has the controller make objects of its choice by a new Space", prunedSpace(createSpace("ask for a Space with objects of the tenant's choice", template)),
 			Refusal{By: mutation}),
-		inHomeNamespace("space-template-by-patch", "has the controller make objects of its choice by a Space that is there", prunedSpace(patchSpace("add objects of the tenant's choice to a Space", "", patchOf(template))),
+		onOne("space-template-by-patch", "has the controller make objects of its choice by a Space that is there", prunedSpace(patchSpace("add objects of the tenant's choice to a Space", "", patchOf(template))),
 			Refusal{By: mutation}),
 		protected,
-		inHomeNamespace("space-unfinished", "lets a Space go without being off-boarded", patchSpace("take the finalizer from a Space", "", patchOfMetadata("finalizers", nil)), byPolicy("protected", "finalizer")),
-		inHomeNamespace("space-moved", "has a Space serve another workload than it was decided for", patchSpace("change the workload of a Space", "", patchOf(map[string]any{"workload": nothing})),
+		onOne("space-unfinished", "lets a Space go without being off-boarded", patchSpace("take the finalizer from a Space", "", patchOfMetadata("finalizers", nil)), byPolicy("protected", "finalizer")),
+		onOne("space-moved", "has a Space serve another workload than it was decided for", patchSpace("change the workload of a Space", "", patchOf(map[string]any{"workload": nothing})),
 			Refusal{By: Validation, Says: "workload cannot be changed"}),
 		inHomeNamespace("space-status", "has the controller take another namespace for its own", patchSpace("write the status of a Space", "status",
 			map[string]any{"status": map[string]any{"namespace": nothing}}), Refusal{By: RBAC}),
 	}
 }
 
-var plainSpace = createSpace("ask for a Space", nil)
+var (
+	plainSpace = createSpace("ask for a Space", nil)
+	labelSpace = patchSpace("label a Space", "", patchOfMetadata("labels", map[string]any{"team": "web"}))
+)
 
 func createSpace(title string, more map[string]any) Step {
 	return Step{Title: title, Ask: func(s Scene) (Ask, error) {

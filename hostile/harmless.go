@@ -54,6 +54,26 @@ func patchOwn(title, group, resource string, patch any) Step {
 	}}
 }
 
+// applyOwn is a step that creates an object, as a server-side apply of it, which takes the right to patch and no object that is there.
+func applyOwn(title string, step Step) Step {
+	return Step{Title: title, On: step.On, Ask: func(s Scene) (Ask, error) {
+		ask, err := step.Ask(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		object, err := plain(ask.DryRun.Body)
+		if err != nil {
+			return Ask{}, err
+		}
+		if metadata, is := object["metadata"].(map[string]any); is {
+			delete(metadata, "generateName")
+			metadata["name"] = nothing
+		}
+		ask.DryRun.Verb, ask.DryRun.Name, ask.DryRun.Body = "apply", nothing, object
+		return ask, nil
+	}}
+}
+
 // targetName is the name of the object that the step acts on.
 func targetName(s Scene) string {
 	metadata, _ := s.Target["metadata"].(map[string]any)
@@ -172,7 +192,7 @@ func Harmless(s Scene) (map[string]map[string]any, error) {
 		"secrets":                              {"apiVersion": "v1", "kind": "Secret", "stringData": map[string]any{"key": "value"}},
 		"serviceaccounts":                      {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": false},
 		"leases.coordination.k8s.io":           {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": map[string]any{"holderIdentity": nothing}},
-		"poddisruptionbudgets.policy":          {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": map[string]any{"minAvailable": float64(0), "selector": own}},
+		"poddisruptionbudgets.policy":          {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": map[string]any{"maxUnavailable": float64(1), "selector": own}},
 		"horizontalpodautoscalers.autoscaling": {"spec": map[string]any{"maxReplicas": float64(1), "scaleTargetRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": nothing}}},
 	})
 	made["pods/eviction"], made["serviceaccounts/token"] = map[string]any{}, map[string]any{"spec": map[string]any{}}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
 // foreignImage comes from no registry that any list allows.
@@ -33,7 +35,24 @@ func imagePods() []PodCase {
 		return nil
 	})
 	sibling.Applies = func(s Scene) bool { return InForce("images")(s) && registryWithPath(s) >= 0 }
+	// hub is an image whose name holds no registry, where Docker Hub's of that name is not allowed.
+	hub := func(id, title, name, full string) PodCase {
+		c := image(id, title, true, specChange(func(s *corev1.PodSpec) { s.Containers[0].Image = name }))
+		c.Applies = func(s Scene) bool { return InForce("images")(s) && !listed(s, full) }
+		return c
+	}
+	alone := image("registry-alone", "runs an image that is named like an allowed registry", true, named(func(registry string) string { return registry }))
+	alone.Applies = func(s Scene) bool {
+		return InForce("images")(s) && (len(s.Platform.Spec.Registries) == 0 || !listed(s, hubLibrary+s.Platform.Spec.Registries[0]))
+	}
 	return []PodCase{
+		alone,
+		hub("public-registry", "runs an image that names no registry, and so comes from the public one", "nginx", hubLibrary+"nginx"),
+		hub("public-account", "runs an image of an account of the public registry", v1alpha1.AttackName+"/image", "docker.io/"+v1alpha1.AttackName+"/image"),
+		image("local-registry", "runs an image of a registry on the node itself", true, specChange(func(s *corev1.PodSpec) { s.Containers[0].Image = "localhost/image" })),
+		image("port-alone", "runs an image of a registry that has a port and no dot", true, specChange(func(s *corev1.PodSpec) { s.Containers[0].Image = "library:5000/image" })),
+		image("digest-alone", "runs an image of others that lies on the node, by its digest", true,
+			specChange(func(s *corev1.PodSpec) { s.Containers[0].Image = "sha256:" + strings.Repeat("a", 64) })),
 		image("foreign-registry", "runs an image from a registry that is not allowed", false,
 			specChange(func(s *corev1.PodSpec) { s.Containers[0].Image = foreignImage })),
 		image("init-foreign-registry", "runs an init container from a registry that is not allowed", false,
@@ -43,9 +62,6 @@ func imagePods() []PodCase {
 		})),
 		image("registry-prefix", "runs an image from a registry whose name begins like an allowed one", false,
 			named(func(registry string) string { return registry + ".invalid/image" })),
-		image("public-registry", "runs an image that names no registry, and so comes from the public one", true,
-			specChange(func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" })),
-		image("registry-alone", "runs an image that is named like an allowed registry", true, named(func(registry string) string { return registry })),
 		image("registry-port", "runs an image from another port of an allowed registry", true, named(func(registry string) string { return registry + ":5000/image" })),
 		image("second-container", "runs a second container from a registry that is not allowed", true, specChange(func(s *corev1.PodSpec) {
 			second := s.Containers[0].DeepCopy()
@@ -54,6 +70,14 @@ func imagePods() []PodCase {
 		})),
 		sibling,
 	}
+}
+
+// hubLibrary are the official images of Docker Hub, of which an image is whose name holds no registry and no account.
+const hubLibrary = "docker.io/library/"
+
+// listed reports whether an image is of an allowed registry.
+func listed(s Scene, image string) bool {
+	return slices.ContainsFunc(s.Platform.Spec.Registries, func(r string) bool { return strings.HasPrefix(image, strings.TrimRight(r, "/")+"/") })
 }
 
 // registryWithPath is the index of an allowed registry that is narrowed to a path; -1 when there is none.
@@ -79,7 +103,30 @@ func imageCases() []Case {
 		}, alwaysPulled)
 		cases = append(cases, c)
 	}
-	return cases
+	volume := byPod("image-volume-pull", "images", "mounts an image of others from a node's disk (pullPolicy IfNotPresent)", unchanged, Refusal{By: mutation})
+	volume.Attempt = completedPod("create a pod that mounts an image with pullPolicy IfNotPresent", specChange(func(s *corev1.PodSpec) {
+		s.Volumes = []corev1.Volume{{Name: "in", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{
+			Reference: s.Containers[0].Image, PullPolicy: corev1.PullIfNotPresent}}}}
+	}), volumesAlwaysPulled)
+	debugger := ephemeralCase("pull-never", "images", "debugs with an image of others from a node's disk", func(*corev1.Container) {}, Refusal{By: mutation})
+	debugger.Attempt = judgedPod(addEphemeral("add an ephemeral container with imagePullPolicy Never to a pod",
+		func(c *corev1.Container) { c.ImagePullPolicy = corev1.PullNever }), debuggersAlwaysPulled)
+	return append(cases, volume, debugger)
+}
+
+// debuggersAlwaysPulled is of a pod with ephemeral containers, of which admission must have set that each is pulled always.
+func debuggersAlwaysPulled(pod *corev1.Pod) string {
+	if slices.ContainsFunc(pod.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return c.ImagePullPolicy != corev1.PullAlways }) {
+		return ""
+	}
+	return "imagePullPolicy was set to Always"
+}
+
+func volumesAlwaysPulled(pod *corev1.Pod) string {
+	if slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Image != nil && v.Image.PullPolicy != corev1.PullAlways }) {
+		return ""
+	}
+	return "pullPolicy was set to Always"
 }
 
 func alwaysPulled(pod *corev1.Pod) string {

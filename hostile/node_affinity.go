@@ -12,7 +12,7 @@ const otherTenant = v1alpha1.AttackName
 
 // The words of the policy on nodes.
 const (
-	saysToleration  = "would reach nodes that are dedicated to other tenants"
+	saysToleration  = "reaches nodes that are not for this tenant"
 	saysNodes       = "nodeAffinity selects by"
 	saysPodAffinity = "podAffinity and podAntiAffinity"
 )
@@ -43,6 +43,7 @@ func nodePods() []PodCase {
 		place("prefer-foreign-nodes", "prefers another tenant's nodes", saysNodes, true, toNodes(false, corev1.NodeSelectorOpIn, otherTenant)),
 		place("affinity-foreign-pods", "seeks the company of other tenants' pods", saysPodAffinity, false, toPods(false, true, everyNamespace)),
 	}
+	cases = append(cases, foreignTolerations()...)
 	ownToo := place("affinity-own-and-foreign", "requires its own nodes or another tenant's", saysNodes, true, nil)
 	ownToo.Change = func(s Scene, pod *corev1.Pod) error {
 		toNodes(true, corev1.NodeSelectorOpIn, s.Tenant.Name, otherTenant)(&pod.Spec)
@@ -63,6 +64,34 @@ func nodePods() []PodCase {
 		for _, required := range []bool{false, true} {
 			cases = append(cases, toNamedNamespaces(anti, required))
 		}
+	}
+	return cases
+}
+
+// foreignTolerations are of taints that are no tenant's to tolerate, and of those that Kubernetes tolerates for a while only.
+func foreignTolerations() []PodCase {
+	var cases []PodCase
+	for _, row := range []struct {
+		id, title, key string
+		effect         corev1.TaintEffect
+		variant        bool
+	}{
+		{"control-plane", "runs on nodes of the control plane", "node-role.kubernetes.io/control-plane", corev1.TaintEffectNoSchedule, false},
+		{"old-control-plane", "runs on nodes of the control plane, by their older taint", "node-role.kubernetes.io/master", corev1.TaintEffectNoSchedule, true},
+		{"drained", "runs on nodes that are being drained", corev1.TaintNodeUnschedulable, corev1.TaintEffectNoSchedule, false},
+		{"any-taint", "tolerates a taint that the platform does not name", elsewhere + "/reserved", corev1.TaintEffectNoSchedule, false},
+		{"any-effect", "tolerates nodes that are not ready, by every effect", corev1.TaintNodeNotReady, "", true},
+		{"not-ready", "is scheduled to nodes that are not ready", corev1.TaintNodeNotReady, corev1.TaintEffectNoSchedule, true},
+		{"for-ever", "stays on a node that is not reached, for ever", corev1.TaintNodeUnreachable, corev1.TaintEffectNoExecute, true},
+		{"memory-pressure", "takes memory of a node that has none left", corev1.TaintNodeMemoryPressure, corev1.TaintEffectNoSchedule, true},
+		{"disk-pressure", "takes disk of a node that has none left", corev1.TaintNodeDiskPressure, corev1.TaintEffectNoSchedule, true},
+		{"out-of-service", "stays on a node that is out of service", corev1.TaintNodeOutOfService, corev1.TaintEffectNoExecute, true},
+		{"uninitialized", "runs on a node that its cloud has not prepared", "node.cloudprovider.kubernetes.io/uninitialized", corev1.TaintEffectNoSchedule, true},
+	} {
+		cases = append(cases, PodCase{ID: "tolerate-" + row.id, Control: "node-affinity", Title: row.title, Refusal: byPolicy("node-affinity", saysToleration),
+			variant: row.variant, Change: specChange(func(s *corev1.PodSpec) {
+				s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: row.key, Operator: corev1.TolerationOpExists, Effect: row.effect})
+			})})
 	}
 	return cases
 }

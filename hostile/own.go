@@ -18,19 +18,32 @@ func rbacOwnCases() []Case {
 	return cases
 }
 
-// foreignRights are rights in another tenant's namespace: the forms in which a proof asks.
+// foreignRights are rights in another tenant's namespace: the forms in which a proof asks. The twin of each is the same right in the
+// owner's own namespace.
 func foreignRights() []Case {
-	const control, all = "rbac-own", Owners | ServiceAccounts
-	return []Case{
-		onForeign(rights("get-secrets", control, "reads another tenant's secrets", all, may("get", "", "secrets", inForeign))),
-		onForeign(rights("create-pods", control, "runs pods in another tenant's namespace", all, may("create", "", "pods", inForeign))),
-		onForeign(rights("patch-deployments", control, "changes another tenant's workloads", all, may("patch", "apps", "deployments", inForeign))),
-		onForeign(rights("exec", control, "enters another tenant's pods", all, may("create", "", "pods/exec", inForeign))),
-		onForeign(rights("get-configmaps", control, "reads another tenant's configuration", all, may("get", "", "configmaps", inForeign))),
-		onForeign(rights("list-pods", control, "lists another tenant's pods", all, may("list", "", "pods", inForeign))),
-		onForeign(rights("watch-services", control, "watches another tenant's services", all, may("watch", "", "services", inForeign))),
-		onForeign(rights("delete-claims", control, "deletes another tenant's volumes", all, may("delete", "", "persistentvolumeclaims", inForeign))),
+	var cases []Case
+	for _, row := range []homeRow{
+		{"get-secrets", "get", "", "secrets", "reads another tenant's secrets"},
+		{"create-pods", "create", "", "pods", "runs pods in another tenant's namespace"},
+		{"patch-deployments", "patch", "apps", "deployments", "changes another tenant's workloads"},
+		{"exec", "create", "", "pods/exec", "enters another tenant's pods"},
+		{"get-configmaps", "get", "", "configmaps", "reads another tenant's configuration"},
+		{"list-pods", "list", "", "pods", "lists another tenant's pods"},
+		{"watch-services", "watch", "", "services", "watches another tenant's services"},
+		{"delete-claims", "delete", "", "persistentvolumeclaims", "deletes another tenant's volumes"},
+	} {
+		c := onForeign(rights(row.id, "rbac-own", row.title, Owners|ServiceAccounts, may(row.verb, row.group, row.resource, inForeign)))
+		own := may(row.verb, row.group, row.resource, inOwn)
+		c.Twin = Step{Title: own.Title + " in its own namespace", Ask: func(s Scene) (Ask, error) {
+			owner, err := s.asOwner()
+			if err != nil || !owner || s.Namespace() == "" {
+				return someRight.Ask(s) // a service account has no rights of its own, and no tenant has any before it has a Space
+			}
+			return own.Ask(s)
+		}}
+		cases = append(cases, c)
 	}
+	return cases
 }
 
 // bindOwnRole binds a Role of the tenant's own making.

@@ -46,8 +46,12 @@ func byPod(id, control, title string, change podChange, refusal Refusal) Case {
 
 // completedPod is a pod that admission accepts and completes. safe is why it is harmless then; empty when it is not.
 func completedPod(title string, change podChange, safe func(*corev1.Pod) string) Step {
-	step := createPod(title, change)
-	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+	return judgedPod(createPod(title, change), safe)
+}
+
+// judgedPod is a step whose answer is what admission made of the pod.
+func judgedPod(step Step, safe func(*corev1.Pod) string) Step {
+	return Step{Title: step.Title, On: step.On, Ask: func(s Scene) (Ask, error) {
 		ask, err := step.Ask(s)
 		if err != nil {
 			return Ask{}, err
@@ -119,7 +123,7 @@ func PodCases() []PodCase { return slices.Concat(hostPods(), policyPods()) }
 
 // policyPods are those that Bulkhead's policies refuse.
 func policyPods() []PodCase {
-	all := slices.Concat(imagePods(), priorityPods(), schedulingPods(), nodePods(), volumePods(), tokenPods())
+	all := slices.Concat(imagePods(), priorityPods(), schedulingPods(), nodePods(), volumePods(), tokenPods(), boundedPods(), profilePods())
 	for i := range all {
 		if all[i].Applies == nil {
 			all[i].Applies = InForce(all[i].Control)

@@ -25,7 +25,75 @@ func podSecurityCases() []Case {
 		c.Applies, c.Behind = p.Applies, p.behind
 		cases = append(cases, c)
 	}
-	return slices.Concat(cases, ephemeralCases(), throughController())
+	return slices.Concat(cases, furtherPods(), ephemeralCases(), unsetCases(), throughController())
+}
+
+// furtherPods are fields that Pod Security refuses and that give a pod no more than those of hostPods: of the pod as a whole what one
+// of its containers may not either, and volumes that go past every claim.
+func furtherPods() []Case {
+	var cases []Case
+	add := func(id, title, says string, change func(*corev1.PodSpec)) {
+		c := byPod(id, podSecurity, title, specChange(change), Refusal{By: PodSecurity, Says: says})
+		c.Applies = whileRestricted(id)
+		cases = append(cases, c)
+	}
+	pod := func(id, title, says string, change func(*corev1.PodSecurityContext)) {
+		add("pod-"+id, title+", all its containers", says, func(s *corev1.PodSpec) { change(s.SecurityContext) })
+	}
+	pod("root", "runs as root", "runAsNonRoot != true", func(s *corev1.PodSecurityContext) { s.RunAsNonRoot = new(false) })
+	pod("root-user", "runs as user 0", "runAsUser=0", func(s *corev1.PodSecurityContext) { s.RunAsUser = new(int64(0)) })
+	pod("seccomp-unconfined", "runs without a seccomp profile", "seccompProfile", func(s *corev1.PodSecurityContext) {
+		s.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}
+	})
+	pod("apparmor-unconfined", "runs without an AppArmor profile", "AppArmor", func(s *corev1.PodSecurityContext) {
+		s.AppArmorProfile = &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined}
+	})
+	for part, options := range map[string]corev1.SELinuxOptions{"type": {Type: "spc_t"}, "user": {User: "system_u"}, "role": {Role: "system_r"}} {
+		title := "picks the SELinux " + part
+		pod("selinux-"+part, title, "seLinuxOptions", func(s *corev1.PodSecurityContext) { s.SELinuxOptions = &options })
+		if part != "type" {
+			add("selinux-"+part, title, "seLinuxOptions", func(s *corev1.PodSpec) { s.Containers[0].SecurityContext.SELinuxOptions = &options })
+		}
+	}
+	add("windows-container-process", "has a container that runs as a process of its Windows host", "hostProcess", func(s *corev1.PodSpec) {
+		s.HostNetwork = true // or the API itself refuses it
+		s.Containers[0].SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
+	})
+	add("tcp-host", "has the kubelet open connections to a port of its choice", "probe or lifecycle host", func(s *corev1.PodSpec) {
+		s.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Host: "192.0.2.1", Port: intstr.FromInt32(22)}}}
+	})
+	for name, source := range networkVolumes() {
+		add(name+"-volume", "mounts a volume of kind "+name+" past every claim", "restricted volume types", func(s *corev1.PodSpec) {
+			s.Volumes = []corev1.Volume{{Name: "in", VolumeSource: source}}
+		})
+	}
+	return cases
+}
+
+// networkVolumes are the kinds of volumes that no claim makes and that are neither the node's nor the pod's, but those of specPods.
+func networkVolumes() map[string]corev1.VolumeSource {
+	const server = "192.0.2.1"
+	return map[string]corev1.VolumeSource{
+		"aws":        {AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: nothing}},
+		"azure-disk": {AzureDisk: &corev1.AzureDiskVolumeSource{DiskName: nothing, DataDiskURI: "https://" + elsewhere + "/disks/disk.vhd"}},
+		"azure-file": {AzureFile: &corev1.AzureFileVolumeSource{SecretName: nothing, ShareName: nothing}},
+		"cephfs":     {CephFS: &corev1.CephFSVolumeSource{Monitors: []string{server}}},
+		"cinder":     {Cinder: &corev1.CinderVolumeSource{VolumeID: nothing}},
+		"fc":         {FC: &corev1.FCVolumeSource{TargetWWNs: []string{"500a0982991b8dc5"}, Lun: new(int32(0))}},
+		"flex":       {FlexVolume: &corev1.FlexVolumeSource{Driver: elsewhere + "/driver"}},
+		"flocker":    {Flocker: &corev1.FlockerVolumeSource{DatasetName: nothing}},
+		"gce":        {GCEPersistentDisk: &corev1.GCEPersistentDiskVolumeSource{PDName: nothing}},
+		"git":        {GitRepo: &corev1.GitRepoVolumeSource{Repository: "https://" + elsewhere + "/r.git"}},
+		"glusterfs":  {Glusterfs: &corev1.GlusterfsVolumeSource{EndpointsName: nothing, Path: "/"}},
+		"photon":     {PhotonPersistentDisk: &corev1.PhotonPersistentDiskVolumeSource{PdID: nothing}},
+		"portworx":   {PortworxVolume: &corev1.PortworxVolumeSource{VolumeID: nothing}},
+		"quobyte":    {Quobyte: &corev1.QuobyteVolumeSource{Registry: server + ":7861", Volume: nothing}},
+		"rbd":        {RBD: &corev1.RBDVolumeSource{CephMonitors: []string{server}, RBDImage: nothing}},
+		"scaleio": {ScaleIO: &corev1.ScaleIOVolumeSource{Gateway: "https://" + elsewhere, System: nothing, VolumeName: nothing,
+			SecretRef: &corev1.LocalObjectReference{Name: nothing}}},
+		"storageos": {StorageOS: &corev1.StorageOSVolumeSource{VolumeName: nothing}},
+		"vsphere":   {VsphereVolume: &corev1.VsphereVirtualDiskVolumeSource{VolumePath: nothing}},
+	}
 }
 
 // hostPods are all points of a pod spec through which a pod reaches its host, or could more easily, and which Pod Security refuses.
@@ -48,15 +116,13 @@ func specPods() []PodCase {
 	volume := func(source corev1.VolumeSource) func(*corev1.PodSpec) {
 		return func(s *corev1.PodSpec) { s.Volumes = []corev1.Volume{{Name: "host", VolumeSource: source}} }
 	}
-	noProfile := spec("seccomp-unset", "runs without a seccomp profile, by leaving it out", "seccompProfile", func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile = nil })
-	noProfile.behind = lapsed
 	proc := spec("proc-unmasked", "sees all of /proc", "procMount", func(s *corev1.PodSpec) {
 		s.HostUsers = new(false) // or the API itself refuses it
 		s.Containers[0].SecurityContext.ProcMount = new(corev1.UnmaskedProcMount)
 	})
 	proc.Applies = InForce(podSecurity)
 	list := []PodCase{
-		noProfile, proc,
+		proc,
 		spec("host-network", "uses the host's network", "hostNetwork=true", func(s *corev1.PodSpec) { s.HostNetwork = true }),
 		spec("host-pid", "sees the host's processes", "hostPID=true", func(s *corev1.PodSpec) { s.HostPID = true }),
 		spec("host-ipc", "uses the host's shared memory", "hostIPC=true", func(s *corev1.PodSpec) { s.HostIPC = true }),
@@ -86,6 +152,35 @@ func privileged(_ Scene, pod *corev1.Pod) error {
 	return nil
 }
 
+// profilePods pick what Pod Security leaves to the author of a pod, of a container or of the pod as a whole.
+func profilePods() []PodCase {
+	var list []PodCase
+	add := func(id, title, says string, variant bool, change func(*corev1.PodSpec)) {
+		list = append(list, PodCase{ID: id, Control: podSecurity, Title: title, Refusal: byPolicy("profiles", says), variant: variant, Change: specChange(change)})
+	}
+	both := func(id, title, says string, of func(*corev1.SecurityContext), ofPod func(*corev1.PodSecurityContext)) {
+		add(id, title, says, false, func(s *corev1.PodSpec) { of(s.Containers[0].SecurityContext) })
+		add(id+"-of-pod", title+", all its containers", says, true, func(s *corev1.PodSpec) { ofPod(s.SecurityContext) })
+	}
+	const node = "names a profile of the node"
+	seccomp := &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeLocalhost, LocalhostProfile: new(nothing + ".json")}
+	both("local-seccomp", "picks a seccomp profile that lies on the node", node,
+		func(s *corev1.SecurityContext) { s.SeccompProfile = seccomp }, func(s *corev1.PodSecurityContext) { s.SeccompProfile = seccomp })
+	armor := &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeLocalhost, LocalhostProfile: new(nothing)}
+	both("local-apparmor", "picks an AppArmor profile that lies on the node", node,
+		func(s *corev1.SecurityContext) { s.AppArmorProfile = armor }, func(s *corev1.PodSecurityContext) { s.AppArmorProfile = armor })
+	level := &corev1.SELinuxOptions{Level: "s0:c1,c2"}
+	both("selinux-level", "picks the SELinux level of another tenant", "seLinuxOptions.level",
+		func(s *corev1.SecurityContext) { s.SELinuxOptions = level }, func(s *corev1.PodSecurityContext) { s.SELinuxOptions = level })
+	windows := &corev1.WindowsSecurityContextOptions{RunAsUserName: new("ContainerAdministrator")}
+	both("windows-options", "picks an identity on Windows", "windowsOptions",
+		func(s *corev1.SecurityContext) { s.WindowsOptions = windows }, func(s *corev1.PodSecurityContext) { s.WindowsOptions = windows })
+	add("user-namespace-root", "runs as root in a user namespace", "hostUsers: false", true, func(s *corev1.PodSpec) {
+		s.HostUsers, s.SecurityContext.RunAsNonRoot, s.Containers[0].SecurityContext.RunAsNonRoot = new(false), new(false), new(false)
+	})
+	return list
+}
+
 // makePrivileged leaves open whether privileges may grow, or the API itself refuses it.
 func makePrivileged(s *corev1.SecurityContext) {
 	s.Privileged, s.AllowPrivilegeEscalation = new(true), nil
@@ -109,10 +204,9 @@ func containerFields() []containerField {
 	cases := []containerField{
 		secure("privileged", "runs privileged", "privileged", makePrivileged),
 		secure("privilege-escalation", "may gain rights by setuid programs", "allowPrivilegeEscalation != false", func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = new(true) }),
-		secure("privilege-escalation-unset", "may gain rights by setuid programs, by leaving it out", "allowPrivilegeEscalation != false", func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = nil }),
 		secure("root", "runs as root", "runAsNonRoot != true", func(s *corev1.SecurityContext) { s.RunAsNonRoot = new(false) }),
 		secure("root-user", "runs as user 0", "runAsUser=0", func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) }),
-		secure("capabilities-kept", "keeps the default capabilities", "unrestricted capabilities", func(s *corev1.SecurityContext) { s.Capabilities = nil }),
+		secure("capabilities-kept", "keeps default capabilities but one", "unrestricted capabilities", func(s *corev1.SecurityContext) { s.Capabilities.Drop = []corev1.Capability{"NET_RAW"} }),
 		secure("seccomp-unconfined", "runs without a seccomp profile", "seccompProfile", func(s *corev1.SecurityContext) {
 			s.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}
 		}),
@@ -134,7 +228,7 @@ func containerFields() []containerField {
 		}},
 	}
 	for i := range cases {
-		cases[i].lapses = slices.Contains([]string{"privilege-escalation", "privilege-escalation-unset", "root", "root-user", "capabilities-kept"}, cases[i].id)
+		cases[i].lapses = slices.Contains([]string{"privilege-escalation", "root", "root-user", "capabilities-kept"}, cases[i].id)
 	}
 	for _, capability := range []corev1.Capability{"ALL", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME", "DAC_READ_SEARCH", "NET_ADMIN", "NET_RAW", "BPF", "PERFMON"} {
 		id := "capability-" + strings.ReplaceAll(strings.ToLower(string(capability)), "_", "-")
@@ -183,8 +277,11 @@ func ephemeralCases() []Case {
 
 // whileRestricted leaves out what a Waiver of Pod Security allows: it lowers the level to baseline.
 func whileRestricted(id string) func(Scene) bool {
-	for _, baseline := range []string{"privileged", "host", "capability-", "seccomp-unconfined", "apparmor-unconfined", "selinux", "windows", "sysctl", "probe", "liveness", "proc"} {
-		name := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(id, podSecurity+"/"), "init-"), "ephemeral-")
+	for _, baseline := range []string{"privileged", "host", "capability-", "seccomp-unconfined", "apparmor-unconfined", "selinux", "windows", "sysctl", "probe", "liveness", "tcp", "proc"} {
+		name := strings.TrimPrefix(id, podSecurity+"/")
+		for _, where := range []string{"init-", "ephemeral-", "pod-"} {
+			name = strings.TrimPrefix(name, where)
+		}
 		if strings.HasPrefix(name, baseline) && !strings.HasPrefix(name, "privilege-") {
 			return nil
 		}
@@ -214,6 +311,65 @@ func addEphemeral(title string, change func(*corev1.Container)) Step {
 		return Ask{DryRun: &Request{Verb: "patch", Version: "v1", Namespace: s.Namespace(), Resource: "pods", Name: targetName(s),
 			Subresource: "ephemeralcontainers", Body: map[string]any{"spec": map[string]any{"ephemeralContainers": []any{added}}}}}, nil
 	}}
+}
+
+// unsetCases leave out what the level restricted demands: admission must set it, or Pod Security refuse it.
+func unsetCases() []Case {
+	var cases []Case
+	add := func(id, title string, twin, attempt Step) {
+		c := ownObject(id, podSecurity, title, twin, attempt, Refusal{By: mutation})
+		c.Or, c.Behind = Refusal{By: PodSecurity}, lapsed
+		cases = append(cases, c)
+	}
+	pod := func(id, title string, change podChange, restricted func(*corev1.Pod) bool) {
+		add(id, title, compliantPod, completedPod("create a pod that "+title, change, setWhere(restricted)))
+	}
+	pod("root-unset", "runs as the user of its image, by leaving it out", specChange(func(s *corev1.PodSpec) { s.SecurityContext.RunAsNonRoot = nil }),
+		func(p *corev1.Pod) bool {
+			return p.Spec.SecurityContext != nil && p.Spec.SecurityContext.RunAsNonRoot != nil && *p.Spec.SecurityContext.RunAsNonRoot
+		})
+	pod("seccomp-unset", "runs without a seccomp profile, by leaving it out", specChange(func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile = nil }),
+		func(p *corev1.Pod) bool {
+			c := p.Spec.SecurityContext
+			return c != nil && c.SeccompProfile != nil && c.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault
+		})
+	for _, field := range []struct {
+		id, title  string
+		change     func(*corev1.SecurityContext)
+		restricted func(*corev1.SecurityContext) bool
+	}{
+		{"privilege-escalation-unset", "may gain rights by setuid programs, by leaving it out", func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = nil },
+			func(s *corev1.SecurityContext) bool {
+				return s != nil && s.AllowPrivilegeEscalation != nil && !*s.AllowPrivilegeEscalation
+			}},
+		{"capabilities-unset", "keeps the default capabilities, by leaving them out", func(s *corev1.SecurityContext) { s.Capabilities = nil },
+			func(s *corev1.SecurityContext) bool {
+				return s != nil && s.Capabilities != nil && slices.Contains(s.Capabilities.Drop, "ALL")
+			}},
+	} {
+		everywhere := func(p *corev1.Pod) bool {
+			open := func(c corev1.Container) bool { return !field.restricted(c.SecurityContext) }
+			return !slices.ContainsFunc(p.Spec.Containers, open) && !slices.ContainsFunc(p.Spec.InitContainers, open) &&
+				!slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return !field.restricted(c.SecurityContext) })
+		}
+		pod(field.id, "has containers of which one "+field.title, specChange(func(s *corev1.PodSpec) { field.change(s.Containers[0].SecurityContext) }), everywhere)
+		pod("init-"+field.id, "has init containers of which one "+field.title,
+			func(_ Scene, pod *corev1.Pod) error { field.change(addInit(pod).SecurityContext); return nil }, everywhere)
+		title := "adds an ephemeral container that " + field.title
+		add("ephemeral-"+field.id, title, harmlessDebugger,
+			judgedPod(addEphemeral(title, func(c *corev1.Container) { field.change(c.SecurityContext) }), setWhere(everywhere)))
+	}
+	return cases
+}
+
+// setWhere reports that what was left out was set, where it was.
+func setWhere(restricted func(*corev1.Pod) bool) func(*corev1.Pod) string {
+	return func(pod *corev1.Pod) string {
+		if restricted(pod) {
+			return "what was left out was set"
+		}
+		return ""
+	}
 }
 
 // throughController is what only the real path can show: Pod Security judges pods and not templates, so a workload is let in

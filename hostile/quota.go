@@ -2,6 +2,8 @@ package hostile
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -24,6 +27,14 @@ func quotaCases() []Case {
 	deployment := workloadOf("deployments")
 	cases := []Case{
 		byPod("compute", control, "takes more than the Space's quota", beyondQuota, overQuota),
+		byPod("compute-of-pod", control, "takes more than the Space's quota, for a pod as a whole", beyondQuotaAsAWhole, overQuota),
+		hugeClaim(), manyDebuggers(),
+		whereServed(byPod("scheduling-group", control, "has its pods scheduled and preempt as a group", specChange(func(s *corev1.PodSpec) {
+			s.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: new(nothing)}
+		}), byPolicy("pod-bounds", "schedulingGroup")), "spec", "schedulingGroup"),
+		whereServed(byPod("eviction-responders", control, "holds up the drain of a node by responders that never answer", specChange(func(s *corev1.PodSpec) {
+			s.EvictionResponders = []corev1.EvictionResponder{{Name: elsewhere + "/responder", Priority: new(int32(1000))}}
+		}), byPolicy("pod-bounds", "schedulingGroup")), "spec", "evictionResponders"),
 		ownObject("by-resize", control, "resizes a pod beyond the Space's quota", harmlessResize, resizePod("resize a pod beyond the quota", granted), overQuota),
 		always(ownObject("by-scale", control, "scales a Deployment up beyond the Space's quota",
 			runWorkload("scale a Deployment up within the quota", deployment, unchanged, true),
@@ -36,12 +47,16 @@ func quotaCases() []Case {
 			return [][]corev1.ResourceName{{"requests." + key, key, "limits." + key}} // no request is above its limit
 		}))
 	}
-	return cases
+	cases = append(cases, boundBy("bounds-storage", "claims storage without bound", func(Scene) [][]corev1.ResourceName {
+		return [][]corev1.ResourceName{{corev1.ResourceRequestsStorage}}
+	}))
+	return append(cases, keptCases()...)
 }
 
 // countedKeys are the keys by which a quota bounds the number of objects of each kind.
 func countedKeys(Scene) [][]corev1.ResourceName {
-	keys := [][]corev1.ResourceName{{corev1.ResourceServicesNodePorts}, {corev1.ResourceServicesLoadBalancers}}
+	keys := [][]corev1.ResourceName{{corev1.ResourceServicesNodePorts}, {corev1.ResourceServicesLoadBalancers},
+		{"count/controllerrevisions.apps"}, {"count/resourceclaims.resource.k8s.io"}}
 	for _, kind := range snapshot.Kinds() {
 		if kind.OwnersCreate && kind.Group != v1alpha1.GroupVersion.Group { // Spaces are counted at home
 			keys = append(keys, kind.QuotaKeys())
@@ -50,37 +65,94 @@ func countedKeys(Scene) [][]corev1.ResourceName {
 	return keys
 }
 
-// beyondQuota asks for twice what was granted, of the first resource that both the Space's quota and a pod can name. It does
-// so by two containers, since the LimitRange allows one container no more than the whole tenant has.
+// beyondQuota asks for twice what was granted, by two containers, since the LimitRange allows one container no more than the whole tenant has.
 func beyondQuota(s Scene, pod *corev1.Pod) error {
-	for _, key := range []struct {
-		quota, pod corev1.ResourceName
-		limit      bool
-	}{
-		{corev1.ResourceLimitsCPU, corev1.ResourceCPU, true},
-		{corev1.ResourceLimitsMemory, corev1.ResourceMemory, true},
-		{corev1.ResourceRequestsCPU, corev1.ResourceCPU, false},
-		{corev1.ResourceCPU, corev1.ResourceCPU, false},
-		{corev1.ResourceRequestsMemory, corev1.ResourceMemory, false},
-		{corev1.ResourceMemory, corev1.ResourceMemory, false},
-	} {
-		granted, named := s.Space.Status.Quota[key.quota]
-		if !named {
-			continue
-		}
-		resources := &pod.Spec.Containers[0].Resources
-		if granted.Cmp(resources.Limits[key.pod]) > 0 {
-			resources.Limits[key.pod] = granted.DeepCopy()
-			if !key.limit {
-				resources.Requests[key.pod] = granted.DeepCopy()
-			}
-		}
-		second := pod.Spec.Containers[0].DeepCopy()
-		second.Name = "second"
-		pod.Spec.Containers = append(pod.Spec.Containers, *second)
-		return nil
+	list, err := granted(s)
+	if err != nil {
+		return err
 	}
-	return errors.New("the Space's quota (status.quota) bounds neither cpu nor memory: name requests.cpu or requests.memory in the tenant's quota")
+	resources := &pod.Spec.Containers[0].Resources
+	for key, amount := range list {
+		if amount.Cmp(resources.Limits[key]) > 0 {
+			resources.Limits[key], resources.Requests[key] = amount, amount.DeepCopy()
+		}
+	}
+	second := pod.Spec.Containers[0].DeepCopy()
+	second.Name = "second"
+	pod.Spec.Containers = append(pod.Spec.Containers, *second)
+	return nil
+}
+
+// beyondQuotaAsAWhole asks for twice what was granted by no container: a LimitRange bounds those alone.
+func beyondQuotaAsAWhole(s Scene, pod *corev1.Pod) error {
+	list, err := granted(s)
+	if err != nil {
+		return err
+	}
+	whole := &corev1.ResourceRequirements{Limits: corev1.ResourceList{}, Requests: corev1.ResourceList{}}
+	for key, amount := range list {
+		amount.Add(amount)
+		amount.Add(resource.MustParse("1Gi")) // never less than what its containers ask for
+		whole.Limits[key], whole.Requests[key] = amount, amount.DeepCopy()
+	}
+	pod.Spec.Resources = whole
+	return nil
+}
+
+// whereServed is a case of a field that an API server without its feature gate drops.
+func whereServed(c Case, path ...string) Case {
+	c.Or = Refusal{By: mutation}
+	attempt := c.Attempt.Ask
+	c.Attempt.Ask = func(s Scene) (Ask, error) {
+		ask, err := attempt(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		ask.DryRun.Judge = func(r Reply) Answer {
+			if _, kept, err := unstructured.NestedFieldNoCopy(r.Object, path...); err != nil || kept {
+				return Answer{Allowed: true}
+			}
+			return Answer{Refusal: Refusal{By: mutation, Says: "the API server drops " + path[len(path)-1]}}
+		}
+		return ask, nil
+	}
+	return c
+}
+
+// hugeClaim asks for the largest volume that there is.
+func hugeClaim() Case {
+	const title = "claims a volume beyond the Space's quota"
+	c := ownObject("claim", "quota", title, harmlessClaim, createClaim(title, func(c *corev1.PersistentVolumeClaim) {
+		c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("7Ei")}
+	}), overQuota)
+	c.Applies, c.Or = claimsStorage, Refusal{By: Limits, Says: "maximum storage"} // which is asked before a quota
+	return c
+}
+
+// manyDebuggers adds more ephemeral containers than other policies judge.
+func manyDebuggers() Case {
+	const title = "adds more ephemeral containers to a pod than are judged at little cost"
+	one := addEphemeral(title, func(*corev1.Container) {})
+	return ownObject("many-debuggers", "quota", title, harmlessDebugger, Step{Title: title, On: one.On, Ask: func(s Scene) (Ask, error) {
+		ask, err := one.Ask(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		body, _ := ask.DryRun.Body.(map[string]any)
+		spec, _ := body["spec"].(map[string]any)
+		list, _ := spec["ephemeralContainers"].([]any)
+		first, is := list[0].(corev1.EphemeralContainer)
+		if !is {
+			return Ask{}, errors.New("no ephemeral container to add more of")
+		}
+		for i := range 32 {
+			more := first
+			more.Name = fmt.Sprintf("debugger-%d", i)
+			list = append(list, more)
+		}
+		spec["ephemeralContainers"] = list
+		return ask, nil
+	}}, byPolicy("pod-bounds", "a pod has at most"))
 }
 
 // boundBy reads, as the tenant, the quotas that are in force in its Space, and demands that each list of keys is bounded by one
@@ -167,13 +239,19 @@ var harmlessResize = resizePod("resize a pod of its own within its quota", func(
 	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("11m")}, nil
 })
 
-// granted is all that the Space's quota grants of the first resource that both it and a pod can name.
+// granted is all that the Space's quota grants of the first resource that both it and a pod can name: the least where it bounds requests
+// and limits, since one container has no more of either.
 func granted(s Scene) (corev1.ResourceList, error) {
 	for _, key := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		list := corev1.ResourceList{}
 		for _, named := range []corev1.ResourceName{"limits." + key, "requests." + key, key} {
-			if amount, bounds := s.Space.Status.Quota[named]; bounds {
-				return corev1.ResourceList{key: amount.DeepCopy()}, nil
+			amount, bounds := s.Space.Status.Quota[named]
+			if least, found := list[key]; bounds && (!found || amount.Cmp(least) < 0) {
+				list[key] = amount.DeepCopy()
 			}
+		}
+		if len(list) > 0 {
+			return list, nil
 		}
 	}
 	return nil, errors.New("the Space's quota (status.quota) bounds neither cpu nor memory: name requests.cpu or requests.memory in the tenant's quota")
@@ -202,4 +280,132 @@ func resizePod(title string, to func(Scene) (corev1.ResourceList, error)) Step {
 				Body: map[string]any{"spec": map[string]any{"containers": []any{
 					map[string]any{"name": "harmless", "resources": resources}, map[string]any{"name": "second", "resources": resources}}}}}}}, nil
 	}}
+}
+
+// boundedPods ask for what the tenant's quota does not name, or are larger than a pod may be.
+func boundedPods() []PodCase {
+	pod := func(id, title, says string, variant bool, change func(*corev1.PodSpec)) PodCase {
+		return PodCase{ID: id, Control: "quota", Title: title, Refusal: byPolicy("pod-bounds", says), variant: variant, Change: specChange(change)}
+	}
+	const unnamed = "is not in the quota of this tenant"
+	ask := func(c *corev1.Container, name corev1.ResourceName) {
+		for _, list := range []*corev1.ResourceList{&c.Resources.Limits, &c.Resources.Requests} {
+			if *list == nil {
+				*list = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("16Mi")}
+			}
+			(*list)[name] = resource.MustParse("2Mi")
+		}
+	}
+	initial := pod("init-foreign-resource", "takes devices that its quota does not name, by an init container", unnamed, true, nil)
+	initial.Change = func(_ Scene, pod *corev1.Pod) error { ask(addInit(pod), elsewhere+"/gpu"); return nil }
+	return append([]PodCase{
+		pod("foreign-resource", "takes devices that its quota does not name", unnamed, false, func(s *corev1.PodSpec) { ask(&s.Containers[0], elsewhere+"/gpu") }),
+		initial,
+		pod("huge-pages", "takes huge pages that its quota does not name", unnamed, true, func(s *corev1.PodSpec) { ask(&s.Containers[0], "hugepages-2Mi") }),
+		pod("devices", "claims devices that its quota does not name", "resourceClaims ask for devices", false, func(s *corev1.PodSpec) {
+			s.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimName: new(nothing)}}
+		}),
+	}, append(manyPods(pod), lastingPods(pod)...)...)
+}
+
+// manyPods have more of something than other policies judge.
+func manyPods(pod func(id, title, says string, variant bool, change func(*corev1.PodSpec)) PodCase) []PodCase {
+	const most = "a pod has at most"
+	return []PodCase{
+		pod("many-containers", "has more containers than are judged at little cost", most, true, func(s *corev1.PodSpec) {
+			for i := range 32 {
+				c := s.Containers[0].DeepCopy()
+				c.Name = fmt.Sprintf("c-%d", i)
+				s.Containers = append(s.Containers, *c)
+			}
+		}),
+		pod("many-volumes", "has more volumes than are judged at little cost", most, true, func(s *corev1.PodSpec) {
+			for i := range 65 {
+				s.Volumes = append(s.Volumes, corev1.Volume{Name: fmt.Sprintf("v-%d", i), VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+			}
+		}),
+		pod("many-tolerations", "has more tolerations than are judged at little cost", most, true, func(s *corev1.PodSpec) {
+			for i := range 33 {
+				s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists,
+					Effect: corev1.TaintEffectNoExecute, TolerationSeconds: new(int64(i))})
+			}
+		}),
+		pod("many-init-containers", "has more init containers than are judged at little cost", most, true, func(s *corev1.PodSpec) {
+			for i := range 33 {
+				c := s.Containers[0].DeepCopy()
+				c.Name = fmt.Sprintf("init-%d", i)
+				s.InitContainers = append(s.InitContainers, *c)
+			}
+		}),
+		pod("many-constraints", "has more topology spread constraints than are judged at little cost", most, true, func(s *corev1.PodSpec) {
+			for i := range 17 {
+				s.TopologySpreadConstraints = append(s.TopologySpreadConstraints, corev1.TopologySpreadConstraint{MaxSkew: 1,
+					TopologyKey: fmt.Sprintf("example.com/level-%d", i), WhenUnsatisfiable: corev1.ScheduleAnyway})
+			}
+		}),
+		pod("many-terms", "has more affinity terms than are judged at little cost", most, true, func(s *corev1.PodSpec) {
+			toPods(false, false, func(*corev1.PodAffinityTerm) {})(s)
+			terms := &s.Affinity.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+			for range 16 {
+				*terms = append(*terms, (*terms)[0])
+			}
+		}),
+		pod("many-variables", "has more variables than a template may hold", "at most 256 env", true, func(s *corev1.PodSpec) {
+			for i := range 257 {
+				s.Containers[0].Env = append(s.Containers[0].Env, corev1.EnvVar{Name: fmt.Sprintf("V%d", i)})
+			}
+		}),
+	}
+}
+
+// lastingPods fill etcd, or hold their node.
+func lastingPods(pod func(id, title, says string, variant bool, change func(*corev1.PodSpec)) PodCase) []PodCase {
+	return []PodCase{
+		pod("much-text", "fills etcd by templates", "characters together", false, func(s *corev1.PodSpec) {
+			s.Containers[0].Env = []corev1.EnvVar{{Name: "TEXT", Value: strings.Repeat("x", 65*1024)}}
+		}),
+		pod("grace", "keeps its node for days after it was deleted", "a grace period is at most", false, func(s *corev1.PodSpec) { s.TerminationGracePeriodSeconds = new(int64(1 << 20)) }),
+		pod("probe-grace", "keeps its node for days after a probe failed", "a grace period is at most", true, func(s *corev1.PodSpec) {
+			s.Containers[0].LivenessProbe = &corev1.Probe{TerminationGracePeriodSeconds: new(int64(1 << 20)),
+				ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}}
+		}),
+	}
+}
+
+// keptCases have the cluster keep what is over: old revisions, old Jobs, deleted pods.
+func keptCases() []Case {
+	const control = "quota"
+	kept := func(id, title, resource, field string, value any, says string) Case {
+		w := workloadOf(resource)
+		attempt := createWorkload(title, w, unchanged)
+		return ownObject(id, control, title, createWorkload("create a compliant "+w.Kind, w, unchanged), Step{Title: title, Ask: func(s Scene) (Ask, error) {
+			ask, err := attempt.Ask(s)
+			if err != nil {
+				return Ask{}, err
+			}
+			whole, _ := ask.DryRun.Body.(map[string]any)
+			spec, _ := whole["spec"].(map[string]any)
+			spec[field] = value
+			return ask, nil
+		}}, byPolicy("histories", says))
+	}
+	evict := func(title string, seconds int64) Step {
+		return Step{Title: title, On: "pods", Ask: func(s Scene) (Ask, error) {
+			return Ask{DryRun: &Request{Version: "v1", Namespace: s.Namespace(), Resource: "pods", Name: targetName(s), Subresource: "eviction",
+				Body: &policyv1.Eviction{TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "Eviction"},
+					ObjectMeta: metav1.ObjectMeta{Name: targetName(s), Namespace: s.Namespace()}, DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: &seconds}}}}, nil
+		}}
+	}
+	cases := []Case{
+		kept("old-jobs", "keeps every Job that failed", "cronjobs", "failedJobsHistoryLimit", 1000, "are at most"),
+		kept("other-controller", "has another controller run its Job", "jobs", "managedBy", elsewhere+"/controller", "managedBy"),
+		whereServed(kept("job-scheduling", "has objects made for its Job that no quota counts", "jobs", "scheduling",
+			map[string]any{"schedulingPolicy": map[string]any{"basic": map[string]any{}}}, "scheduling has controllers act"), "spec", "scheduling"),
+		ownObject("grace-by-eviction", control, "keeps a pod for days after it was evicted", evict("evict a pod", 30), evict("evict a pod in days", 1<<20),
+			byPolicy("deletions", "gracePeriodSeconds is at most")),
+	}
+	for _, resource := range []string{"daemonsets", "deployments", "statefulsets"} {
+		cases = append(cases, kept("revisions-of-"+resource, "keeps every revision of its "+resource, resource, "revisionHistoryLimit", 1000, "are at most"))
+	}
+	return cases
 }

@@ -181,6 +181,13 @@ func atHome(control string, rows ...homeRow) []Case {
 	return cases
 }
 
+// auditCases write what others seem to have done.
+func auditCases() []Case {
+	return atHome("audit",
+		homeRow{"events", "create", "", "events", "writes what others are read to have done"},
+		homeRow{"new-events", "create", "events.k8s.io", "events", "writes what others are read to have done"})
+}
+
 // inItsOwn sends a request for the Space's namespace, or for a thing in it that does not exist.
 func inItsOwn(title string, request Request) Step {
 	return Step{Title: title, Ask: func(s Scene) (Ask, error) {

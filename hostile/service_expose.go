@@ -16,7 +16,7 @@ import (
 
 // serviceExposeCases take traffic, or open ports, that are not the tenant's.
 func serviceExposeCases() []Case {
-	cases := slices.Concat(serviceCases(), aliasCases(), ingressCases())
+	cases := slices.Concat(serviceCases(), aliasCases(), ingressCases(), ingressPathCases())
 	rows := atHome("service-expose",
 		homeRow{"endpoints", "create", "", "endpoints", "sends a Service's traffic to addresses of its choice"},
 		homeRow{"endpoints-patch", "patch", "", "endpoints", "sends a Service's traffic to other addresses"},
@@ -55,6 +55,12 @@ func serviceCases() []Case {
 			patchOwn("change the session affinity of a Service", "", "services", patchOf(map[string]any{"sessionAffinity": "ClientIP"})),
 			patchOwn("change a Service into one that "+title, "", "services", patchOf(spec)), byPolicy("services", says))
 	}
+	balanced := func(id, title, says string, change func(*corev1.ServiceSpec)) Case {
+		return byService("load-balancer-"+id, title, func(spec *corev1.ServiceSpec) {
+			spec.Type, spec.AllocateLoadBalancerNodePorts = corev1.ServiceTypeLoadBalancer, new(false)
+			change(spec)
+		}, byPolicy("services", says))
+	}
 	granted := byService("load-balancer", "takes a load balancer that was not granted", func(spec *corev1.ServiceSpec) {
 		spec.Type, spec.AllocateLoadBalancerNodePorts = corev1.ServiceTypeLoadBalancer, new(false)
 	}, overQuota)
@@ -69,29 +75,114 @@ func serviceCases() []Case {
 			byPolicy("services", "externalIPs 192.0.2.1")),
 		byService("node-port", "opens a port on every node", func(spec *corev1.ServiceSpec) { spec.Type = corev1.ServiceTypeNodePort },
 			byPolicy("services", "type NodePort")),
-		byService("load-balancer-ports", "opens a port on every node by a load balancer",
-			func(spec *corev1.ServiceSpec) { spec.Type = corev1.ServiceTypeLoadBalancer }, nodePorts),
+		nodePorted("load-balancer-ports", "opens a port on every node by a load balancer", func(*corev1.ServiceSpec) {}),
+		nodePorted("load-balancer-ports-asked", "asks for a port on every node by a load balancer", func(spec *corev1.ServiceSpec) {
+			spec.AllocateLoadBalancerNodePorts = new(true)
+		}),
 		byService("load-balancer-one-port", "opens one port on every node by a load balancer", func(spec *corev1.ServiceSpec) {
 			spec.Type, spec.AllocateLoadBalancerNodePorts, spec.Ports[0].NodePort = corev1.ServiceTypeLoadBalancer, new(false), 30080
 		}, nodePorts),
+		balanced("class", "picks a load balancer that is not allowed", `loadBalancerClass "`, func(spec *corev1.ServiceSpec) { spec.LoadBalancerClass = new(elsewhere + "/any") }),
+		balanced("address", "takes an address of others at the load balancer", "loadBalancerIP", func(spec *corev1.ServiceSpec) { spec.LoadBalancerIP = "192.0.2.1" }),
+		balanced("health", "opens a port on every node for health checks", "open a port on every node", func(spec *corev1.ServiceSpec) {
+			spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+		}),
+		balanced("health-port", "picks a port on every node for health checks", "open a port on every node", func(spec *corev1.ServiceSpec) {
+			spec.ExternalTrafficPolicy, spec.HealthCheckNodePort = corev1.ServiceExternalTrafficPolicyLocal, 30081
+		}),
+		fixedAddress("fixed-address", func(spec *corev1.ServiceSpec, address string) { spec.ClusterIP = address }),
+		fixedAddress("fixed-addresses", func(spec *corev1.ServiceSpec, address string) {
+			spec.ClusterIP, spec.ClusterIPs = address, []string{address}
+		}),
 		patched("node-port-by-patch", "opens a port on every node", "type NodePort", map[string]any{"type": "NodePort"}),
 		patched("external-ips-by-patch", "captures the traffic to an external address", "externalIPs 192.0.2.1", map[string]any{"externalIPs": []string{"192.0.2.1"}}),
 	}
 }
 
+// nodePorted is a load balancer that opens ports on nodes, which then it must not.
+func nodePorted(id, title string, change func(*corev1.ServiceSpec)) Case {
+	c := byService(id, title, nil, Refusal{By: mutation})
+	c.Or = overQuota
+	c.Attempt = judgedService(createService("create a Service that "+title, func(spec *corev1.ServiceSpec) {
+		spec.Type = corev1.ServiceTypeLoadBalancer
+		change(spec)
+	}), func(spec *corev1.ServiceSpec) string {
+		open := spec.AllocateLoadBalancerNodePorts == nil || *spec.AllocateLoadBalancerNodePorts
+		for _, p := range spec.Ports {
+			open = open || p.NodePort != 0
+		}
+		if open {
+			return ""
+		}
+		return "allocateLoadBalancerNodePorts was set to false"
+	})
+	return c
+}
+
+// fixedAddress names the address of a Service, which then is another all the same. The address is for documentation (RFC 5737).
+func fixedAddress(id string, name func(*corev1.ServiceSpec, string)) Case {
+	const address = "192.0.2.1"
+	c := byService(id, "takes an address inside the cluster that others ask", nil, Refusal{By: mutation})
+	c.Attempt = judgedService(createService("create a Service at an address of its choice", func(spec *corev1.ServiceSpec) { name(spec, address) }),
+		func(spec *corev1.ServiceSpec) string {
+			if spec.ClusterIP == address {
+				return ""
+			}
+			return "the cluster chose another address"
+		})
+	return c
+}
+
+// judgedService is a step whose answer is what admission made of the Service: safe is why it is harmless, empty when it is not.
+func judgedService(step Step, safe func(*corev1.ServiceSpec) string) Step {
+	return Step{Title: step.Title, Ask: func(s Scene) (Ask, error) {
+		ask, err := step.Ask(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		ask.DryRun.Judge = func(r Reply) Answer {
+			var service corev1.Service
+			if err := decode(r.Object, &service); err != nil {
+				return Unclear("%v", err)
+			}
+			if says := safe(&service.Spec); says != "" {
+				return Answer{Refusal: Refusal{By: mutation, Says: says}}
+			}
+			return Answer{Allowed: true}
+		}
+		return ask, nil
+	}}
+}
+
 // aliasCases are names for what a Service must not stand for.
 func aliasCases() []Case {
-	standFor := func(name string) func(*corev1.ServiceSpec) {
-		return func(spec *corev1.ServiceSpec) {
-			*spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: name}
+	const control = "service-expose"
+	standFor := func(title string, name func(allowed string) string) Step {
+		return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+			allowed := elsewhere
+			if len(s.Platform.Spec.ExternalNames) > 0 {
+				allowed = s.Platform.Spec.ExternalNames[0]
+			}
+			return createService("", func(spec *corev1.ServiceSpec) {
+				*spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: name(allowed)}
+			}).Ask(s)
+		}}
+	}
+	// Where the platform names no host, a Service of the cluster's own is the nearest that is allowed.
+	named := standFor("create a Service that stands for a host, if the platform names one", func(allowed string) string { return "db." + allowed })
+	outside := Step{Title: named.Title, Ask: func(s Scene) (Ask, error) {
+		if len(s.Platform.Spec.ExternalNames) == 0 {
+			return harmlessService.Ask(s)
 		}
+		return named.Ask(s)
+	}}
+	aliased := func(id, title string, name func(allowed string) string) Case {
+		return ownObject(id, control, title, outside, standFor("create a Service that "+title, name), byPolicy("services", "lies in no domain that the platform names"))
 	}
-	outside := createService("create a Service that stands for a host outside", standFor("db.example.com"))
-	alias := func(id, title, name string) Case {
-		return ownObject(id, "service-expose", title, outside, createService("create a Service that "+title, standFor(name)),
-			byPolicy("services", "is an address or a name inside the cluster"))
-	}
+	alias := func(id, title, name string) Case { return aliased(id, title, func(string) string { return name }) }
 	cases := []Case{
+		aliased("external-name-like-it", "stands for a host whose name ends like one that the platform names", func(allowed string) string { return "not" + allowed }),
+		alias("external-name-elsewhere", "stands for a host that the platform does not name", elsewhere),
 		alias("external-name", "stands for a Service of another namespace", "kubernetes.default.svc.cluster.local"),
 		alias("external-name-metadata", "stands for the cloud's metadata service", "169.254.169.254"),
 		alias("external-name-localhost", "stands for each client's own host", "localhost"),
@@ -137,9 +228,6 @@ func ingressCases() []Case {
 	host := func(name string) func(*networkingv1.Ingress) {
 		return func(i *networkingv1.Ingress) { i.Spec.Rules[0].Host = name }
 	}
-	annotate := func(key, value string) func(*networkingv1.Ingress) {
-		return func(i *networkingv1.Ingress) { i.Annotations = map[string]string{key: value} }
-	}
 	tls := func(hosts ...string) func(*networkingv1.Ingress) {
 		return func(i *networkingv1.Ingress) { i.Spec.TLS = []networkingv1.IngressTLS{{Hosts: hosts, SecretName: "x"}} }
 	}
@@ -148,7 +236,6 @@ func ingressCases() []Case {
 		c.Applies = func(s Scene) bool { return InForce(control)(s) && len(s.Tenant.Spec.IngressHosts) == 0 }
 		return c
 	}
-	const balancer = "changes the ingress controller"
 	return []Case{
 		hostless("ingress-any-host", "answers for a host, though the tenant has none", "create an Ingress, though the tenant has no host", "bank.example"),
 		hostless("ingress-any", "answers for every host, though the tenant has none", "create an Ingress for every host, though the tenant has none", ""),
@@ -165,10 +252,31 @@ func ingressCases() []Case {
 		}),
 		refused("foreign-tls", "shows a certificate for a host that is not its own", certificates, tls(elsewhere)),
 		refused("hostless-tls", "shows a certificate for every host", certificates, tls()),
-		refused("snippet", "writes into the configuration of the ingress controller", balancer, annotate("nginx.ingress.kubernetes.io/server-snippet", "return 200;")),
-		refused("configuration-snippet", "writes into the configuration of a location of the ingress controller", balancer,
-			annotate("nginx.ingress.kubernetes.io/configuration-snippet", "return 200;")),
-		refused("server-alias", "answers for a second host by an annotation", balancer, annotate("nginx.ingress.kubernetes.io/server-alias", elsewhere)),
+	}
+}
+
+// ingressPathCases have an ingress controller do more than lead to the tenant's Services.
+func ingressPathCases() []Case {
+	refused := func(id, title, says string, change func(*networkingv1.Ingress)) Case {
+		c := ownObject("ingress-"+id, "service-expose", title, harmlessIngress, createIngress("create an Ingress that "+title, change), byPolicy("ingresses", says))
+		c.Applies = func(s Scene) bool { return InForce("service-expose")(s) && len(s.Tenant.Spec.IngressHosts) > 0 }
+		return c
+	}
+	path := func(change func(*networkingv1.HTTPIngressPath)) func(*networkingv1.Ingress) {
+		return func(i *networkingv1.Ingress) { change(&i.Spec.Rules[0].HTTP.Paths[0]) }
+	}
+	const paths = "a path is of type Exact or Prefix"
+	return []Case{
+		refused("class", "picks an ingress controller that is not allowed", `ingressClassName "`+nothing+`"`, func(i *networkingv1.Ingress) { i.Spec.IngressClassName = new(nothing) }),
+		refused("raw-path", "writes a path as it is into the configuration of the ingress controller", paths, path(func(p *networkingv1.HTTPIngressPath) {
+			p.PathType = new(networkingv1.PathTypeImplementationSpecific)
+		})),
+		refused("path-text", "writes directives into the configuration of the ingress controller by a path", paths, path(func(p *networkingv1.HTTPIngressPath) {
+			p.Path = "/a;return 200"
+		})),
+		refused("resource", "leads to an object on which the ingress controller acts", "a backend is a Service", path(func(p *networkingv1.HTTPIngressPath) {
+			p.Backend = networkingv1.IngressBackend{Resource: &corev1.TypedLocalObjectReference{Kind: "Secret", Name: nothing}}
+		})),
 	}
 }
 
@@ -183,6 +291,9 @@ func createIngress(title string, change func(*networkingv1.Ingress)) Step {
 		}
 		prefix := networkingv1.PathTypePrefix
 		ingress := &networkingv1.Ingress{TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"}, ObjectMeta: marked(s)}
+		if classes := s.Platform.Spec.IngressClasses; len(classes) > 0 {
+			ingress.Spec.IngressClassName = &classes[0]
+		}
 		ingress.Spec.Rules = []networkingv1.IngressRule{{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
 			Paths: []networkingv1.HTTPIngressPath{{Path: "/", PathType: &prefix, Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
 				Name: nothing, Port: networkingv1.ServiceBackendPort{Number: 80}}}}}}}}}

@@ -5,6 +5,7 @@ import (
 
 	"errors"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,10 +22,9 @@ func volumePods() []PodCase {
 // storageCases reach for volumes that are not the tenant's own.
 func storageCases() []Case {
 	const control = "storage"
-	some := func(s Scene) bool { return InForce(control)(s) && len(s.Platform.Spec.StorageClasses) > 0 }
 	refused := func(id, title, says string, change func(*corev1.PersistentVolumeClaim)) Case {
 		c := ownObject(id, control, title, harmlessClaim, createClaim("make a claim that "+title, change), byPolicy("claims", says))
-		c.Applies = some
+		c.Applies = claimsStorage
 		return c
 	}
 	class := func(name string) func(*corev1.PersistentVolumeClaim) {
@@ -35,13 +35,19 @@ func storageCases() []Case {
 	anyClass.Applies = func(s Scene) bool { return InForce(control)(s) && len(s.Platform.Spec.StorageClasses) == 0 }
 	reclaim := ownObject("reclaim", control, "may claim volumes that outlive their claim, for the next one to find", harmlessClaim,
 		Step{Title: "claim a volume of an allowed class that is kept when its claim is deleted", Ask: retained}, Refusal{By: mutation})
-	reclaim.Applies = some
+	reclaim.Applies = claimsStorage
 	source := ownObject("foreign-source", control, "copies a volume out of another namespace", harmlessClaim, fromElsewhere, byPolicy("claims", "dataSourceRef reads from namespace"))
-	source.Applies, source.Or = some, Refusal{By: mutation}
+	source.Applies, source.Or = claimsStorage, Refusal{By: mutation}
 	return []Case{
 		anyClass, reclaim, source,
 		refused("foreign-class", "names a class that is not allowed", `storageClassName "`+nothing+`"`, class(nothing)),
-		refused("no-class", "takes any volume that is free", `storageClassName ""`, class("")),
+		refused("attributes-class", "takes disk speed that others pay for", `volumeAttributesClassName "`, func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.VolumeAttributesClassName = new(nothing)
+		}),
+		refused("populator", "has a controller fill a volume with rights of its own", "a data source is", func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(elsewhere), Kind: "Source", Name: nothing}
+		}),
+		unclassed(),
 		refused("old-annotation", "names a class that is not allowed, by the old annotation", `storageClassName "`+nothing+`"`, func(c *corev1.PersistentVolumeClaim) {
 			c.Annotations = map[string]string{corev1.BetaStorageClassAnnotation: nothing}
 		}),
@@ -50,6 +56,36 @@ func storageCases() []Case {
 			c.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"data": "theirs"}}
 		}),
 	}
+}
+
+// unclassed claims a volume of no class, which is whatever volume lies about, and then must get one of a class.
+func unclassed() Case {
+	step := createClaim("make a claim that takes any volume that is free", func(c *corev1.PersistentVolumeClaim) { c.Spec.StorageClassName = new("") })
+	c := ownObject("no-class", "storage", "takes any volume that is free", harmlessClaim, Step{Title: step.Title, Ask: func(s Scene) (Ask, error) {
+		ask, err := step.Ask(s)
+		if err != nil {
+			return Ask{}, err
+		}
+		ask.DryRun.Judge = func(r Reply) Answer {
+			var claim corev1.PersistentVolumeClaim
+			if err := decode(r.Object, &claim); err != nil {
+				return Unclear("%v", err)
+			}
+			if class := claim.Spec.StorageClassName; class != nil && slices.Contains(s.Platform.Spec.StorageClasses, *class) {
+				return Answer{Refusal: Refusal{By: mutation, Says: "storageClassName was set to " + *class}}
+			}
+			return Answer{Allowed: true}
+		}
+		return ask, nil
+	}}, Refusal{By: mutation})
+	c.Applies, c.Or = claimsStorage, byPolicy("claims", `storageClassName ""`)
+	return c
+}
+
+// claimsStorage reports whether claims are made in the scene at all.
+func claimsStorage(s Scene) bool {
+	storage, named := s.Space.Status.Quota[corev1.ResourceRequestsStorage]
+	return InForce("storage")(s) && len(s.Platform.Spec.StorageClasses) > 0 && (!named || storage.Sign() > 0)
 }
 
 // fromElsewhere copies another namespace's claim. An API server without the feature drops what it does not know.

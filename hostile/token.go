@@ -27,7 +27,11 @@ func tokenPods() []PodCase {
 	const projects = `volume "id" projects`
 	outside := pod("projected-elsewhere", "projects a token for an audience outside the cluster, though the workload declares none", projects, false, project(token(elsewhere)))
 	outside.variant = true
+	long := token("")
+	long.ServiceAccountToken.ExpirationSeconds = new(int64(1 << 20))
 	return []PodCase{
+		pod("long-token", "gives pods a token that lasts for days", "lasts at most", true, project(long)),
+		pod("foreign-signer", "gives pods a certificate of any signer", "are those of the API server alone", true, project(certificate)),
 		pod("mount", "gives pods an identity at the API server that the workload does not declare", "automountServiceAccountToken: false", false,
 			func(s *corev1.PodSpec) { s.AutomountServiceAccountToken = new(true) }),
 		pod("projected", "projects a token that the workload does not declare", projects, false, project(token(""))),
@@ -55,10 +59,10 @@ func tokenCases() []Case {
 			return o
 		})
 	}
-	request := func(title, account string, audiences ...string) Step {
+	request := func(title string, audiences ...string) Step {
 		return Step{Title: title, Ask: func(s Scene) (Ask, error) {
 			namespace, err := inOwn(s)
-			return Ask{DryRun: &Request{Version: "v1", Namespace: namespace, Resource: "serviceaccounts", Name: account, Subresource: "token",
+			return Ask{DryRun: &Request{Version: "v1", Namespace: namespace, Resource: "serviceaccounts", Name: "default", Subresource: "token",
 				Body: &authenticationv1.TokenRequest{TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenRequest"},
 					Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}}}, err
 		}}
@@ -67,12 +71,38 @@ func tokenCases() []Case {
 	eternal := ownObject("secret", control, "keeps a token that never expires in a Secret", plain,
 		secret("create a Secret of a service account's token", corev1.SecretTypeServiceAccountToken), byPolicy("token-credentials", "never expires"))
 	withheld := ownObject("request", control, "requests a token that the workload does not declare", plain,
-		request("request a token of its own service account", "default"), byPolicy("token-credentials", "have no identity at the API server"))
+		request("request a token of its own service account"), byPolicy("token-credentials", "have no identity at the API server"))
 	withheld.Applies = callsAPI(false)
 	audience := ownObject("request-audience", control, "requests an identity outside the cluster",
-		request("request a token for the API server", "default"), request("request a token for another audience", "default", elsewhere), byPolicy("token-credentials", "would be an identity outside"))
+		request("request a token for the API server"), request("request a token for another audience", elsewhere), byPolicy("token-credentials", "would be an identity outside"))
 	audience.Applies = callsAPI(true)
-	return []Case{eternal, withheld, audience, unaskedToken()}
+	const days = "request a token that lasts for days"
+	ask := request(days)
+	long := ownObject("long-request", control, "requests a token that lasts for days", request("request a token for the API server"),
+		Step{Title: days, Ask: func(s Scene) (Ask, error) {
+			question, err := ask.Ask(s)
+			if review, ok := question.DryRun.Body.(*authenticationv1.TokenRequest); ok {
+				review.Spec.ExpirationSeconds = new(int64(1 << 20))
+			}
+			return question, err
+		}}, byPolicy("token-credentials", "lasts at most"))
+	long.Applies = callsAPI(true)
+	changed := func(id, title, step string, change func(*authenticationv1.TokenRequestSpec)) Case {
+		ask := request(step)
+		c := ownObject(id, control, title, request("request a token for the API server"), Step{Title: step, Ask: func(s Scene) (Ask, error) {
+			question, err := ask.Ask(s)
+			if review, ok := question.DryRun.Body.(*authenticationv1.TokenRequest); ok {
+				change(&review.Spec)
+			}
+			return question, err
+		}}, byPolicy("token-credentials", "bound to a Pod or a Secret"))
+		c.Applies = callsAPI(true)
+		return c
+	}
+	bound := changed("request-bound", "requests a token that names a node", "request a token that is bound to a Node", func(s *authenticationv1.TokenRequestSpec) {
+		s.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: nothing}
+	})
+	return []Case{eternal, withheld, audience, long, bound, unaskedToken()}
 }
 
 // unaskedToken is a pod that leaves open whether it gets a token, which then must not get one.

@@ -22,11 +22,11 @@ type check struct {
 func checks() []check {
 	return []check{
 		{rbac.Check(), func(p *proof) ([]finding.Finding, string) { return rbac.Find(p.Input, p.rights()) }},
-		{pods.Check(), func(p *proof) ([]finding.Finding, string) { return p.pods.FindEscapes() }},
-		{pods.NodesCheck(), func(p *proof) ([]finding.Finding, string) { return p.pods.FindNodes() }},
-		{network.Check(), func(p *proof) ([]finding.Finding, string) { return network.Find(p.Input, p.rights()) }},
-		{guardrails.Check(), func(p *proof) ([]finding.Finding, string) { return guardrails.Find(p.Input, p.rights()) }},
-		{capacity.Check(), func(p *proof) ([]finding.Finding, string) { return capacity.Find(p.Input) }},
+		{pods.Check(), func(p *proof) ([]finding.Finding, string) { return p.pods().FindEscapes() }},
+		{pods.NodesCheck(), func(p *proof) ([]finding.Finding, string) { return p.pods().FindNodes() }},
+		{network.Check(), (*proof).network},
+		{guardrails.Check(), func(p *proof) ([]finding.Finding, string) { return guardrails.Find(p.judged(), p.rights()) }},
+		{capacity.Check(), func(p *proof) ([]finding.Finding, string) { return capacity.Find(p.Input, p.rights()) }},
 		sharedCheck(),
 		coverageCheck(),
 	}

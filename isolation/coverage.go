@@ -13,7 +13,7 @@ const CodeNotRead = "BH7001"
 
 // Coverage: the proof itself. A kind that could not be listed is Unknown by name, for every check that needs it; a
 // namespace that objects lie in and that was not listed is Unknown; a snapshot that is older than its freshness proves nothing
-// about the present; a snapshot without tenants proves nothing about any.
+// about the present; a snapshot without tenants proves nothing about any, and one without a tenant's namespaces nothing about that one.
 func coverageCheck() check {
 	return check{Check: finding.Check{
 		ID: "coverage", Title: "The proof is fresh and complete",
@@ -32,6 +32,9 @@ func coverageCheck() check {
 			{ID: "BH7004", Title: "A namespace was not listed", Severity: finding.Medium,
 				Why: "Objects lie in it, but its labels, and so its tenant and its guardrails, are not known.",
 				Fix: "Let the reader list namespaces, or give the file that holds it."},
+			{ID: "BH7005", Title: "A tenant has no namespace to prove anything about", Severity: finding.Medium,
+				Why: "Where nothing of a tenant was read, nothing about it was judged.",
+				Fix: "Offline, give the files of its Platform too, so that Bulkhead renders the tenant's namespaces, or those that hold them. Live, see `bulkhead describe TENANT`."},
 		},
 	},
 		run: func(p *proof) ([]finding.Finding, string) {
@@ -43,12 +46,20 @@ func coverageCheck() check {
 			if len(p.Tenants) == 0 {
 				findings = append(findings, finding.Finding{Code: "BH7003", Verdict: finding.Unknown, What: "there are no tenants in what was read"})
 			}
+			read := map[string]bool{}
 			for _, ns := range p.Namespaces {
+				read[p.Owner[ns.Name]] = read[p.Owner[ns.Name]] || !ns.Implied
 				if ns.Implied {
 					owner := p.Owner[ns.Name]
 					findings = append(findings, finding.Finding{Code: "BH7004", Verdict: finding.Unknown, From: owner, To: owner,
 						What:  fmt.Sprintf("Namespace %s was not listed, though objects lie in it: its labels are not known", ns.Name),
 						Blame: []snapshot.Ref{{Kind: "Namespace", Name: ns.Name}}})
+				}
+			}
+			for _, t := range p.Tenants {
+				if !read[t.Name] {
+					findings = append(findings, finding.Finding{Code: "BH7005", Verdict: finding.Unknown, From: t.Name, To: t.Name,
+						What: fmt.Sprintf("no namespace of tenant %s was read", t.Name)})
 				}
 			}
 			return findings, fmt.Sprintf("%d tenants, %d namespaces, %d pods at revision %s", len(p.Tenants), len(p.Namespaces), len(p.Pods), p.Revision)

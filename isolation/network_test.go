@@ -16,12 +16,15 @@ import (
 	"github.com/bulkhead-dev/bulkhead/isolation/clustergen"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/network"
+	"github.com/bulkhead-dev/bulkhead/isolation/pods"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // answers is an admission with a given answer.
 type answers func(*finding.AdmissionRequest) finding.AdmissionAnswer
+
+func (answers) Exempting(snapshot.Ref) []finding.Mark { return nil }
 
 func (a answers) Admit(r *finding.AdmissionRequest) finding.AdmissionAnswer { return a(r) }
 
@@ -277,6 +280,8 @@ func TestOnlyWhoIsConcernedIsExposed(t *testing.T) {
 // networkFindings runs the network check alone.
 func networkFindings(s *snapshot.Snapshot, o finding.Options) []finding.Finding {
 	in := finding.NewInput(s, o)
-	findings, _ := network.Find(in, rbac.NewReach(in))
+	rights := rbac.NewReach(in)
+	run := pods.NewRun(in, func() *rbac.Reach { return rights })
+	findings, _ := network.Find(in, rights, run.ToCome)
 	return findings
 }

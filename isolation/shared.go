@@ -13,7 +13,7 @@ import (
 )
 
 // Shared objects: what the cluster has once and several tenants use, one after the other or together. Volumes and their
-// classes, and priority classes. Check guardrails judges whether a tenant may name them; this check judges what the tenant
+// classes, priority classes, and the hosts of Ingresses. Check guardrails judges whether a tenant may name them; this check judges what the tenant
 // would find there.
 //
 // Two risks stay whatever is configured, and no verdict hides them: the cluster's DNS gives every pod the names of every
@@ -23,7 +23,7 @@ import (
 func sharedCheck() check {
 	return check{Check: finding.Check{
 		ID: "shared", Title: "Shared objects leave nothing of a tenant to others",
-		Needs: []string{"StorageClass", "PersistentVolume", "PriorityClass"},
+		Needs: []string{"StorageClass", "PersistentVolume", "PriorityClass", "Ingress", "Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute"},
 		Codes: []finding.Code{
 			{ID: "BH6001", Title: "A volume may hand one tenant's data to another", Severity: finding.High, Controls: []string{"storage"}, Mappings: []string{"K04"},
 				Why: "A volume that was released and made available again still holds what its former owner wrote.",
@@ -39,6 +39,15 @@ func sharedCheck() check {
 				Fix: "Set globalDefault: false, or preemptionPolicy: Never."},
 			{ID: "BH6005", Title: "It is not known whose a volume is", Severity: finding.Medium, Controls: []string{"storage"}, Mappings: []string{"K04"},
 				Why: "A volume that is being bound or failed to be reclaimed may hold data.", Fix: "Look at the volume's status; reclaim the volume or delete it."},
+			{ID: "BH6006", Title: "Ingresses or routes of two tenants take the same host", Severity: finding.High, Controls: []string{"service-expose"}, Mappings: []string{"K01"},
+				Why: "All namespaces share the hosts of an ingress controller, and all routes those of their Gateway: the one with the longer path gets the other tenant's requests, with the passwords and cookies in them.",
+				Fix: "Give each host to one tenant, and let an admission policy hold tenants to their hosts."},
+			{ID: "BH6007", Title: "A tenant's pods are preempted by another tenant's", Severity: finding.Medium, Controls: []string{"priority"}, Mappings: []string{"K04"},
+				Why: "Where a node is full, the scheduler evicts pods of a lower priority for those of a higher one, whosever they are.",
+				Fix: "Give all tenants' pods the same priority, or classes with preemptionPolicy Never; a class below that of pods that name none is evicted by them."},
+			{ID: "BH6008", Title: "A tenant's Gateway takes routes of another tenant", Severity: finding.Medium, Controls: []string{"service-expose"}, Mappings: []string{"K01"},
+				Why: "A route of another tenant answers at the Gateway's addresses, with its certificates, and for its hosts.",
+				Fix: "Let allowedRoutes of every listener take routes of the same namespace, or of the tenant's own."},
 		},
 	},
 		run: func(p *proof) ([]finding.Finding, string) {
@@ -52,9 +61,12 @@ func sharedCheck() check {
 			for _, c := range p.PriorityClasses {
 				findings = append(findings, priorityFindings(c)...)
 			}
-			return findings, fmt.Sprintf("%d volumes, %d storage classes, %d priority classes. Residual risks, whatever is configured: "+
+			findings = append(findings, hostFindings(p)...)
+			findings = append(findings, gatewayFindings(p)...)
+			findings = append(findings, p.pods().FindPreemption()...)
+			return findings, fmt.Sprintf("%d volumes, %d storage classes, %d priority classes, %d Ingresses, %d routes of Gateways. Residual risks, whatever is configured: "+
 				"the cluster's DNS names every namespace's Services to every pod (dns-enumerate). Not visible through the API, and so not considered: "+
-				"the API server's audit policy and log (audit)", len(p.PersistentVolumes), len(p.StorageClasses), len(p.PriorityClasses))
+				"the API server's audit policy and log (audit)", len(p.PersistentVolumes), len(p.StorageClasses), len(p.PriorityClasses), len(p.Ingresses), len(p.Routes))
 		},
 	}
 }
@@ -71,12 +83,10 @@ func volumeFindings(v *corev1.PersistentVolume) []finding.Finding {
 		findings = append(findings, inCommon("BH6002", o, "is path "+v.Spec.HostPath.Path+" of its node")...)
 	}
 	switch {
-	case v.Status.Phase == corev1.VolumeReleased:
-		findings = append(findings, inCommon("BH6001", o, "is released and still holds what its former claim wrote")...)
 	case v.Status.Phase == corev1.VolumeFailed:
 		findings = append(findings, finding.Finding{Code: "BH6005", Verdict: finding.Unknown, From: finding.EveryTenant, To: finding.EveryTenant,
 			What: o.String() + " could not be reclaimed: what it holds, and for whom, is not known", Blame: []snapshot.Ref{o}})
-	case v.Spec.ClaimRef == nil && v.Spec.HostPath == nil:
+	case v.Spec.ClaimRef == nil && v.Spec.HostPath == nil: // as long as a released volume has it, no claim can bind the volume
 		findings = append(findings, inCommon("BH6001", o, "is available to the first tenant that claims it: it has no claimRef, and what it holds is not known")...)
 	}
 	return findings

@@ -3,6 +3,7 @@ package isolation
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
@@ -17,7 +18,11 @@ type proof struct {
 
 	// computed once and shared by checks
 	rights func() *rbac.Reach
-	pods   *pods.Run
+	// judged is the input with what tenants may do to the labels of their namespaces first.
+	judged func() *finding.Input
+	pods   func() *pods.Run
+	// labels are those that admission forces on pods that are yet to be made of workloads.
+	labels func() *forced
 }
 
 // Verify proves what every tenant of a snapshot can reach. Every call judges everything; the same snapshot and
@@ -33,7 +38,9 @@ func Verify(s *snapshot.Snapshot, o finding.Options) *Report {
 func newProof(s *snapshot.Snapshot, o finding.Options) *proof {
 	in := finding.NewInput(s, o)
 	rights := sync.OnceValue(func() *rbac.Reach { return rbac.NewReach(in) })
-	return &proof{Input: in, rights: rights, pods: pods.NewRun(in, rights)}
+	labels := sync.OnceValue(func() *forced { return forcedLabels(in) })
+	judged := sync.OnceValue(func() *finding.Input { return judging(labels().input, rights()) })
+	return &proof{Input: in, rights: rights, labels: labels, judged: judged, pods: sync.OnceValue(func() *pods.Run { return pods.NewRun(judged(), rights) })}
 }
 
 // outcome of one check.
@@ -50,10 +57,18 @@ func (p *proof) outcomeOf(c *check) outcome {
 		findings[i].Waiver = p.waiverFor(c, &findings[i])
 	}
 	for _, missing := range p.Missing {
+		fix := "let the reader list it in all namespaces"
+		if p.Offline {
+			fix = "correct what is named, or give the files that hold it"
+		}
 		if missing.Kind == "*" || slices.Contains(c.Needs, missing.Kind) {
-			findings = append(findings, finding.Finding{Code: CodeNotRead, Verdict: finding.Unknown, Severity: finding.High, From: finding.EveryTenant, To: finding.EveryTenant,
-				What: fmt.Sprintf("%s needs every %s, which could not be read: %s", c.ID, missing.Kind, missing.Why),
-				Fix:  "let the reader list " + missing.Kind + " in all namespaces, or give the files that hold them"})
+			whom := finding.EveryTenant
+			if owner := p.Owner[missing.Namespace]; owner != finding.ThePlatform {
+				whom = owner
+			}
+			findings = append(findings, finding.Finding{Code: CodeNotRead, Verdict: finding.Unknown, Severity: finding.High, From: whom, To: whom,
+				What: fmt.Sprintf("%s needs every %s, which could not be read: %s", c.ID, strings.Replace(missing.Kind, "*", "object", 1), missing.Why),
+				Fix:  fix})
 		}
 	}
 	return outcome{findings, considered}

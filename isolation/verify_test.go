@@ -1,6 +1,7 @@
 package isolation_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,5 +99,22 @@ func TestNoTenantsProveNothing(t *testing.T) {
 	r := isolation.Verify(mustSnapshot(t, snapshot.Snapshot{}), finding.Options{})
 	if r.Verdict != finding.Unknown || !hasCode(r, "BH7003") {
 		t.Errorf("an empty snapshot: %s %+v", r.Verdict, r.Findings)
+	}
+}
+
+// Promise: a tenant of which nothing was read is Unknown, and the others are judged.
+func TestTenantWithoutNamespacesIsUnknown(t *testing.T) {
+	c := twoTenants()
+	if r := isolation.Verify(mustSnapshot(t, c), finding.Options{}); hasCode(r, "BH7005") {
+		t.Errorf("each has a namespace: %+v", r.Findings)
+	}
+	c.Tenants = append(c.Tenants, snapshot.Tenant{Name: "c"})
+	r := isolation.Verify(mustSnapshot(t, c), finding.Options{})
+	for name, want := range map[string]bool{"a": false, "c": true} {
+		tenant, found := r.Tenant(name)
+		has := slices.ContainsFunc(tenant.Findings, func(i int) bool { return r.Findings[i].Code == "BH7005" })
+		if !found || has != want || want && tenant.Verdict != finding.Unknown {
+			t.Errorf("tenant %s: %+v", name, tenant)
+		}
 	}
 }

@@ -27,7 +27,7 @@ func New(contents Snapshot) (*Snapshot, error) {
 	s.Flows, s.Waivers = normalFlows(contents.Flows), normalWaivers(contents.Waivers)
 	s.Missing = slices.Clone(contents.Missing)
 	slices.SortFunc(s.Missing, func(a, b Missing) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Why, b.Why))
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Why, b.Why), cmp.Compare(a.Namespace, b.Namespace))
 	})
 	s.Missing = slices.Compact(s.Missing)
 	if err := s.check(); err != nil {
@@ -73,15 +73,21 @@ func PodOfTemplate(namespace string, owner Owner, template *corev1.PodTemplateSp
 	}
 }
 
-// securityAnnotations are those that Pod Security looks at: AppArmor profiles by container.
+// securityAnnotations are AppArmor profiles by container, which Pod Security looks at, and those that ask for other networks.
 func securityAnnotations(annotations map[string]string) Labels {
 	kept := map[string]string{}
 	for key, value := range annotations {
-		if strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix) {
+		if strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix) || slices.Contains(NetworkAnnotations(), key) {
 			kept[key] = value
 		}
 	}
 	return LabelsOf(kept)
+}
+
+// NetworkAnnotations are those by which Multus and its kin attach a pod to further networks, or to another one than that of the cluster
+// (Kubernetes Network Custom Resource Definition De-facto Standard).
+func NetworkAnnotations() []string {
+	return []string{"k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network"}
 }
 
 // NamespaceOf returns what a proof needs of a namespace.

@@ -25,6 +25,8 @@ func (s *Snapshot) sortObjects() {
 	s.StorageClasses, s.PersistentVolumes = byName(s.StorageClasses), byName(s.PersistentVolumes)
 	s.PriorityClasses, s.RuntimeClasses = byName(s.PriorityClasses), byName(s.RuntimeClasses)
 	s.Services, s.Ingresses = byName(s.Services), byName(s.Ingresses)
+	s.APIServices = byName(s.APIServices)
+	s.Gateways, s.Routes = byName(s.Gateways), sorted(s.Routes, compareRoutes)
 	s.Endpoints = sorted(s.Endpoints, compareEndpoints)
 }
 
@@ -51,6 +53,8 @@ func (s *Snapshot) duplicates() []error {
 		objectTwice("StorageClass", s.StorageClasses), objectTwice("PersistentVolume", s.PersistentVolumes),
 		objectTwice("PriorityClass", s.PriorityClasses), objectTwice("RuntimeClass", s.RuntimeClasses),
 		objectTwice("Service", s.Services), objectTwice("Ingress", s.Ingresses),
+		objectTwice("APIService", s.APIServices), objectTwice("Gateway", s.Gateways),
+		twice(s.Routes, compareRoutes, func(o *unstructured.Unstructured) string { return RefOf(o.GetKind(), o).String() }),
 		twice(s.Endpoints, compareEndpoints, func(e *Endpoints) string { return Ref{Kind: e.Kind, Namespace: e.Namespace, Name: e.Name}.String() }),
 		twice(s.Waivers, compareWaivers, func(w Waiver) string { return "Waiver " + w.Name }),
 	}
@@ -64,6 +68,10 @@ func compareObjects[T metav1.Object](a, b T) int {
 
 func compareParameters(a, b *unstructured.Unstructured) int {
 	return cmp.Or(cmp.Compare(a.GetAPIVersion(), b.GetAPIVersion()), cmp.Compare(a.GetKind(), b.GetKind()), compareObjects(a, b))
+}
+
+func compareRoutes(a, b *unstructured.Unstructured) int {
+	return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), compareObjects(a, b))
 }
 
 func objectTwice[T metav1.Object](kind string, list []T) error {

@@ -54,6 +54,8 @@ type Snapshot struct {
 	ClusterRoles        []*rbacv1.ClusterRole
 	ClusterRoleBindings []*rbacv1.ClusterRoleBinding
 	ServiceAccounts     []*corev1.ServiceAccount
+	// APIServices say who answers for a group of the API, by name.
+	APIServices []*unstructured.Unstructured
 
 	// Nodes by name.
 	Nodes []*corev1.Node
@@ -85,6 +87,8 @@ type Snapshot struct {
 	// What is exposed, by namespace and name.
 	Services  []*corev1.Service
 	Ingresses []*networkingv1.Ingress
+	// Gateways of the Gateway API, and Routes that take host names there: HTTPRoutes, GRPCRoutes and TLSRoutes, of any version.
+	Gateways, Routes []*unstructured.Unstructured
 	// Endpoints are where traffic of Services is sent to, by namespace, kind and name.
 	Endpoints []*Endpoints
 
@@ -197,6 +201,8 @@ type Missing struct {
 	Kind string
 	// Why, such as "forbidden".
 	Why string
+	// Namespace of the one object that is missing, where it concerns no other; empty where it may concern all.
+	Namespace string
 }
 
 // Workload returns the owner, or the pod as the owner of itself.

@@ -68,6 +68,8 @@ const (
 	ReasonProtected = "Protected"
 	// ReasonDefinitionRemoved: the object goes only because its CRD or home namespace does, so nothing is removed.
 	ReasonDefinitionRemoved = "DefinitionRemoved"
+	// ReasonFinalizersStripped: finalizers that held an off-boarding were taken off after the deadline.
+	ReasonFinalizersStripped = "FinalizersStripped"
 	// ReasonActive: the Waiver is in force.
 	ReasonActive = "Active"
 	// ReasonExpired: the Waiver's time is over, and the control is in force again.

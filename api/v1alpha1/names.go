@@ -49,6 +49,9 @@ const (
 	LabelRecord = "bulkhead.dev/record"
 	// AnnotationIngressHosts, on a Space's namespace, is the comma-separated list of the tenant's ingress hosts.
 	AnnotationIngressHosts = "bulkhead.dev/ingress-hosts"
+	// AnnotationResources, on a Space's namespace, is the comma-separated list of the resources of pods that the tenant's quota names,
+	// next to cpu, memory and ephemeral storage: extended resources, huge pages, device classes.
+	AnnotationResources = "bulkhead.dev/resources"
 	// WaiverPrefix plus a control's id is a label and an annotation on a Space's namespace where a Waiver suspends this
 	// control. The label's value is the Waiver's name, for people; the annotation's is its expiry (RFC 3339), by which
 	// admission policies go: an expired waiver ends by itself, whether or not Bulkhead runs.

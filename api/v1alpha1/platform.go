@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -30,7 +31,8 @@ type PlatformSpec struct {
 	Environment Environment `json:"environment"`
 
 	// Registries that images may come from (control images): a host with an optional path, such as
-	// registry.example.com/team. An image is allowed when it starts with one of them and a slash.
+	// registry.example.com/team. An image is allowed when it starts with one of them and a slash. A name without a
+	// registry is docker.io's: postgres is docker.io/library/postgres.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -41,6 +43,69 @@ type PlatformSpec struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	StorageClasses []Subdomain `json:"storageClasses,omitempty"`
+
+	// VolumeAttributesClasses that tenants' claims may name (control storage).
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	VolumeAttributesClasses []Subdomain `json:"volumeAttributesClasses,omitempty"`
+
+	// LoadBalancerClasses that tenants' Services may name (control service-expose). A Service that names none gets the cluster's
+	// own.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=317
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",message="a load balancer's class is a name such as example.com/internal"
+	LoadBalancerClasses []string `json:"loadBalancerClasses,omitempty"`
+
+	// IngressClasses that tenants' Ingresses may name (control service-expose), the cluster's default one too, if it has one.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	IngressClasses []Subdomain `json:"ingressClasses,omitempty"`
+
+	// ExternalNames are the domains that tenants' Services of type ExternalName may stand for, with all names below them (control
+	// service-expose).
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:XValidation:rule="self.contains('.') && self.matches('[.][a-z]([-a-z0-9]*[a-z0-9])?$') && !self.matches('(^|[.])(local|localhost|internal|arpa|svc|pod)$')",message="an external name is a domain outside the cluster with a dot, such as example.com: no address, and no name that the cluster or a node answers itself (local, localhost, internal, arpa, svc, pod)"
+	ExternalNames []Subdomain `json:"externalNames,omitempty"`
+
+	// Annotations that tenants may write on pods, templates, Services, Ingresses and claims (control rbac-escalate): a domain, such
+	// as prometheus.io, or one key, such as nginx.ingress.kubernetes.io/rewrite-target. Controllers of meshes, load balancers,
+	// ingress, DNS and runtimes act on annotations with rights of their own. Keys without a domain that has a dot, and those of
+	// kubectl, Helm and Kubernetes' own that only concern the object, are always allowed.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=317
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+(/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$')",message="an annotation is a domain such as prometheus.io, or a key such as prometheus.io/scrape; wildcards are not understood"
+	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('bulkhead.dev')",message="annotations bulkhead.dev/... are for Bulkhead to set"
+	Annotations []string `json:"annotations,omitempty"`
+
+	// Labels that tenants may write on pods, templates, Services, Ingresses and claims (control rbac-escalate), as annotations: a
+	// domain, such as istio.io, or one key, such as sidecar.istio.io/inject. Injectors, meshes and proxies act on labels with rights
+	// of their own. Keys without a domain that has a dot, and those of app.kubernetes.io, helm.sh and Kubernetes' own controllers of
+	// workloads, are always allowed.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=317
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+(/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$')",message="a label is a domain such as istio.io, or a key such as sidecar.istio.io/inject; wildcards are not understood"
+	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('bulkhead.dev')",message="labels bulkhead.dev/... are for Bulkhead to set"
+	Labels []string `json:"labels,omitempty"`
+
+	// Finalizers that tenants may write on their objects (control guardrail), next to those that Kubernetes' own controllers use. An
+	// object with a finalizer stays until its controller takes it off: one that no controller takes off holds up the off-boarding of
+	// its tenant until offboardingDeadline.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=317
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",message="a finalizer is a domain and a name, such as example.com/cleanup; wildcards are not understood"
+	Finalizers []string `json:"finalizers,omitempty"`
 
 	// PriorityClasses that tenants' pods may name (control priority). Each needs preemptionPolicy Never, or its pods are
 	// refused. A pod that names none is always allowed.
@@ -55,6 +120,13 @@ type PlatformSpec struct {
 	// +kubebuilder:default={"default-scheduler"}
 	// +kubebuilder:validation:MaxItems=16
 	SchedulerNames []Subdomain `json:"schedulerNames,omitempty"`
+
+	// Tolerations that tenants' pods may have (control node-affinity), beyond those that Kubernetes adds by itself and that of
+	// the tenant's own node group. Taints that a RuntimeClass tolerates for its pods are named here, too.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []TaintToleration `json:"tolerations,omitempty"`
 
 	// SandboxRuntimes are the RuntimeClasses that give a pod a kernel of its own (gVisor, Kata), the preferred one
 	// first (control runtime). Where there is none, decisions say so as a residual risk.
@@ -103,6 +175,31 @@ type PlatformSpec struct {
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}(h|m|s))+$') && duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="proofFreshness is a duration from 30s to 24h, such as 10m or 1h30m"
 	ProofFreshness metav1.Duration `json:"proofFreshness,omitempty"`
+
+	// OffboardingDeadline is how long a namespace that is being removed may wait for what holds it. After it, pods that are still
+	// there get no more time to end; after it has passed again, foreign finalizers are taken off, and recorded.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}(h|m|s))+$') && duration(self) >= duration('30s') && duration(self) <= duration('168h')",message="offboardingDeadline is a duration from 30s to 168h, such as 10m or 1h30m"
+	OffboardingDeadline *metav1.Duration `json:"offboardingDeadline,omitempty"`
+}
+
+// TaintToleration names taints of nodes that every tenant's pods may tolerate.
+type TaintToleration struct {
+	// Key of the taint.
+	// +required
+	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",message="a taint's key is a name of at most 63 letters, digits, hyphens, dots and underscores, with an optional DNS prefix such as example.com/"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('bulkhead.dev/')",message="taints bulkhead.dev/... keep tenants off each other's nodes: Bulkhead itself lets each tenant tolerate its own"
+	// +kubebuilder:validation:XValidation:rule="!(self in ['node-role.kubernetes.io/control-plane', 'node-role.kubernetes.io/master', 'node.kubernetes.io/unschedulable'])",message="no tenant runs on nodes of the control plane, or on nodes that are being drained"
+	Key string `json:"key"`
+	// Value of the taint; left out, every value.
+	// +optional
+	Value Word `json:"value,omitempty"`
+	// Effect of the taint; left out, every effect.
+	// +optional
+	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
+	Effect corev1.TaintEffect `json:"effect,omitempty"`
 }
 
 // PlatformNetwork describes the cluster's network.
@@ -124,8 +221,14 @@ type PlatformNetwork struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	ServiceCIDRs []CIDR `json:"serviceCIDRs"`
+	// NodeCIDRs are the ranges of nodes' own addresses, where they lie within an externalCIDR: kubelets, the API server and host
+	// networks answer there. No flow opens them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	NodeCIDRs []CIDR `json:"nodeCIDRs,omitempty"`
 	// ExternalCIDRs are ranges outside the cluster that a Space's flows may name. The metadata address and link-local
-	// ranges, pod and service ranges are cut out of them in every rendered policy, whatever is written here.
+	// ranges, pod, service and node ranges are cut out of them in every rendered policy, whatever is written here.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -205,6 +308,7 @@ type TenantResource struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+$')",message="the group of a custom resource is a DNS name with a dot, such as example.com: groups without one are Kubernetes' own"
 	// +kubebuilder:validation:XValidation:rule="!(self == 'k8s.io' || self.endsWith('.k8s.io') || self == 'kubernetes.io' || self.endsWith('.kubernetes.io') || self == 'bulkhead.dev' || self.endsWith('.bulkhead.dev'))",message="groups of Kubernetes itself (*.k8s.io, *.kubernetes.io) and of Bulkhead are not for tenants: they change what keeps tenants apart"
+	// +kubebuilder:validation:XValidation:rule="!['x-k8s.io', 'cilium.io', 'projectcalico.org', 'antrea.io', 'ovn.org', 'k8s.cni.cncf.io', 'kyverno.io', 'gatekeeper.sh', 'kubewarden.io', 'istio.io', 'linkerd.io', 'traefik.io', 'metallb.io', 'karpenter.sh', 'crossplane.io', 'cattle.io'].exists(g, self == g || self.endsWith('.' + g))",message="objects of this group are policies, networks, routes or other clusters' parts: their controllers act with rights over all tenants"
 	Group string `json:"group"`
 	// Resources by plural name.
 	// +required

@@ -23,6 +23,8 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && size(self.metadata.name) <= 28",message="a tenant's name has at most 28 lower-case letters, digits and single hyphens, and neither starts nor ends with a hyphen"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'xn'",message="xn is no tenant's name: xn--... is how DNS writes names in other scripts"
+// +kubebuilder:validation:XValidation:rule="self.spec.owners.all(o, o.kind != 'ServiceAccount' || !has(o.__namespace__) || !(o.__namespace__.contains('--') || o.__namespace__.startsWith('tenant-')) || o.__namespace__.startsWith(self.metadata.name + '--') || o.__namespace__ == 'tenant-' + self.metadata.name)",message="a service account of another tenant's namespace is no owner of this tenant"
 type Tenant struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -68,11 +70,12 @@ type TenantSpec struct {
 
 	// Quota of the tenant as a whole, split over its Spaces by a ledger whose sum never exceeds it. Keys are those of
 	// a ResourceQuota (requests.cpu, limits.memory, pods, count/widgets.example.com, ...). services.nodeports is
-	// always 0, and services.loadbalancers is 0 unless given here.
+	// always 0. What is not given here is 0 of load balancers, storage, extended resources, huge pages and devices, and bounded of
+	// all else.
 	// +required
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=64
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^((requests|limits)[.](cpu|memory|ephemeral-storage)|requests[.]storage|requests[.]hugepages-[1-9][0-9]*[KMGT]i|requests[.][a-z0-9][-a-z0-9.]*/[a-zA-Z0-9][-a-zA-Z0-9._]*|pods|configmaps|secrets|persistentvolumeclaims|replicationcontrollers|services|services[.](loadbalancers|nodeports)|count/[a-z][-a-z0-9]*([.][a-z0-9][-a-z0-9.]*)?|[a-z0-9][-a-z0-9.]*[.]storageclass[.]storage[.]k8s[.]io/(requests[.]storage|persistentvolumeclaims))$'))",message="a key is not one that a ResourceQuota counts by: write for example requests.cpu, requests.memory, limits.memory, requests.storage, pods, services.loadbalancers or count/jobs.batch"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^((requests|limits)[.](cpu|memory|ephemeral-storage)|requests[.]storage|requests[.]hugepages-[1-9][0-9]*[KMGT]i|requests[.][a-z0-9][-a-z0-9.]*/[a-zA-Z0-9][-a-zA-Z0-9._]*|pods|configmaps|secrets|persistentvolumeclaims|replicationcontrollers|services|services[.](loadbalancers|nodeports)|count/[a-z][-a-z0-9]*([.][a-z0-9][-a-z0-9.]*)?|[a-z0-9][-a-z0-9.]*[.](storageclass[.]storage[.]k8s[.]io/(requests[.]storage|persistentvolumeclaims)|deviceclass[.]resource[.]k8s[.]io/devices))$'))",message="a key is not one that a ResourceQuota counts by: write for example requests.cpu, requests.memory, limits.memory, requests.storage, pods, services.loadbalancers or count/jobs.batch"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !self[k].startsWith('-'))",message="an amount is negative: the least is 0"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || k.endsWith('.cpu') || !(self[k].endsWith('m') || self[k].endsWith('u') || self[k].endsWith('n')))",message="only CPU comes in thousandths: 100m of memory is a tenth of a byte; write 100Mi for mebibytes"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || size(self[k]) <= 16)",message="an amount has at most 16 characters, such as 16Gi: what exceeds every cluster is no limit"
@@ -105,6 +108,8 @@ type TenantSpec struct {
 // +kubebuilder:validation:XValidation:rule="(self.kind == 'ServiceAccount') == (has(self.__namespace__) && size(self.__namespace__) > 0)",message="namespace is required for a ServiceAccount, and for nothing else"
 // +kubebuilder:validation:XValidation:rule="!self.name.startsWith('system:')",message="an owner must not be one of Kubernetes' own users or groups (system:...); for a service account write kind: ServiceAccount with its namespace and name"
 // +kubebuilder:validation:XValidation:rule="self.kind != 'ServiceAccount' || self.name.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="a ServiceAccount's name has lower-case letters, digits, hyphens and dots"
+// +kubebuilder:validation:XValidation:rule="self.name != '*' && !self.name.startsWith('bulkhead:') && !self.name.startsWith('bulkhead.dev:')",message="an owner is one user, group or service account: * would be everybody, and bulkhead:... are Bulkhead's own"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'ServiceAccount' || !(self.__namespace__ in ['kube-system', 'kube-public', 'kube-node-lease', 'bulkhead-system'])",message="service accounts of the cluster's own namespaces are the cluster's parts, and no tenant's owners"
 type Owner struct {
 	// Kind is User, Group or ServiceAccount.
 	// +required
@@ -158,7 +163,7 @@ type Workload struct {
 	// Demand that the workload expects, in ResourceQuota keys; used to place it.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^((requests|limits)[.](cpu|memory|ephemeral-storage)|requests[.]storage|requests[.]hugepages-[1-9][0-9]*[KMGT]i|requests[.][a-z0-9][-a-z0-9.]*/[a-zA-Z0-9][-a-zA-Z0-9._]*|pods|configmaps|secrets|persistentvolumeclaims|replicationcontrollers|services|services[.](loadbalancers|nodeports)|count/[a-z][-a-z0-9]*([.][a-z0-9][-a-z0-9.]*)?|[a-z0-9][-a-z0-9.]*[.]storageclass[.]storage[.]k8s[.]io/(requests[.]storage|persistentvolumeclaims))$'))",message="a key is not one that a ResourceQuota counts by: write for example requests.cpu, requests.memory, limits.memory, requests.storage, pods, services.loadbalancers or count/jobs.batch"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^((requests|limits)[.](cpu|memory|ephemeral-storage)|requests[.]storage|requests[.]hugepages-[1-9][0-9]*[KMGT]i|requests[.][a-z0-9][-a-z0-9.]*/[a-zA-Z0-9][-a-zA-Z0-9._]*|pods|configmaps|secrets|persistentvolumeclaims|replicationcontrollers|services|services[.](loadbalancers|nodeports)|count/[a-z][-a-z0-9]*([.][a-z0-9][-a-z0-9.]*)?|[a-z0-9][-a-z0-9.]*[.](storageclass[.]storage[.]k8s[.]io/(requests[.]storage|persistentvolumeclaims)|deviceclass[.]resource[.]k8s[.]io/devices))$'))",message="a key is not one that a ResourceQuota counts by: write for example requests.cpu, requests.memory, limits.memory, requests.storage, pods, services.loadbalancers or count/jobs.batch"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !self[k].startsWith('-'))",message="an amount is negative: the least is 0"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || k.endsWith('.cpu') || !(self[k].endsWith('m') || self[k].endsWith('u') || self[k].endsWith('n')))",message="only CPU comes in thousandths: 100m of memory is a tenth of a byte; write 100Mi for mebibytes"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int || size(self[k]) <= 16)",message="an amount has at most 16 characters, such as 16Gi: what exceeds every cluster is no limit"

@@ -24,7 +24,7 @@ import (
 // Promise: whatever mistakes are made on an enforced platform, what the prover says and what the attacker can do are the same, for
 // every control and pair of tenants. BULKHEAD_SEED=n looks at one seed, and with BULKHEAD_SEEDS=m at m from there on.
 func TestProverAndAttackerAgree(t *testing.T) {
-	first, seeds := uint64(1), 200
+	first, seeds := uint64(1), 6
 	if text := os.Getenv("BULKHEAD_SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,8 @@ import (
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/isolation"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 )
@@ -153,6 +156,16 @@ func write(ctx context.Context, r *finding.Request) (string, error) {
 			sub = []string{q.Subresource}
 			object.SetName(q.Name)
 		}
+		if q.Subresource == "eviction" {
+			pod, err := podToEvict(q)
+			if err == nil {
+				err = admin.Create(ctx, pod)
+			}
+			if err != nil {
+				return "", fmt.Errorf("make pod %s/%s to evict: %w", q.Namespace, q.Name, err)
+			}
+			defer func() { _ = admin.Delete(context.WithoutCancel(ctx), pod, client.GracePeriodSeconds(0)) }() // the comparison with before finds what stays
+		}
 		return words1(of(theirs).Create(ctx, object, metav1.CreateOptions{DryRun: dry}, sub...))
 	}
 	there, err := of(own).Get(ctx, q.Name, metav1.GetOptions{})
@@ -204,6 +217,18 @@ func write(ctx context.Context, r *finding.Request) (string, error) {
 		return "", fmt.Errorf("get %s %s/%s to change it: %w", q.Kind.Kind, q.Namespace, q.Name, err)
 	}
 	return words1(nil, refused)
+}
+
+// podToEvict is a harmless pod of the name that an eviction names.
+func podToEvict(q *finding.AdmissionRequest) (*corev1.Pod, error) {
+	space := &v1alpha1.Space{}
+	space.Status.Namespace = q.Namespace
+	pod, err := hostile.Pod(hostile.Scene{Platform: &v1alpha1.Platform{}, Tenant: &v1alpha1.Tenant{}, Space: space, Image: "registry.example.com/harmless:1"})
+	if err != nil {
+		return nil, err
+	}
+	pod.Namespace, pod.Name, pod.GenerateName, pod.Spec.PriorityClassName = q.Namespace, q.Name, "", "business"
+	return pod, nil
 }
 
 // prioritize gives a pod that names no class one that is allowed: by mistake the cluster's default may be one that is not,

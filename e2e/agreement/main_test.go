@@ -28,7 +28,7 @@ import (
 
 var (
 	cluster *testcluster.Cluster
-	// admin makes the mistakes: with every right, and in Bulkhead's name, so that nothing notes who changed what.
+	// admin makes the mistakes: with every right.
 	admin client.Client
 )
 
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { os.Exit(testcluster.Main(m, nil, prepare)) }
 // stays changed.
 func prepare(ctx context.Context, c *testcluster.Cluster) error {
 	cluster = c
-	config, err := cluster.User("careless", v1alpha1.ControllerGroup, "system:masters")
+	config, err := cluster.User("careless", "system:masters")
 	if err != nil {
 		return err
 	}

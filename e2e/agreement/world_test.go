@@ -142,6 +142,18 @@ func nameIn(object map[string]any) (string, bool) {
 	for _, key := range []string{"uid", "UID", "resourceVersion", "creationTimestamp", "generation"} {
 		delete(metadata, key)
 	}
+	// Who makes a mistake and takes it back is noted on the object.
+	if annotations, is := metadata["annotations"].(map[string]any); is {
+		if delete(annotations, v1alpha1.AnnotationChangedBy); len(annotations) == 0 {
+			delete(metadata, "annotations")
+		}
+	}
+	if annotations, is := object["Annotations"].([]any); is {
+		object["Annotations"] = slices.DeleteFunc(annotations, func(a any) bool {
+			pair, _ := a.(map[string]any)
+			return pair["Key"] == v1alpha1.AnnotationChangedBy
+		})
+	}
 	get := func(keys ...string) string {
 		for _, key := range keys {
 			if text, is := metadata[key].(string); is {

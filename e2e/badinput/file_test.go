@@ -96,7 +96,7 @@ func TestNamesAreUniqueAcrossFiles(t *testing.T) {
 	if exit, _, problems := decided("", folder+"/a.yaml", folder+"/./a.yaml"); exit != 0 {
 		t.Errorf("one file named twice: exit %d: %s", exit, problems)
 	}
-	if exit, _, problems := decided("", folder+"/missing.yaml"); exit != exitBad || !strings.Contains(problems, "no such file or directory") {
+	if exit, _, problems := decided("", folder+"/missing.yaml"); exit != exitBad || !strings.Contains(problems, "there is no file or folder "+folder+"/missing.yaml") {
 		t.Errorf("a missing file: exit %d: %s", exit, problems)
 	}
 }

@@ -16,10 +16,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 )
@@ -74,7 +76,7 @@ func managed(t *testing.T, tenants ...string) []client.Object {
 		err := meta.EachListItem(list, func(item runtime.Object) error {
 			o := item.(client.Object)
 			tenant := o.GetLabels()[v1alpha1.LabelTenant]
-			installed := o.GetName() == run.RoleName && tenant == ""
+			installed := (o.GetName() == run.RoleName || o.GetName() == guardrail.PolicyController) && tenant == ""
 			if !installed && (tenant == "" || slices.Contains(tenants, tenant)) {
 				objects = append(objects, o)
 			}
@@ -277,4 +279,51 @@ func TestReplacedBindingIsReplacedBack(t *testing.T) {
 	if took := repaired(t, was, time.Now()); took > repairTime {
 		t.Errorf("replaced back after %s, promised within %s", took, repairTime)
 	}
+}
+
+// Promise: the policy that confines Bulkhead itself is not Bulkhead's to repair: a loosened or a missing one is reported on the Platform,
+// until an administrator writes it again.
+func TestLoosenedConfinementIsReported(t *testing.T) {
+	start(t, nil)
+	p := platform()
+	ready(t, p)
+	for _, was := range []client.Object{
+		&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: guardrail.PolicyController}},
+		&admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: guardrail.PolicyController}},
+	} {
+		if err := admin.Get(t.Context(), client.ObjectKeyFromObject(was), was); err != nil {
+			t.Fatal(err)
+		}
+		loose := was.DeepCopyObject().(client.Object)
+		loosen(loose)
+		if err := admin.Update(t.Context(), loose); err != nil {
+			t.Fatal(err)
+		}
+		conditionIs(t, p, v1alpha1.ConditionReady, "False", v1alpha1.ReasonInvalid)
+		says(t, p, "which confines Bulkhead itself, differs in")
+		if err := admin.Delete(t.Context(), loose); err != nil {
+			t.Fatal(err)
+		}
+		says(t, p, "which confines Bulkhead itself, is not there: run `bulkhead install`")
+		was.SetResourceVersion("")
+		was.SetUID("")
+		if err := admin.Create(t.Context(), was); err != nil {
+			t.Fatal(err)
+		}
+		ready(t, p)
+	}
+}
+
+// says waits until the Platform's condition Ready has words.
+func says(t *testing.T, p *v1alpha1.Platform, words string) {
+	t.Helper()
+	eventually(t, patience, "the Platform says "+words, func() string {
+		if err := admin.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
+			return err.Error()
+		}
+		if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady); c == nil || !strings.Contains(c.Message, words) {
+			return fmt.Sprintf("%+v", c)
+		}
+		return ""
+	})
 }

@@ -70,7 +70,7 @@ func TestDeletionInEveryState(t *testing.T) {
 	s := use(t)
 	const writes = 24 // a Tenant with one Space takes about as many until both are Ready
 	i := &interrupter{at: map[string]int{}, writes: map[string]int{}, done: map[string]bool{}}
-	each := 4 // or every one, when BULKHEAD_DRILL_ALL is set
+	each := 8 // or every one, when BULKHEAD_DRILL_ALL is set
 	if os.Getenv("BULKHEAD_DRILL_ALL") != "" {
 		each = 1
 	}

@@ -34,9 +34,14 @@ func newGround(t *testing.T) *ground {
 	return newGroundAfter(t, func(client.Client) {})
 }
 
+// grounds is how many drills may have a cluster of their own at once: more of them cost each other the time in which they must be done.
+var grounds = make(chan struct{}, 1)
+
 // newGroundAfter does something first, while Kubernetes does not know Bulkhead's kinds.
 func newGroundAfter(t *testing.T, first func(admin client.Client)) *ground {
 	t.Helper()
+	grounds <- struct{}{}
+	t.Cleanup(func() { <-grounds })
 	kube, err := localcluster.FindKube(filepath.Join("..", "..", "bin", "kube"))
 	must(t, err)
 	g := &ground{dir: filepath.Join(t.TempDir(), "data"), kube: kube}

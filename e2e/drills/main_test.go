@@ -160,7 +160,7 @@ func logFor(t *testing.T) logr.Logger {
 }
 
 // patience is for a busy machine with the race detector on; what is waited for takes seconds.
-const patience = 3 * time.Minute
+const patience = 6 * time.Minute
 
 // eventually asks again and again until there is no complaint, and fails with the last one.
 func eventually(t *testing.T, what string, check func() string) {

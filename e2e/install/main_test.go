@@ -152,7 +152,7 @@ func controllers(t *testing.T) (stop func()) {
 }
 
 // patience is for one step on a machine that does much else, not the usual time.
-const patience = 3 * time.Minute
+const patience = 6 * time.Minute
 
 // eventually polls until check returns "", and fails with what it returned last.
 func eventually(t *testing.T, what string, check func() string) {

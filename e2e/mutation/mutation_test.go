@@ -30,7 +30,7 @@ type mutant struct {
 }
 
 // sample is how many mutants stand for one that is looked at by default.
-const sample = 12
+const sample = 48
 
 // mutants are all that there are, of one platform.
 func mutants(p *provertest.Platform) []mutant {

@@ -145,7 +145,7 @@ func fairnessMutants() []mutant {
 		}},
 		{control: "api-fairness", name: "no watches", object: named("FlowSchema", "bulkhead-lists-newsroom"), mutate: func(s *snapshot.Snapshot) {
 			s.FlowSchemas = change(s.FlowSchemas, "", "bulkhead-lists-newsroom", func(f *flowcontrolv1.FlowSchema) {
-				f.Spec.Rules[0].ResourceRules[0].Verbs = []string{"list"}
+				f.Spec.Rules[0].ResourceRules[0].Verbs, f.Spec.Rules[1].ResourceRules[0].Verbs = []string{"list"}, []string{"list"}
 			})
 		}},
 	}...)...)
@@ -163,10 +163,23 @@ func flowMutants(schema, level string) []mutant {
 			s.PriorityLevels = change(s.PriorityLevels, "", level, do)
 		}}
 	}
+	guest := func(s *snapshot.Snapshot) {
+		s.RoleBindings = append(slices.Clone(s.RoleBindings), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "newsroom--site", Name: "guest"},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "guest"}},
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "bulkhead:space-owner"}})
+	}
+	withGuest := ofSchema("a guest", func(*flowcontrolv1.FlowSchema) {})
+	withGuest.mutate, withGuest.equivalent = guest, "what a guest asks in the tenant's namespaces is the tenant's"
+	guests := ofSchema("nothing for guests", func(*flowcontrolv1.FlowSchema) {})
+	guests.mutate = func(s *snapshot.Snapshot) {
+		guest(s)
+		s.FlowSchemas = change(s.FlowSchemas, "", schema, func(f *flowcontrolv1.FlowSchema) { f.Spec.Rules = f.Spec.Rules[:1] })
+	}
 	to := func(level string) func(*flowcontrolv1.FlowSchema) {
 		return func(f *flowcontrolv1.FlowSchema) { f.Spec.PriorityLevelConfiguration.Name = level }
 	}
 	return []mutant{
+		withGuest, guests,
 		{control: "api-fairness", name: "removed", object: named("FlowSchema", schema), mutate: func(s *snapshot.Snapshot) { s.FlowSchemas = without(s.FlowSchemas, "", schema) }},
 		{control: "api-fairness", name: "removed", object: named("PriorityLevelConfiguration", level), mutate: func(s *snapshot.Snapshot) { s.PriorityLevels = without(s.PriorityLevels, "", level) }},
 		ofSchema("exempt", to("exempt")), ofSchema("among nodes", to("system")), ofSchema("among controllers", to("workload-high")), ofSchema("no such level", to("nothing")),
@@ -264,6 +277,11 @@ func networkMutants() []mutant {
 		{control: "network-default", name: "removed", object: object, mutate: func(s *snapshot.Snapshot) {
 			s.NetworkPolicies = without(s.NetworkPolicies, ns, "bulkhead-default")
 		}},
+		// Another policy selects the same pods, so nothing opens: the object that is missing is named all the same.
+		{control: "network-default", name: "removed next to flows", object: snapshot.Ref{Kind: "NetworkPolicy", Namespace: "newsroom--site", Name: v1alpha1.NetworkDefaultName},
+			mutate: func(s *snapshot.Snapshot) {
+				s.NetworkPolicies = without(s.NetworkPolicies, "newsroom--site", v1alpha1.NetworkDefaultName)
+			}},
 		ofDefault("for no pods", func(p *networkingv1.NetworkPolicy) {
 			p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"no": "pod"}}
 		}),
@@ -290,9 +308,9 @@ func clusterMutants() []mutant {
 		{control: "storage", name: "retains", object: named("StorageClass", "standard"), mutate: func(s *snapshot.Snapshot) {
 			s.StorageClasses = change(s.StorageClasses, "", "standard", func(c *storagev1.StorageClass) { c.ReclaimPolicy = new(corev1.PersistentVolumeReclaimRetain) })
 		}},
-		{control: "storage", name: "a released volume", object: named("PersistentVolume", "old"), mutate: func(s *snapshot.Snapshot) {
+		{control: "storage", name: "a released volume made available", object: named("PersistentVolume", "old"), mutate: func(s *snapshot.Snapshot) {
 			v := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "old"}}
-			v.Status.Phase = corev1.VolumeReleased
+			v.Status.Phase = corev1.VolumeAvailable
 			s.PersistentVolumes = append(slices.Clone(s.PersistentVolumes), v)
 		}},
 		{control: "storage", name: "a path of the node", object: named("PersistentVolume", "path"), mutate: func(s *snapshot.Snapshot) {

@@ -234,12 +234,14 @@ func TestLargePodsStayWithinBudget(t *testing.T) {
 	giant := func(image string) corev1.PodSpec {
 		s := podSpec()
 		s.Containers = nil
-		for i := range 100 {
+		for i := range 32 { // as much as a pod may have
 			c := container(fmt.Sprintf("c-%d", i), image)
 			s.Containers = append(s.Containers, c)
 			c.Name = "init-" + c.Name
 			s.InitContainers = append(s.InitContainers, c)
-			s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: fmt.Sprintf("taint-%d", i), Operator: corev1.TolerationOpExists})
+			if i < 28 { // the API server and Bulkhead add three
+				s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: "gpu", Value: fmt.Sprint(i)})
+			}
 			s.Volumes = append(s.Volumes, corev1.Volume{Name: fmt.Sprintf("v-%d", i), VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 		}
 		return s
@@ -253,14 +255,14 @@ func TestLargePodsStayWithinBudget(t *testing.T) {
 		if kind == "Job" || kind == "Pod" {
 			continue
 		}
-		if err := update(t.Context(), owner, w, func() { specOf(w).Containers[99].Image = good + ":2" }, client.DryRunAll); err != nil {
+		if err := update(t.Context(), owner, w, func() { specOf(w).Containers[31].Image = good + ":2" }, client.DryRunAll); err != nil {
 			t.Errorf("%s, updated: %v", kind, err)
 		}
 		err := update(t.Context(), owner, w, func() { *specOf(w) = mergeDefaults(specOf(w), giant("nginx")) }, client.DryRunAll)
 		assertRefused(t, err, "images", "comes from no allowed registry")
 	}
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "giant"}}
-	if err := update(t.Context(), owner, p, func() { p.Spec.Containers[99].Image = good + ":2" }, client.DryRunAll); err != nil {
+	if err := update(t.Context(), owner, p, func() { p.Spec.Containers[31].Image = good + ":2" }, client.DryRunAll); err != nil {
 		t.Errorf("pod, updated: %v", err)
 	}
 }

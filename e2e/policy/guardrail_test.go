@@ -35,7 +35,7 @@ func TestManagedObjects(t *testing.T) {
 	q := quota(ns)
 	policy := &networkingv1.NetworkPolicy{ObjectMeta: managed(ns, "bulkhead"), Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}}}
 	limits := &corev1.LimitRange{ObjectMeta: managed(ns, "bulkhead")}
-	binding := &rbacv1.RoleBinding{ObjectMeta: managed(ns, "bulkhead"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"}}
+	binding := &rbacv1.RoleBinding{ObjectMeta: managed(ns, "bulkhead"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: v1alpha1.RoleOwner}}
 	objects := []client.Object{q, policy, limits, binding}
 	for _, o := range objects {
 		if err := bulkhead.Create(t.Context(), o); err != nil {
@@ -47,7 +47,7 @@ func TestManagedObjects(t *testing.T) {
 		changes := map[string]func(){
 			"label off":  func() { delete(o.GetLabels(), v1alpha1.LabelManagedBy) },
 			"annotation": func() { o.SetAnnotations(map[string]string{"x": "y"}) },
-			"finalizer":  func() { o.SetFinalizers([]string{"example.com/mine"}) },
+			"finalizer":  func() { o.SetFinalizers([]string{metav1.FinalizerOrphanDependents}) },
 			"owner reference": func() {
 				o.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "x", UID: "x"}})
 			},
@@ -126,7 +126,7 @@ func TestManagedClusterObjects(t *testing.T) {
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "class-operator"}}}
 	for _, o := range []client.Object{class, role, binding} {
-		if err := bulkhead.Create(t.Context(), o); err != nil {
+		if err := admin.Create(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -217,7 +217,7 @@ func TestNamespaceMarks(t *testing.T) {
 			})
 		}
 		t.Run(who.name+"/finalizer", func(t *testing.T) {
-			err := update(t.Context(), who.client, ns, func() { ns.Finalizers = []string{"example.com/mine"} })
+			err := update(t.Context(), who.client, ns, func() { ns.Finalizers = []string{metav1.FinalizerOrphanDependents} })
 			assertRefused(t, err, "namespaces", "finalizers and owners of namespace")
 		})
 		t.Run(who.name+"/finalize", func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestNamespaceDeletion(t *testing.T) {
 	assertRefused(t, owner.Delete(t.Context(), ns), "namespaces", `delete Space "space" in namespace tenant-leaver instead`)
 	assertRefused(t, admin.Delete(t.Context(), ns), "namespaces", `delete Space "space" in namespace tenant-leaver instead`)
 	home := &corev1.Namespace{ObjectMeta: managed("", "tenant-leaver")}
-	home.Labels[v1alpha1.LabelTenant] = "leaver"
+	home.Labels[v1alpha1.LabelTenant], home.Labels[v1alpha1.LabelRole] = "leaver", v1alpha1.RoleHomeNamespace
 	if err := bulkhead.Create(t.Context(), home); err != nil {
 		t.Fatal(err)
 	}
@@ -324,16 +324,17 @@ func TestProtection(t *testing.T) {
 		Workloads: []v1alpha1.Workload{{Name: "web", Code: "Audited", Environment: "Production"}},
 	}}
 	home := &corev1.Namespace{ObjectMeta: managed("", "tenant-guarded")}
-	home.Labels[v1alpha1.LabelTenant] = "guarded"
+	home.Labels[v1alpha1.LabelTenant], home.Labels[v1alpha1.LabelRole] = "guarded", v1alpha1.RoleHomeNamespace
 	home.Annotations = map[string]string{v1alpha1.AnnotationProtected: "true"}
 	space := &v1alpha1.Space{ObjectMeta: metav1.ObjectMeta{Namespace: home.Name, Name: "web", Finalizers: []string{v1alpha1.Finalizer}}, Spec: v1alpha1.SpaceSpec{Workload: "web"}}
 	for _, o := range []client.Object{tenant, home, space} {
-		if err := bulkhead.Create(ctx, o); err != nil {
+		if err := admin.Create(ctx, o); err != nil {
 			t.Fatal(err)
 		}
 	}
+	// Bulkhead deletes no Tenant at all (control controller).
+	assertRefused(t, admin.Delete(ctx, tenant), "protected", `tenants "guarded" is protected from deletion; set spec.protected: false`)
 	for _, c := range []client.Client{admin, bulkhead} {
-		assertRefused(t, c.Delete(ctx, tenant), "protected", `tenants "guarded" is protected from deletion; set spec.protected: false`)
 		assertRefused(t, c.Delete(ctx, space), "protected", `spaces "web" is protected from deletion`)
 	}
 	owner := bindIn(t, home.Name, "guarded-owner")
@@ -365,7 +366,7 @@ func TestProtection(t *testing.T) {
 func bindIn(t *testing.T, namespace, user string) client.Client {
 	t.Helper()
 	b := roleBinding(namespace, "ClusterRole", "cluster-admin", rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: user})
-	if err := bulkhead.Create(t.Context(), b); err != nil {
+	if err := admin.Create(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	c, err := clientAs(user)

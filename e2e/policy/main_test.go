@@ -45,15 +45,18 @@ rules:
 
 // platform of the tests: every list has something on it, and the one that matters most for cost is as long as can be.
 func platform() *v1alpha1.Platform {
-	registries := []string{"registry.example.com", "mirror.example.com/library/", "zz-registry.example.com/" + long(200)}
+	registries := []string{"registry.example.com", "docker.io/friends", "mirror.example.com/library/", "zz-registry.example.com/" + long(200)}
 	for i := len(registries); i < 64; i++ {
 		registries = append(registries, fmt.Sprintf("zz-registry.example.com/%s-%d", long(200), i))
 	}
 	return &v1alpha1.Platform{Spec: v1alpha1.PlatformSpec{
 		Registries:      registries,
 		StorageClasses:  []string{"fast"},
+		ExternalNames:   []string{"example.com"},
+		Annotations:     []string{"prometheus.io", "nginx.ingress.kubernetes.io/rewrite-target"},
 		PriorityClasses: []string{"tenant-high", "tenant-pushy"},
 		SchedulerNames:  []string{"default-scheduler"},
+		Tolerations:     []v1alpha1.TaintToleration{{Key: "gpu"}, {Key: "pool", Value: "spot", Effect: "NoSchedule"}},
 		SandboxRuntimes: []string{"gvisor"},
 	}}
 }
@@ -74,7 +77,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	cluster, err := testcluster.Start("audit-policy-file="+rules, "audit-log-path="+auditLog,
-		"feature-gates=CrossNamespaceVolumeDataSource=true") // without it the API server drops the field that is attacked
+		"runtime-config=scheduling.k8s.io/v1alpha3=true", // which some of the gates need
+		// Without them the API server drops fields that are attacked.
+		"feature-gates=CrossNamespaceVolumeDataSource=true,GenericWorkload=true,EvictionRequestAPI=true,WorkloadWithJob=true")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -113,20 +118,27 @@ func prepare(ctx context.Context, cluster *testcluster.Cluster) error {
 	if err := makeClasses(ctx); err != nil {
 		return err
 	}
-	for _, o := range guardrail.Policies(platform()) {
-		if err := apply(ctx, bulkhead, o); err != nil {
+	objects := guardrail.Policies(platform())
+	for _, o := range guardrail.Cluster(platform()) {
+		if _, isRole := o.(*rbacv1.ClusterRole); isRole {
+			objects = append(objects, o)
+		}
+	}
+	for _, o := range objects {
+		if err := apply(ctx, admin, o); err != nil {
 			return err
 		}
 	}
 	return waitEnforced(ctx)
 }
 
-// grant gives Bulkhead's identity the right to change guardrails, and all else that the tests do with it.
+// grant gives Bulkhead's identity every right, far more than it has: what it is refused, admission refuses by itself.
 func grant(ctx context.Context) error {
 	return admin.Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "test-bulkhead"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: v1alpha1.ControllerGroup}},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: v1alpha1.ControllerGroup},
+			{APIGroup: rbacv1.GroupName, Kind: "User", Name: v1alpha1.ControllerUser}},
 	})
 }
 
@@ -178,12 +190,16 @@ func waitEnforced(ctx context.Context) error {
 		return func(ctx context.Context) error { return owner.Create(ctx, o, client.DryRunAll) }
 	}
 	probes := map[string]func(context.Context) error{
+		"pod-bounds":      create(spoiled(ns.Name, func(s *corev1.PodSpec) { s.TerminationGracePeriodSeconds = ptr(int64(1 << 20)) })), // the last that is written
 		"images":          create(spoiled(ns.Name, func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" })),
 		"node-affinity":   create(spoiled(ns.Name, func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{v1alpha1.LabelNodeTenant: "x"} })),
 		"role-bindings":   create(roleBinding(ns.Name, "ClusterRole", "edit")),
 		"managed-objects": create(labelled(v1alpha1.LabelManagedBy, v1alpha1.ManagedBy)),
 		"owned-labels":    create(labelled(v1alpha1.LabelTenant, "other")),
-		"namespaces":      func(ctx context.Context) error { return admin.Delete(ctx, ns, client.DryRunAll) },
+		"controller": func(ctx context.Context) error {
+			return bulkhead.Create(ctx, roleBinding("default", "ClusterRole", v1alpha1.RoleOwner), client.DryRunAll)
+		},
+		"namespaces": func(ctx context.Context) error { return admin.Delete(ctx, ns, client.DryRunAll) },
 		"definitions": func(ctx context.Context) error {
 			crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "spaces.bulkhead.dev"}}
 			return admin.Delete(ctx, crd, client.DryRunAll)
@@ -228,7 +244,7 @@ func makeSpace(ctx context.Context, tenant, space string, labels, annotations ma
 func ownerOf(ctx context.Context, tenant, space string) (client.Client, error) {
 	user := "owner-of-" + tenant
 	ns := v1alpha1.SpaceNamespace(tenant, space)
-	err := bulkhead.Create(ctx, &rbacv1.RoleBinding{
+	err := admin.Create(ctx, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "everything"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},

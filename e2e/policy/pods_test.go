@@ -48,13 +48,29 @@ func offences(t *testing.T, scene hostile.Scene) []offence {
 	t.Helper()
 	list := []offence{
 		{name: "registry, with those that are allowed", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "nginx" },
-			message: `images: image "nginx" of container "harmless" comes from no allowed registry; use one of mirror.example.com/library/, registry.example.com/, `},
+			message: `images: image "nginx" of container "harmless" comes from no allowed registry; use one of docker.io/friends/, mirror.example.com/library/, registry.example.com/, `},
+		{name: "another account of Docker Hub", policy: "images", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "friends-too/web" }, message: `image "friends-too/web"`},
+		{name: "a registry with a port that is named like the account", policy: "images",
+			spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "friends:5000/web" }, message: `image "friends:5000/web"`},
 		{name: "priority class, with those that are allowed", policy: "priority", spoil: func(s *corev1.PodSpec) { s.PriorityClassName = "platform-high" },
 			message: `priorityClassName "platform-high" is not allowed; leave it out, or use one of tenant-high, tenant-pushy`},
 		{name: "scheduler, with those that are allowed", policy: "scheduling", spoil: func(s *corev1.PodSpec) { s.SchedulerName = "mine" },
 			message: `schedulerName "mine" is not allowed; use one of default-scheduler`},
 		{name: "runtime that is no sandbox", policy: "runtime", spoil: func(s *corev1.PodSpec) { s.RuntimeClassName = ptr("plain") },
 			message: `runtimeClassName "plain" is not allowed; leave it out, or use one of gvisor`},
+	}
+	tolerate := func(toleration corev1.Toleration) func(*corev1.PodSpec) {
+		return func(s *corev1.PodSpec) { s.Tolerations = []corev1.Toleration{toleration} }
+	}
+	for name, toleration := range map[string]corev1.Toleration{
+		"another value":  {Key: "pool", Value: "gold", Effect: corev1.TaintEffectNoSchedule},
+		"every value":    {Key: "pool", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+		"every effect":   {Key: "pool", Value: "spot"},
+		"another effect": {Key: "pool", Value: "spot", Effect: corev1.TaintEffectNoExecute},
+		"a key like it":  {Key: "gpus", Operator: corev1.TolerationOpExists},
+	} {
+		list = append(list, offence{name: "toleration of a taint that the platform names, of " + name, policy: "node-affinity", spoil: tolerate(toleration),
+			message: "leave it out, or use one of gpu, pool=spot:NoSchedule"})
 	}
 	for _, c := range hostile.PodCases() {
 		if c.Refusal.By != hostile.Policy || !c.Applies(scene) {
@@ -83,6 +99,7 @@ func harmless(tenant string) []offence {
 		{name: "image of the other registry", spoil: func(s *corev1.PodSpec) {
 			s.Containers[0].Image = "mirror.example.com/library/nginx@sha256:" + strings.Repeat("a", 64)
 		}},
+		{name: "image of an allowed account of Docker Hub", spoil: func(s *corev1.PodSpec) { s.Containers[0].Image = "friends/web:1" }},
 		{name: "image volume of an allowed registry", spoil: func(s *corev1.PodSpec) {
 			s.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "registry.example.com/data"}}}}
 		}},
@@ -102,8 +119,11 @@ func harmless(tenant string) []offence {
 		{name: "ephemeral volume", spoil: func(s *corev1.PodSpec) {
 			s.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim("", "", "fast").Spec}}}}}
 		}},
-		{name: "toleration of a taint of the cluster", spoil: func(s *corev1.PodSpec) {
-			s.Tolerations = []corev1.Toleration{{Key: "node.kubernetes.io/not-ready", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute}}
+		{name: "toleration of a taint of the cluster, for a while", spoil: func(s *corev1.PodSpec) {
+			s.Tolerations = []corev1.Toleration{{Key: "node.kubernetes.io/not-ready", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr(int64(30))}}
+		}},
+		{name: "toleration of taints that the platform names", spoil: func(s *corev1.PodSpec) {
+			s.Tolerations = []corev1.Toleration{{Key: "gpu", Operator: corev1.TolerationOpExists}, {Key: "pool", Value: "spot", Effect: corev1.TaintEffectNoSchedule}}
 		}},
 		{name: "toleration of one's own nodes", spoil: func(s *corev1.PodSpec) {
 			s.Tolerations = []corev1.Toleration{{Key: v1alpha1.TaintNodeTenant, Operator: corev1.TolerationOpEqual, Value: tenant, Effect: corev1.TaintEffectNoSchedule}}
@@ -278,8 +298,8 @@ func TestPodsAtUpdate(t *testing.T) {
 				s.Tolerations = append(s.Tolerations, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists})
 			})
 		}
-		assertRefused(t, add(""), "node-affinity", "dedicated to other tenants")
-		if err := add("example.com/harmless"); err != nil {
+		assertRefused(t, add(""), "node-affinity", "reaches nodes that are not for this tenant")
+		if err := add("gpu"); err != nil {
 			t.Error(err)
 		}
 	})

@@ -117,7 +117,7 @@ func TestWaiversAtUpdate(t *testing.T) {
 		t.Errorf("another change of the pod: %v", err)
 	}
 	err := update(t.Context(), owner, p, func() {
-		p.Spec.Tolerations = append(p.Spec.Tolerations, corev1.Toleration{Key: "example.com/x", Operator: corev1.TolerationOpExists})
+		p.Spec.Tolerations = append(p.Spec.Tolerations, corev1.Toleration{Key: "gpu", Operator: corev1.TolerationOpExists})
 	})
 	if err != nil {
 		t.Errorf("another change of the pod's spec: %v", err)

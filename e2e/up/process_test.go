@@ -18,7 +18,7 @@ import (
 
 const (
 	// deadline is for one step on a busy machine with the race detector on, not the usual time.
-	deadline = 3 * time.Minute
+	deadline = 8 * time.Minute
 	interval = 50 * time.Millisecond
 )
 

@@ -108,6 +108,23 @@ func (a *Applier) ensure(ctx context.Context, want client.Object) (Change, error
 	return change, a.repair(ctx, want, have, &d)
 }
 
+// Look returns what is wrong with the live object of a rendered one that is for others to write; empty when it is as rendered.
+func (a *Applier) Look(ctx context.Context, want client.Object) (string, error) {
+	have, err := a.read(ctx, want)
+	switch {
+	case err != nil:
+		return "", err
+	case have == nil:
+		return "is not there", nil
+	case have.GetDeletionTimestamp() != nil:
+		return "is being deleted", nil
+	}
+	if d := a.compare(want, have); !d.none() {
+		return "differs in " + strings.Join(d.fields, ", "), nil
+	}
+	return "", nil
+}
+
 // EnsurePartly makes the live object equal to the rendered one in every field that the rendering sets, and leaves the other
 // fields as they are: it is for objects that others may default and extend. It writes nothing that is right already. A rendering that was never applied is applied even where nothing differs, so that Bulkhead owns its fields.
 func (a *Applier) EnsurePartly(ctx context.Context, want client.Object) (Change, error) {

@@ -40,6 +40,17 @@ func Kinds() []Kind {
 	}
 }
 
+// IsPolicy reports whether an object is an admission policy, or binds one.
+func IsPolicy(object client.Object) bool {
+	switch object.(type) {
+	case *admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding,
+		*admissionregistrationv1.MutatingAdmissionPolicy, *admissionregistrationv1.MutatingAdmissionPolicyBinding:
+		return true
+	default:
+		return false
+	}
+}
+
 // Managed selects every object that Bulkhead renders.
 func Managed() labels.Selector {
 	return labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})

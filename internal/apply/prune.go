@@ -29,32 +29,40 @@ type Scope struct {
 // Prune deletes the managed objects of the scope that are not among keep. It looks at the cache, and each deletion
 // names the UID and the version that it saw: an object that changed since is left for the next look.
 func (a *Applier) Prune(ctx context.Context, scope *Scope, keep []client.Object) ([]Change, error) {
+	obsolete, err := a.Obsolete(ctx, scope, keep)
+	faults := []error{err}
+	var changes []Change
+	for _, obj := range obsolete {
+		if err := a.Delete(ctx, obj); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		changes = append(changes, a.change(obj, Deleted))
+	}
+	return changes, errors.Join(faults...)
+}
+
+// Obsolete are the managed objects of the scope that are not among keep, and that are not being deleted. What could be listed is returned
+// also with an error.
+func (a *Applier) Obsolete(ctx context.Context, scope *Scope, keep []client.Object) ([]client.Object, error) {
 	kept := make(map[objectID]bool, len(keep))
 	for _, obj := range keep {
 		if obj.GetNamespace() == scope.Namespace {
 			kept[idOf(obj)] = true
 		}
 	}
-	var changes []Change
+	var obsolete []client.Object
 	var faults []error
 	for _, kind := range scope.Kinds {
 		found, err := list(ctx, a.client, kind, scope)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
+		faults = append(faults, err)
 		for _, obj := range found {
-			if kept[idOf(obj)] || obj.GetDeletionTimestamp() != nil {
-				continue
+			if !kept[idOf(obj)] && obj.GetDeletionTimestamp() == nil {
+				obsolete = append(obsolete, obj)
 			}
-			if err := a.Delete(ctx, obj); err != nil {
-				faults = append(faults, err)
-				continue
-			}
-			changes = append(changes, a.change(obj, Deleted))
 		}
 	}
-	return changes, errors.Join(faults...)
+	return obsolete, errors.Join(faults...)
 }
 
 // Find lists the managed objects of the scope from the API server itself and not from a cache: what it does not

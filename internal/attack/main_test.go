@@ -179,7 +179,7 @@ func enforced(ctx context.Context, t *testing.T, name string, decided tenancy.Ou
 	quota := corev1.ResourceList{
 		corev1.ResourceRequestsCPU: resource.MustParse("4"), corev1.ResourceLimitsCPU: resource.MustParse("8"),
 		corev1.ResourceRequestsMemory: resource.MustParse("8Gi"), corev1.ResourceLimitsMemory: resource.MustParse("8Gi"),
-		corev1.ResourcePods: resource.MustParse("20"),
+		corev1.ResourcePods: resource.MustParse("20"), corev1.ResourceRequestsStorage: resource.MustParse("1Gi"),
 	}
 	tenant := &v1alpha1.Tenant{
 		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-of-" + "tenant", Generation: 1},

@@ -68,7 +68,10 @@ func TestEveryAttackIsRefused(t *testing.T) {
 			f := enforced(t.Context(), t, name, test.decided, test.owner)
 			target := declared(t.Context(), t, f)
 			await(t, completeProver(t), f, isolated)
-			attacks := chosen(slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool { return !(&catalogue.Item{Attacks: test.attacks}).Has(a.ID) }))
+			attacks := chosen(slices.DeleteFunc(hostile.All(), func(a hostile.Case) bool {
+				// The installation, which this platform lacks, gives the controller its rights: e2e/policy tries what it may not.
+				return a.Control == "controller" || !(&catalogue.Item{Attacks: test.attacks}).Has(a.ID)
+			}))
 			results, err := newRunner(t, name).Try(t.Context(), target, attacks)
 			must(t, err)
 			complain(t, results)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/guardrail/fields"
+	"github.com/bulkhead-dev/bulkhead/internal/observe/openapi"
 )
 
 // minimumVersion is the first with both admission policies in v1.
@@ -69,7 +71,35 @@ func clusterChecks() []Check {
 			Why:      "The API server stores a NetworkPolicy whether or not anything enforces it. No API reports whether the network plugin does: only a canary on real nodes can prove it.",
 			Fix:      "Use a network plugin that enforces NetworkPolicy both ways (Cilium, Calico, Antrea, OVN-Kubernetes, ...), and try it with two pods. Then run check with --accept BHC108.",
 		},
+		{
+			Code: "BHC110", Group: GroupCluster, Title: "Fields that tenants can write", run: checkFields,
+			Why: "Every field that a tenant can write is classified (docs/fields.md). What a newer Kubernetes or a feature gate adds, no control of this version of Bulkhead has looked at.",
+			Fix: "Upgrade Bulkhead to a version that classifies these fields. Until then, keep the feature gates off that serve them, or refuse the fields by an admission policy of your own.",
+		},
 	}
+}
+
+// checkFields names what this API server lets owners write and the ledger of fields does not classify.
+func checkFields(_ context.Context, s *session) ([]Finding, error) {
+	api, err := openapi.Fields(s.discovery.OpenAPIV3(), fields.Rights())
+	if err != nil {
+		return nil, err
+	}
+	return judgeFields(fields.Classify(fields.Ledger(), api, fields.Rights()))
+}
+
+func judgeFields(c fields.Coverage) ([]Finding, error) {
+	total := 0
+	for _, n := range c.Fields {
+		total += n
+	}
+	switch {
+	case len(c.Unclassified) > 0:
+		return one(Unknown, "%d are not classified: %s", len(c.Unclassified), strings.Join(c.Unclassified, ", "))
+	case total == 0:
+		return one(Unknown, "the API server's OpenAPI has none")
+	}
+	return one(OK, "all %d are classified", total)
 }
 
 // controlsBy lists the controls that policies of a kind enforce, by the label on each.

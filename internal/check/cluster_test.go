@@ -38,8 +38,8 @@ func TestPreflightOfACapableCluster(t *testing.T) {
 			t.Errorf("%s %s: %s %s, want %s", f.Code, f.Subject, f.State, f.Detail, want)
 		}
 	}
-	if len(findings) != 10 {
-		t.Errorf("%d findings, want 10", len(findings))
+	if len(findings) != 11 {
+		t.Errorf("%d findings, want 11", len(findings))
 	}
 	if missing := check.Missing(findings); len(missing) > 0 {
 		t.Errorf("missing: %+v", missing)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -107,6 +108,8 @@ type tenantFacts struct {
 	waivers []v1alpha1.Waiver
 	// report of the exact proof; nil where there is none.
 	report *v1alpha1.IsolationReport
+	// bindings are the RoleBindings of its namespaces.
+	bindings []rbacv1.RoleBinding
 }
 
 func gatherTenant(ctx context.Context, c client.Client, name string) (*tenantFacts, error) {
@@ -125,6 +128,9 @@ func gatherTenant(ctx context.Context, c client.Client, name string) (*tenantFac
 		return nil, fmt.Errorf("list the Spaces of Tenant %s: %w", name, err)
 	}
 	facts.spaces = spaces.Items
+	if facts.bindings, err = bindingsOf(ctx, c, facts); err != nil {
+		return nil, err
+	}
 	waivers := &v1alpha1.WaiverList{}
 	if err := c.List(ctx, waivers); err != nil {
 		return nil, fmt.Errorf("list Waivers: %w", err)
@@ -139,6 +145,25 @@ func gatherTenant(ctx context.Context, c client.Client, name string) (*tenantFac
 		return nil, fmt.Errorf("read IsolationReport %s: %w", name, err)
 	}
 	return facts, nil
+}
+
+// bindingsOf lists the RoleBindings of a tenant's home and of its Spaces.
+func bindingsOf(ctx context.Context, c client.Client, facts *tenantFacts) ([]rbacv1.RoleBinding, error) {
+	namespaces := []string{v1alpha1.HomeNamespace(facts.tenant.Name)}
+	for i := range facts.spaces {
+		if ns := facts.spaces[i].Status.Namespace; ns != "" {
+			namespaces = append(namespaces, ns)
+		}
+	}
+	var all []rbacv1.RoleBinding
+	for _, ns := range namespaces {
+		list := &rbacv1.RoleBindingList{}
+		if err := c.List(ctx, list, client.InNamespace(ns)); err != nil {
+			return nil, fmt.Errorf("list the RoleBindings of namespace %s: %w", ns, err)
+		}
+		all = append(all, list.Items...)
+	}
+	return all, nil
 }
 
 // noTenant reports that there is none of this name, and which names are near.

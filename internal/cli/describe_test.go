@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -110,6 +111,8 @@ func exposedTenant(now time.Time) *tenantFacts {
 	status.Conditions = conditions(3, "", "", "", v1alpha1.ReasonExposed, v1alpha1.ReasonExposed)
 	status.Proof.Verdict = v1alpha1.Exposed
 	status.Proof.Failures = []v1alpha1.ProofFailure{{Control: "rbac-enumerate", Subject: "group shop-team", Verdict: v1alpha1.Exposed, Detail: "may list namespaces"}}
+	facts.bindings = []rbacv1.RoleBinding{{ObjectMeta: metav1.ObjectMeta{Namespace: "shop--a", Name: "friends"},
+		Subjects: []rbacv1.Subject{{Kind: "Group", Name: "shop-team"}, {Kind: "User", Name: "mallory"}}}}
 	facts.report.Verdict, facts.report.Exposed, facts.report.Waived = v1alpha1.Exposed, 6, 1
 	facts.report.Findings = append(facts.report.Findings,
 		v1alpha1.IsolationFinding{Code: "BH1003", Verdict: v1alpha1.Exposed, What: "group shop-team may get secrets in namespace ops", Fix: "delete RoleBinding ops/leak"},

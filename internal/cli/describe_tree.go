@@ -78,6 +78,13 @@ func drawOwners(root *output.Branch, v *tenantView) {
 		names[i] = snapshot.Ref{Kind: strings.ToLower(o.Kind), Namespace: o.Namespace, Name: o.Name}.String()
 	}
 	root.Add(output.None, "owners: %s", strings.Join(names, ", "))
+	if len(v.Bound) == 0 {
+		return
+	}
+	bound := root.Add(output.None, "also bound in its namespaces:")
+	for _, b := range v.Bound {
+		bound.Add(output.None, "%s by %s", snapshot.Ref{Kind: strings.ToLower(b.Kind), Namespace: b.Namespace, Name: b.Name}, strings.Join(b.By, ", "))
+	}
 }
 
 func drawDecisions(root *output.Branch, v *tenantView, verbose bool) {

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -18,22 +20,55 @@ import (
 
 // tenantView is what is shown of a tenant: the JSON and YAML form of `bulkhead describe`.
 type tenantView struct {
-	Name       string                      `json:"name"`
-	Ready      conditionView               `json:"ready"`
-	Conditions []conditionView             `json:"conditions"`
-	Owners     []v1alpha1.Owner            `json:"owners"`
-	Decisions  []v1alpha1.WorkloadDecision `json:"decisions"`
-	NodeGroup  string                      `json:"nodeGroup,omitempty"`
-	Spaces     []spaceView                 `json:"spaces"`
-	Controls   []controlView               `json:"controls"`
-	Waivers    []waiverView                `json:"waivers"`
-	Proof      *v1alpha1.Proof             `json:"proof,omitempty"`
+	Name       string           `json:"name"`
+	Ready      conditionView    `json:"ready"`
+	Conditions []conditionView  `json:"conditions"`
+	Owners     []v1alpha1.Owner `json:"owners"`
+	// Bound are those who are no owners and are bound in its namespaces, by whatever made the binding.
+	Bound     []boundView                 `json:"bound,omitempty"`
+	Decisions []v1alpha1.WorkloadDecision `json:"decisions"`
+	NodeGroup string                      `json:"nodeGroup,omitempty"`
+	Spaces    []spaceView                 `json:"spaces"`
+	Controls  []controlView               `json:"controls"`
+	Waivers   []waiverView                `json:"waivers"`
+	Proof     *v1alpha1.Proof             `json:"proof,omitempty"`
 	// ProofAge in words, as of when it was read.
 	ProofAge string `json:"proofAge,omitempty"`
 	// Report of the exact proof, and its age in words.
 	Report    *v1alpha1.IsolationReport `json:"report,omitempty"`
 	ReportAge string                    `json:"reportAge,omitempty"`
 	Remaining []string                  `json:"remaining,omitempty"`
+}
+
+// boundView is a subject with the RoleBindings that name it.
+type boundView struct {
+	v1alpha1.Owner `json:",inline"`
+	By             []string `json:"by"`
+}
+
+// viewBound are the subjects of bindings that are no owners, in the order of their names.
+func viewBound(t *v1alpha1.Tenant, bindings []rbacv1.RoleBinding) []boundView {
+	var list []boundView
+	for i := range bindings {
+		b := &bindings[i]
+		for _, s := range b.Subjects {
+			who := v1alpha1.Owner{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
+			if slices.Contains(t.Spec.Owners, who) {
+				continue
+			}
+			at := slices.IndexFunc(list, func(v boundView) bool { return v.Owner == who })
+			if at < 0 {
+				at, list = len(list), append(list, boundView{Owner: who})
+			}
+			if by := b.Namespace + "/" + b.Name; !slices.Contains(list[at].By, by) {
+				list[at].By = append(list[at].By, by)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b boundView) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return list
 }
 
 // conditionView is a condition; one that is not set, or not since the last change, is Unknown.
@@ -90,7 +125,7 @@ type waiverView struct {
 func viewTenant(facts *tenantFacts, now time.Time) *tenantView {
 	t := facts.tenant
 	v := &tenantView{
-		Name: t.Name, Owners: t.Spec.Owners, Decisions: t.Status.Decisions, NodeGroup: t.Status.NodeGroup,
+		Name: t.Name, Owners: t.Spec.Owners, Bound: viewBound(t, facts.bindings), Decisions: t.Status.Decisions, NodeGroup: t.Status.NodeGroup,
 		Proof: t.Status.Proof, Report: facts.report, Remaining: t.Status.Remaining,
 		Ready:      viewCondition(t.Status.Conditions, v1alpha1.ConditionReady, t.Generation),
 		Conditions: viewConditions(t.Status.Conditions, t.Generation),

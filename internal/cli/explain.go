@@ -256,6 +256,7 @@ func reasonTopics() []topic {
 		{v1alpha1.ReasonDeleting, "Being removed; status.remaining lists what is left.", "Nothing, unless it lasts: then what remains has a finalizer that another controller must remove."},
 		{v1alpha1.ReasonProtected, "Deletion was requested, and spec.protected refuses it.", "Set spec.protected to false on the Tenant if the deletion is meant."},
 		{v1alpha1.ReasonDefinitionRemoved, "The object is deleted only with its definition or its home namespace, so nothing else is removed.", "Install Bulkhead and declare the object again: Bulkhead takes its namespace back, with what runs in it."},
+		{v1alpha1.ReasonFinalizersStripped, "Finalizers that no controller took off held an off-boarding for longer than the Platform's offboardingDeadline, and were taken off. The record names them.", "Look whether what they stood for is cleaned up outside the cluster."},
 		{v1alpha1.ReasonActive, "The Waiver is in force: the control is suspended where its status says.", "Delete it as soon as it is not needed."},
 		{v1alpha1.ReasonExpired, "The Waiver's time is over, and the control is in force again.", "Delete it. If the exception is still needed, the security team writes another."},
 	}
@@ -307,6 +308,9 @@ func findingsPage() string {
 // attackTopic explains one attack of the registry.
 func attackTopic(a *hostile.Case) topic {
 	t := topic{Code: a.ID, Kind: topicAttack, Title: "The tenant " + a.Title}
+	if a.By == hostile.Controller {
+		t.Title = "The controller " + a.Title
+	}
 	if a.Refusal.By == hostile.Permitted {
 		t.Title = "A tenant must be able to do it itself; if not, " + a.Title
 	}
@@ -321,6 +325,8 @@ func attackTopic(a *hostile.Case) topic {
 
 func identitiesOf(by hostile.Identities) string {
 	switch {
+	case by == hostile.Controller:
+		return "the controller itself, as a thief of its credentials"
 	case by.Has(hostile.Owners) && by.Has(hostile.ServiceAccounts):
 		return "owners, and the default service account of each Space"
 	case by.Has(hostile.Owners):

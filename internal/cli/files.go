@@ -23,7 +23,6 @@ func addFileFlags(cmd *cobra.Command, usage string) *files {
 	f := &files{}
 	flags := genericclioptions.FileNameFlags{Usage: usage, Filenames: &f.paths, Kustomize: &f.kustomization}
 	flags.AddFlags(cmd.Flags())
-	cmd.MarkFlagsMutuallyExclusive("filename", "kustomize")
 	return f
 }
 
@@ -49,6 +48,9 @@ func (f *files) String() string {
 func (f *files) rendered() (rendered []manifest.Rendered, declaredIn map[string]string, err error) {
 	if f.kustomization == "" {
 		return nil, nil, nil
+	}
+	if len(f.paths) > 0 {
+		return nil, nil, errors.New("give files with -f or a kustomization with -k, not both: a kustomization names its files itself")
 	}
 	objects, err := kustomization.Render(f.kustomization)
 	if err != nil {

@@ -35,6 +35,7 @@ type proveOptions struct {
 	from                     *files
 	tenantLabel, tenantsFile string
 	connections, compareDirs bool
+	strict                   bool
 
 	// declaredIn is the file of each object that a kustomization rendered, by the name that it has in the snapshot.
 	declaredIn map[string]string
@@ -73,6 +74,7 @@ func newProveCommand(streams IOStreams) *cobra.Command {
 	flags.StringVar(&o.tenantsFile, "tenants", "", "YAML file that names the tenants: NAME: {namespaces: [...], owners: [{kind, name}]}")
 	flags.BoolVar(&o.connections, "connections", false, "print which workloads may connect, a sorted line for each ordered pair, and judge nothing")
 	flags.BoolVar(&o.compareDirs, "diff", false, "compare two folders of manifests, before and after: what is newly exposed or unknown, and what is over")
+	flags.BoolVar(&o.strict, "strict", false, "refuse manifests of which anything is malformed, instead of proving the rest as unknown")
 	o.cluster = addConnectionFlags(cmd, streams).addImpersonationFlag(cmd)
 	o.format = addFormatFlag(cmd, formatTable, formatJSON, formatSARIF, formatJUnit, formatMarkdown)
 	cmd.MarkFlagsMutuallyExclusive("tenant-label", "tenants")
@@ -158,7 +160,7 @@ func (o *proveOptions) read(ctx context.Context, from *files) (*observe.World, e
 			return nil, err
 		}
 		o.declaredIn = declaredIn
-		world, err := manifest.Read(from.paths, o.In, manifest.Options{Now: time.Now(), Tenants: source}, rendered...) //nolint:contextcheck // schema validation of what lies in memory takes a context and waits for nothing
+		world, err := manifest.Read(from.paths, o.In, manifest.Options{Now: time.Now(), Tenants: source, Strict: o.strict}, rendered...) //nolint:contextcheck // schema validation of what lies in memory takes a context and waits for nothing
 		if err != nil {
 			return nil, err
 		}
@@ -287,15 +289,30 @@ func (o *proveOptions) writeConnections(world *observe.World) error {
 			o.Progressf("  %s: %s", m.Kind, m.Why)
 		}
 	}
-	reach := network.NewReach(world.Snapshot, 0)
+	if err := o.writeReach(network.NewReach(world.Snapshot, 0)); err != nil || len(world.Snapshot.Missing) == 0 {
+		return err
+	}
+	return answerTo(finding.Unknown)
+}
+
+func (o *proveOptions) writeReach(reach *network.Reach) error {
 	switch o.format.value {
 	case formatJSON:
-		type line struct{ From, To, Ports string }
+		type line struct {
+			From, To, Ports string
+			Possible        string `json:",omitempty"`
+		}
 		lines := []line{}
 		for c := range reach.Connections() {
-			lines = append(lines, line{c.From, c.To, c.Ports.String()})
+			l := line{From: c.From, To: c.To, Ports: c.Ports.String()}
+			if !c.Possible.Empty() {
+				l.Possible = c.Possible.String()
+			}
+			lines = append(lines, l)
 		}
-		return output.WriteJSON(o.Out, lines)
+		if err := output.WriteJSON(o.Out, lines); err != nil {
+			return err
+		}
 	case formatTable:
 		out := bufio.NewWriter(o.Out)
 		for c := range reach.Connections() {
@@ -303,7 +320,17 @@ func (o *proveOptions) writeConnections(world *observe.World) error {
 				return fmt.Errorf("write connections: %w", err)
 			}
 		}
-		return out.Flush()
+		if err := out.Flush(); err != nil {
+			return fmt.Errorf("write connections: %w", err)
+		}
+	default:
+		return fmt.Errorf("-o %s: connections have no such form: choose table or json", o.format.value)
 	}
-	return fmt.Errorf("-o %s: connections have no such form: choose table or json", o.format.value)
+	for _, doubt := range reach.Doubts() {
+		o.Progressf("in doubt, so connections may be missing or too many: %s", doubt)
+	}
+	if len(reach.Doubts()) > 0 {
+		return answerTo(finding.Unknown)
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ package install
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -122,10 +123,27 @@ func applyPhase(ctx context.Context, c client.Client, phase *Phase, progress Pro
 		action := map[apply.Action]Action{apply.Created: Created, apply.Updated: Changed, apply.Repaired: Changed, apply.Unchanged: Unchanged}[change.Action]
 		progress.report(phase.Name, action, change.Ref.String(), "")
 	}
+	if phase.Name == PhaseGuardrails {
+		return removeObsolete(ctx, applier, phase, progress)
+	}
 	if phase.Name != PhaseDefinitions {
 		return nil
 	}
 	return waitEstablished(ctx, c, phase.Objects, progress)
+}
+
+// removeObsolete deletes the admission policies that an earlier version rendered: the controller has no right to.
+func removeObsolete(ctx context.Context, applier *apply.Applier, phase *Phase, progress Progress) error {
+	keep := make([]client.Object, len(phase.Objects))
+	for i, object := range phase.Objects {
+		keep[i] = object
+	}
+	kinds := slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool { return !apply.IsPolicy(k.Object) })
+	removed, err := applier.Prune(ctx, &apply.Scope{Kinds: kinds, Without: []string{v1alpha1.LabelTenant}}, keep)
+	for i := range removed {
+		progress.report(phase.Name, Removed, removed[i].Ref.String(), "not of this version")
+	}
+	return err
 }
 
 // FindPlatform returns the cluster's Platform, or nil where there is none, or no definition of it yet.

@@ -1,10 +1,13 @@
 package kubeadmission
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -25,8 +29,8 @@ import (
 type stage struct {
 	object, old *content
 	changed     bool
-	// ofSubject: what changed it went by who asks, and so may all that refuses it.
-	ofSubject bool
+	// alike reports whether what changed it cannot distinguish another subject from the one who asks; nil where it goes by no subject.
+	alike func(finding.Subject) bool
 	// stopped: it went no further; refused or unknown says why.
 	stopped    bool
 	refused    []finding.Refusal
@@ -34,12 +38,13 @@ type stage struct {
 	considered []snapshot.Ref
 }
 
-// stageKey is all that the result of mutation depends on.
+// stageKey is all that the result of mutation depends on: the request, what the plugins and the policies that match read of the namespace and
+// the subject, the policies, and the classes.
 type stageKey struct {
-	target      target
-	kind        schema.GroupVersionKind
-	object, old runtime.Object
-	name, reads string
+	target               target
+	kind                 schema.GroupVersionKind
+	object, old, classes digest
+	name, reads          string
 }
 
 // prepare runs what mutates a request, or remembers what it made of the same request before.
@@ -48,13 +53,25 @@ func (e *Evaluator) prepare(r *request) *stage {
 		made, _ := e.mutate(r)
 		return made
 	}
-	key := stageKey{target: r.target, kind: r.Kind, object: r.Object, old: r.OldObject, name: r.Name, reads: e.pluginReads(r)}
+	object, fault := e.digest(r.Object)
+	old, faultOfOld := e.digest(r.OldObject)
+	if fault != nil || faultOfOld != nil {
+		made, _ := e.mutate(r)
+		return made
+	}
+	key := stageKey{target: r.target, kind: r.Kind, object: object, old: old, name: r.Name, reads: e.pluginReads(r), classes: e.classes}
+	lasting := true
 	for _, h := range e.candidates(r.target).mutations {
 		if h.selected(r) && h.selectsObject(r) {
-			key.reads += h.name + "\x00" + h.reads.of(r)
+			key.reads += strconv.FormatUint(h.id, 10) + "\x00" + h.shown(r) + h.reads.rightsOf(r)
+			lasting = lasting && h.lasting(r) && !h.reads.authorizer
 		}
 	}
-	if known, found := e.prepared.Load(key); found {
+	kept, before := &e.prepared, &e.prepared
+	if lasting {
+		kept, before = &e.recall.now.prepared, &e.recall.before.prepared
+	}
+	if known, found := find(kept, before, key); found {
 		return known.(*stage) //nolint:forcetypeassert // the map holds nothing else
 	}
 	made, labelsChanged := e.mutate(r)
@@ -62,8 +79,28 @@ func (e *Evaluator) prepare(r *request) *stage {
 		return made // a policy may have joined that the key does not know
 	}
 	made.object, made.old = e.intern(made.object), e.intern(made.old)
-	known, _ := e.prepared.LoadOrStore(key, made)
+	known, _ := kept.LoadOrStore(key, made)
 	return known.(*stage) //nolint:forcetypeassert // the map holds nothing else
+}
+
+// digest stands for an object: of its type, with its fields.
+type digest [sha256.Size]byte
+
+// digest returns the one of an object, computed once for each pointer. An error means that it cannot be written down.
+func (e *Evaluator) digest(o runtime.Object) (digest, error) {
+	if o == nil {
+		return digest{}, nil
+	}
+	if known, found := e.digests.Load(o); found {
+		return known.(digest), nil //nolint:forcetypeassert // the map holds nothing else
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return digest{}, err
+	}
+	d := digest(sha256.Sum256(fmt.Appendf(text, "%T", o)))
+	e.digests.Store(o, d)
+	return d, nil
 }
 
 // intern returns the one content that stands for all that are equal, so that what is known of it is found again.
@@ -75,7 +112,11 @@ func (e *Evaluator) intern(c *content) *content {
 	if err != nil {
 		return c
 	}
-	known, _ := e.contents.LoadOrStore(string(text), c)
+	key := digest(sha256.Sum256(text))
+	if known, found := find(&e.recall.now.contents, &e.recall.before.contents, key); found {
+		return known.(*content) //nolint:forcetypeassert // the map holds nothing else
+	}
+	known, _ := e.recall.now.contents.LoadOrStore(key, c)
 	return known.(*content) //nolint:forcetypeassert // the map holds nothing else
 }
 
@@ -115,7 +156,7 @@ func (e *Evaluator) applyMutations(r *request, made *stage) {
 		if e.matches(h, r, made.object, made.old) {
 			matched = append(matched, h)
 			made.considered = append(made.considered, h.object)
-			made.ofSubject = made.ofSubject || h.reads.ofSubject()
+			made.alike = both(made.alike, h.reads.alike(&r.Subject, h.reads.authorizer))
 			made.unknown = append(made.unknown, e.undecidable(h, r)...)
 		}
 	}
@@ -132,7 +173,7 @@ func (e *Evaluator) applyMutations(r *request, made *stage) {
 	}
 	if err != nil {
 		made.stopped = true
-		e.explainMutation(err, matched, made)
+		e.explainMutation(r, err, matched, made)
 		return
 	}
 	e.takeMutated(r, made, object)
@@ -160,13 +201,13 @@ func (e *Evaluator) takeMutated(r *request, made *stage, object runtime.Object) 
 }
 
 // explainMutation names the mutating policies that failed a request.
-func (e *Evaluator) explainMutation(err error, matched []*hook, made *stage) {
+func (e *Evaluator) explainMutation(r *request, err error, matched []*hook, made *stage) {
 	var status *apierrors.StatusError
 	if errors.As(err, &status) && status.ErrStatus.Details != nil {
 		for _, h := range matched {
 			for _, cause := range status.ErrStatus.Details.Causes {
 				if strings.HasPrefix(cause.Message, "policy '"+h.name+"' ") || strings.HasPrefix(cause.Message, `policy "`+h.name+`" `) {
-					made.refused = append(made.refused, finding.Refusal{By: h.object, Control: h.control, Message: cause.Message, OfSubject: h.reads.ofSubject()})
+					made.refused = append(made.refused, finding.Refusal{By: h.object, Control: h.control, Message: cause.Message, Holds: h.reads.alike(&r.Subject, h.reads.authorizer)})
 				}
 			}
 		}
@@ -178,7 +219,7 @@ func (e *Evaluator) explainMutation(err error, matched []*hook, made *stage) {
 
 // undecidable is why a policy that matches cannot be evaluated; none where it can.
 func (e *Evaluator) undecidable(h *hook, r *request) []string {
-	if h.reads.authorizer && e.rights.rights == nil {
+	if h.reads.authorizer && e.rights == nil {
 		return []string{fmt.Sprintf("%s asks about rights, which are not known here", h.object)}
 	}
 	if h.paramKind != nil {
@@ -203,11 +244,13 @@ type judgement struct {
 	matches bool
 	refusal string
 	refuses bool
+	// asked reports whether the policy asked about rights; where it did not, the answer depends on none.
+	asked bool
 }
 
 // judgeKey is all that the judgement of one policy depends on.
 type judgeKey struct {
-	hook   *hook
+	hook   uint64
 	target target
 	object *content
 	old    *content
@@ -232,7 +275,7 @@ func (e *Evaluator) enough(r *request, made *stage, answer *finding.AdmissionAns
 			continue
 		}
 		if j := e.judgementOnce(h, r, made); j.matches && j.refuses {
-			answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{By: h.object, Control: h.control, Message: j.refusal, OfSubject: h.reads.ofSubject()})
+			answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{By: h.object, Control: h.control, Message: j.refusal, Holds: h.reads.alike(&r.Subject, j.asked)})
 			return true
 		}
 	}
@@ -253,7 +296,7 @@ func (e *Evaluator) judge(r *request, made *stage, answer *finding.AdmissionAnsw
 		if unknown := e.undecidable(h, r); len(unknown) > 0 {
 			answer.Unknown = append(answer.Unknown, unknown...)
 		} else if j.refuses {
-			answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{By: h.object, Control: h.control, Message: j.refusal, OfSubject: h.reads.ofSubject()})
+			answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{By: h.object, Control: h.control, Message: j.refusal, Holds: h.reads.alike(&r.Subject, j.asked)})
 		}
 	}
 }
@@ -262,11 +305,37 @@ func (e *Evaluator) judgement(h *hook, r *request, made *stage) *judgement {
 	if !r.shared() {
 		return e.evaluate(h, r, made)
 	}
-	key := judgeKey{h, r.target, made.object, made.old, r.Name, h.reads.of(r), r.At}
-	if known, found := e.judged.Load(key); found {
-		return known.(*judgement) //nolint:forcetypeassert // the map holds nothing else
+	key := judgeKey{h.id, r.target, made.object, made.old, r.Name, h.shown(r), r.At}
+	if known := e.known(h, r, key); known != nil {
+		return known
 	}
-	known, _ := e.judged.LoadOrStore(key, e.evaluate(h, r, made))
+	j := e.evaluate(h, r, made)
+	kept := &e.judged
+	switch {
+	case j.asked:
+		key.reads += h.reads.rightsOf(r)
+	case h.lasting(r):
+		kept = &e.recall.now.judged
+	}
+	known, _ := kept.LoadOrStore(key, j)
+	return known.(*judgement) //nolint:forcetypeassert // the map holds nothing else
+}
+
+// known returns the judgement of the same request; nil where there is none yet. Only one for which the policy asked about no rights holds for
+// others who show the policy the same, or in the next proof: up to the first such question nothing else was read.
+func (e *Evaluator) known(h *hook, r *request, key judgeKey) *judgement {
+	now, before := &e.judged, &e.judged
+	if h.lasting(r) {
+		now, before = &e.recall.now.judged, &e.recall.before.judged
+	}
+	known, found := find(now, before, key)
+	if !found && h.reads.authorizer {
+		key.reads += h.reads.rightsOf(r)
+		known, found = e.judged.Load(key)
+	}
+	if !found {
+		return nil
+	}
 	return known.(*judgement) //nolint:forcetypeassert // the map holds nothing else
 }
 
@@ -274,11 +343,11 @@ func (e *Evaluator) judgement(h *hook, r *request, made *stage) *judgement {
 // the policy before: what goes by the tenant holds nowhere else, and there may be thousands of tenants.
 func (e *Evaluator) judgementOnce(h *hook, r *request, made *stage) *judgement {
 	if r.shared() {
-		shown := h.reads.of(r)
-		if known, found := e.judged.Load(judgeKey{h, r.target, made.object, made.old, r.Name, shown, r.At}); found {
-			return known.(*judgement) //nolint:forcetypeassert // the map holds nothing else
+		shown := h.shown(r)
+		if known := e.known(h, r, judgeKey{h.id, r.target, made.object, made.old, r.Name, shown, r.At}); known != nil {
+			return known
 		}
-		if first, seen := e.readers.LoadOrStore(reader{h, shown}, r.Namespace); !seen || first == r.Namespace {
+		if first, seen := e.readers.LoadOrStore(reader{h, shown + h.reads.rightsOf(r)}, r.Namespace); !seen || first == r.Namespace {
 			return e.evaluate(h, r, made)
 		}
 	}
@@ -304,11 +373,13 @@ func (e *Evaluator) evaluate(h *hook, r *request, made *stage) *judgement {
 		}
 		object = made.object.created(ns, at)
 	}
-	err := e.validate.Dispatch(background(), r.attributes(object, made.old.in(ns)), e.interfaces, []validating.PolicyHook{*h.validating})
+	rights := &authorizer{rights: e.rights}
+	dispatcher := validating.NewDispatcher(rights, generic.NewPolicyMatcher(e.matcher))
+	err := dispatcher.Dispatch(background(), r.attributes(object, made.old.in(ns)), e.interfaces, []validating.PolicyHook{*h.validating})
 	if err == nil {
-		return &judgement{matches: true}
+		return &judgement{matches: true, asked: rights.asked.Load()}
 	}
-	return &judgement{matches: true, refuses: true, refusal: wordsOf(err)}
+	return &judgement{matches: true, refuses: true, refusal: wordsOf(err), asked: rights.asked.Load()}
 }
 
 // wordsOf a refusal, without the request that the API server repeats before them.

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
-	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/kubernetes/scheme"
 
@@ -39,7 +38,7 @@ type Evaluator struct {
 	snapshot   *snapshot.Snapshot
 	namespaces map[string]*space
 	interfaces admission.ObjectInterfaces
-	rights     *authorizer
+	rights     Rights
 	params     map[string][]runtime.Object
 
 	mutations   []*hook
@@ -48,15 +47,19 @@ type Evaluator struct {
 
 	matcher  *matching.Matcher
 	mutator  generic.Dispatcher[mutating.PolicyHook]
-	validate generic.Dispatcher[validating.PolicyHook]
 	security *podSecurity
 
+	// classes are all of the snapshot that the plugins read, whatever the namespace.
+	classes digest
+	recall  *recall
+	// prepared and judged are what holds for this proof alone.
 	prepared sync.Map // stageKey to *stage
 	judged   sync.Map // judgeKey to *judgement
+	digests  sync.Map // runtime.Object to digest
 	readers  sync.Map // reader to the name of the first namespace
-	secured  sync.Map // securityKey to string
 	relevant sync.Map // target to *candidates
-	contents sync.Map // JSON to *content
+
+	exempting sync.Map // *ValidatingAdmissionPolicy to []finding.Mark
 }
 
 var _ finding.Admission = (*Evaluator)(nil)
@@ -71,28 +74,27 @@ type space struct {
 	// shape stands for all limits: the same in namespaces with equal ones.
 	shape    string
 	accounts map[string]*corev1.ServiceAccount
-	// selected says by hook whether the namespace selectors of its policy and of one of its bindings match.
+	// selected has by hook which of its bindings select the namespace (hook.selection).
 	selected sync.Map
 	// created are the service accounts that were not listed, as they would be created, by name.
 	created sync.Map
 }
 
-// New returns the admission of a snapshot. Policies that were compiled before are taken from compiled, which may be nil;
+// New returns the admission of a snapshot. What was worked out before, of policies and requests that are the same, is taken from compiled, which may be nil;
 // rights may be nil: then policies that ask the authorizer are Unknown.
 func New(s *snapshot.Snapshot, rights Rights, compiled *Compiled) (*Evaluator, error) {
 	if compiled == nil {
 		compiled = &Compiled{}
 	}
-	e := &Evaluator{snapshot: s, namespaces: map[string]*space{}, interfaces: objectInterfaces(), params: map[string][]runtime.Object{}}
-	e.rights = &authorizer{rights: rights}
+	e := &Evaluator{snapshot: s, namespaces: map[string]*space{}, interfaces: objectInterfaces(), params: map[string][]runtime.Object{}, rights: rights, recall: compiled.memory.next()}
+	e.classes = classesOf(s)
 	e.indexNamespaces()
 	for _, p := range s.Parameters {
 		key := p.GetAPIVersion() + "/" + p.GetKind()
 		e.params[key] = append(e.params[key], p)
 	}
 	e.matcher = matching.NewMatcher(namespaceLister{e.namespaces}, nil)
-	e.mutator = mutating.NewDispatcher(e.rights, e.matcher, builtInConverter{})
-	e.validate = validating.NewDispatcher(e.rights, generic.NewPolicyMatcher(e.matcher))
+	e.mutator = mutating.NewDispatcher(&authorizer{rights: rights}, e.matcher, builtInConverter{})
 	e.mutations, e.validations = e.mutationHooks(compiled), e.validationHooks(compiled)
 	e.webhooks = webhooksOf(s)
 	var err error
@@ -155,17 +157,14 @@ func (e *Evaluator) Admit(request *finding.AdmissionRequest) finding.AdmissionAn
 	if made.changed {
 		answer.Object = made.object.in(r.namespaceOfObject())
 	}
-	if !made.stopped && e.enough(r, made, &answer) {
-		return answer
-	}
-	if !made.stopped {
+	if !made.stopped && !e.enough(r, made, &answer) {
 		e.secure(r, made, &answer)
 		e.judge(r, made, &answer)
 		e.askWebhooks(r, &answer)
 		e.countAgainstQuota(r, made, &answer)
 	}
 	for i := range answer.RefusedBy {
-		answer.RefusedBy[i].OfSubject = answer.RefusedBy[i].OfSubject || made.ofSubject
+		answer.RefusedBy[i].Holds = both(answer.RefusedBy[i].Holds, made.alike)
 	}
 	answer.Admitted = len(answer.RefusedBy) == 0 && len(answer.Unknown) == 0
 	return answer

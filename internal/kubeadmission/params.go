@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,11 +28,16 @@ import (
 // errUnknownRights reports that policies ask about rights, and no authorizer was given.
 var errUnknownRights = errors.New("rights are not known")
 
-// authorizer answers policies out of the snapshot's rights.
-type authorizer struct{ rights Rights }
+// authorizer answers one evaluation of policies out of the snapshot's rights.
+type authorizer struct {
+	rights Rights
+	// asked reports whether anything was asked.
+	asked atomic.Bool
+}
 
 // Authorize is what the API server's RBAC authorizer would say.
 func (a *authorizer) Authorize(_ context.Context, q authz.Attributes) (authz.Decision, string, error) {
+	a.asked.Store(true)
 	if a.rights == nil {
 		return authz.DecisionNoOpinion, "", errUnknownRights
 	}

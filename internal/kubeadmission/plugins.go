@@ -1,6 +1,7 @@
 package kubeadmission
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
@@ -37,6 +39,21 @@ func (e *Evaluator) pluginReads(r *request) string {
 	return ""
 }
 
+// classesOf are all of a snapshot that the plugins read beyond the namespace.
+func classesOf(s *snapshot.Snapshot) digest {
+	var b strings.Builder
+	for _, c := range s.PriorityClasses {
+		b.WriteString(c.String())
+	}
+	for _, c := range s.RuntimeClasses {
+		b.WriteString(c.String())
+	}
+	for _, c := range s.StorageClasses {
+		b.WriteString(c.String())
+	}
+	return sha256.Sum256([]byte(b.String()))
+}
+
 func accountOf(r *request) string {
 	name := "default"
 	switch o := r.Object.(type) {
@@ -44,11 +61,9 @@ func accountOf(r *request) string {
 		if o.Spec.ServiceAccountName != "" {
 			name = o.Spec.ServiceAccountName
 		}
-	default:
-		if c, err := contentOf(r.Object, r); err == nil && c != nil {
-			if pod, is := c.typed.(*corev1.Pod); is && pod.Spec.ServiceAccountName != "" {
-				name = pod.Spec.ServiceAccountName
-			}
+	case *unstructured.Unstructured:
+		if given, _, err := unstructured.NestedString(o.Object, "spec", "serviceAccountName"); err == nil && given != "" {
+			name = given
 		}
 	}
 	return name

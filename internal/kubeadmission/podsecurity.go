@@ -56,7 +56,12 @@ func (e *Evaluator) secure(r *request, made *stage, answer *finding.AdmissionAns
 		set = r.space.object.Labels
 	}
 	key := securityKey{made.object, made.old, r.target, [2]string{set[api.EnforceLevelLabel], set[api.EnforceVersionLabel]}}
-	words := remember(&e.secured, key, func() string { return e.security.refusal(r, made) })
+	known, found := find(&e.recall.now.secured, &e.recall.before.secured, key)
+	words, _ := known.(string)
+	if !found {
+		words = e.security.refusal(r, made)
+		e.recall.now.secured.Store(key, words)
+	}
 	answer.Considered = append(answer.Considered, snapshot.Ref{Kind: "Namespace", Name: namespaceNamed(r)})
 	if words != "" {
 		answer.RefusedBy = append(answer.RefusedBy, finding.Refusal{

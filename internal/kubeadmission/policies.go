@@ -1,9 +1,12 @@
 package kubeadmission
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,16 +23,37 @@ import (
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// Compiled keeps compiled policies by pointer, so that snapshots that share a policy share its compilation. The zero
-// value is ready. Objects that are gone are dropped by Keep.
+// Compiled keeps compiled policies by pointer, so that snapshots that share a policy share its compilation, and what policies said of requests,
+// so that the next proof asks only what is new. The zero value is ready. Policies that are gone are dropped by Keep.
 type Compiled struct {
+	memory memory
+	// ids name each policy with its bindings; last is the one that was given last.
+	ids  sync.Map // boundPolicy to uint64
+	last atomic.Uint64
+
 	validators sync.Map // *ValidatingAdmissionPolicy to validating.Validator
 	mutators   sync.Map // *MutatingAdmissionPolicy to mutating.PolicyEvaluator
 	reading    sync.Map // either to reads
 }
 
+// boundPolicy is a policy, by pointer, with all that its bindings say.
+type boundPolicy struct {
+	policy   any
+	bindings string
+}
+
+// idOf returns the id of a policy with its bindings: another one for anything else, in any snapshot.
+func idOf[B fmt.Stringer](c *Compiled, policy any, bindings []B) uint64 {
+	key := boundPolicy{policy: policy}
+	for _, b := range bindings {
+		key.bindings += b.String() + "\x00"
+	}
+	return remember(&c.ids, key, func() uint64 { return c.last.Add(1) })
+}
+
 // hook is a policy with its bindings.
 type hook struct {
+	id            uint64
 	name, control string
 	object        snapshot.Ref
 	constraints   *admissionv1.MatchResources
@@ -58,9 +82,12 @@ func (e *Evaluator) validationHooks(compiled *Compiled) []*hook {
 		h := &hook{name: p.Name, control: p.Labels[v1alpha1.LabelControl], constraints: p.Spec.MatchConstraints,
 			object: snapshot.Ref{Kind: "ValidatingAdmissionPolicy", Name: p.Name}, paramKind: p.Spec.ParamKind,
 			validating: &validating.PolicyHook{Policy: p, Bindings: bound, Evaluator: compiled.validator(p)}}
-		for _, b := range bound {
+		specs := make([]*admissionv1.ValidatingAdmissionPolicyBindingSpec, len(bound))
+		for i, b := range bound {
 			h.bound = append(h.bound, b.Spec.MatchResources)
+			specs[i] = &b.Spec
 		}
+		h.id = idOf(compiled, p, specs)
 		h.validating.ParamInformer, h.validating.ParamScope = e.parameters(p.Spec.ParamKind)
 		h.reads = remember(&compiled.reading, p, func() reads { return readsOfValidating(p) })
 		hooks = append(hooks, h)
@@ -82,9 +109,12 @@ func (e *Evaluator) mutationHooks(compiled *Compiled) []*hook {
 		h := &hook{name: p.Name, control: p.Labels[v1alpha1.LabelControl], constraints: p.Spec.MatchConstraints,
 			object: snapshot.Ref{Kind: "MutatingAdmissionPolicy", Name: p.Name}, paramKind: p.Spec.ParamKind,
 			mutating: &mutating.PolicyHook{Policy: p, Bindings: bound, Evaluator: compiled.mutator(p)}}
-		for _, b := range bound {
+		specs := make([]*admissionv1.MutatingAdmissionPolicyBindingSpec, len(bound))
+		for i, b := range bound {
 			h.bound = append(h.bound, b.Spec.MatchResources)
+			specs[i] = &b.Spec
 		}
+		h.id = idOf(compiled, p, specs)
 		h.mutating.ParamInformer, h.mutating.ParamScope = e.parameters(p.Spec.ParamKind)
 		h.reads = remember(&compiled.reading, p, func() reads { return readsOfMutating(p) })
 		hooks = append(hooks, h)
@@ -121,6 +151,12 @@ func (c *Compiled) Keep(s *snapshot.Snapshot) {
 			return true
 		})
 	}
+	c.ids.Range(func(key, _ any) bool {
+		if bound, is := key.(boundPolicy); !is || !has[bound.policy] {
+			c.ids.Delete(key)
+		}
+		return true
+	})
 }
 
 func (c *Compiled) validator(p *admissionv1.ValidatingAdmissionPolicy) validating.Validator {
@@ -266,17 +302,38 @@ func mayMatch(m *admissionv1.MatchResources, t *target) bool {
 	})
 }
 
+// lasting reports whether what the policy says of a request goes by nothing but what its reads are of it, so that it holds in another proof.
+func (h *hook) lasting(r *request) bool {
+	return h.paramKind == nil && !h.reads.everything && (!h.reads.created || r.Operation != "CREATE" || !r.At.IsZero())
+}
+
 // selected reports whether the policy and one of its bindings select the namespace of the request. True also where that
 // cannot be said here: then the matcher says it.
-func (h *hook) selected(r *request) bool {
+func (h *hook) selected(r *request) bool { return h.selection(r) != "" }
+
+// selection names the bindings that select the namespace of the request, since one may refuse what another only notes; empty where none does,
+// or the policy itself does not.
+func (h *hook) selection(r *request) string {
 	if r.Namespace == "" || r.isNamespace() {
-		return true
+		return "all"
 	}
-	return remember(&r.space.selected, h, func() bool {
+	return remember(&r.space.selected, h, func() string {
 		set := labels.Set(r.space.object.Labels)
-		return selects(h.constraints, set) && slices.ContainsFunc(h.bound, func(m *admissionv1.MatchResources) bool { return selects(m, set) })
+		if !selects(h.constraints, set) {
+			return ""
+		}
+		var bindings []string
+		for i, m := range h.bound {
+			if selects(m, set) {
+				bindings = append(bindings, strconv.Itoa(i))
+			}
+		}
+		return strings.Join(bindings, ",")
 	})
 }
+
+// shown is all that a request shows to the policy beyond its object, but rights: equal ones give equal answers.
+func (h *hook) shown(r *request) string { return h.selection(r) + "\x00" + h.reads.of(r) }
 
 func selects(m *admissionv1.MatchResources, set labels.Set) bool {
 	if m == nil || m.NamespaceSelector == nil {

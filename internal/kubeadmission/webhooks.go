@@ -53,10 +53,7 @@ func newWebhook(o snapshot.Ref, name string, mutates bool, rules []admissionv1.R
 // askWebhooks reports the webhooks that would be called, whose answers are not known.
 func (e *Evaluator) askWebhooks(r *request, answer *finding.AdmissionAnswer) {
 	for _, w := range e.webhooks {
-		if excludedFromWebhooks(r) || w.mutates && r.Operation == "DELETE" || len(w.match.ResourceRules) == 0 || !mayMatch(&w.match, &r.target) {
-			continue
-		}
-		if r.Namespace != "" && !r.isNamespace() && !selects(&w.match, labels.Set(r.space.object.Labels)) || !selectsEither(&w.match, r) {
+		if !w.isCalled(r) {
 			continue
 		}
 		answer.Considered = append(answer.Considered, w.object)
@@ -69,6 +66,35 @@ func (e *Evaluator) askWebhooks(r *request, answer *finding.AdmissionAnswer) {
 			answer.Unknown = append(answer.Unknown, fmt.Sprintf("webhook %s of %s may refuse it: what it answers is not known", w.name, w.object))
 		}
 	}
+}
+
+// isCalled reports whether a webhook is called for a request.
+func (w *webhook) isCalled(r *request) bool {
+	if excludedFromWebhooks(r) || w.mutates && r.Operation == "DELETE" || len(w.match.ResourceRules) == 0 || !mayMatch(&w.match, &r.target) {
+		return false
+	}
+	return (r.Namespace == "" || r.isNamespace() || selects(&w.match, labels.Set(r.space.object.Labels))) && selectsEither(&w.match, r)
+}
+
+var _ finding.Storing = (*Evaluator)(nil)
+
+// Stored is what the plugins and policies that mutate make of an object; Unknown names the webhooks that may change it.
+func (e *Evaluator) Stored(request *finding.AdmissionRequest) finding.AdmissionAnswer {
+	r, answer := e.newRequest(request)
+	if r == nil {
+		return answer
+	}
+	made := e.prepare(r)
+	answer = finding.AdmissionAnswer{Unknown: append([]string(nil), made.unknown...)}
+	if made.changed {
+		answer.Object = made.object.in(r.namespaceOfObject())
+	}
+	for _, w := range e.webhooks {
+		if w.mutates && w.isCalled(r) {
+			answer.Unknown = append(answer.Unknown, fmt.Sprintf("webhook %s of %s may change it", w.name, w.object))
+		}
+	}
+	return answer
 }
 
 // excludedFromWebhooks are the configurations of admission itself.

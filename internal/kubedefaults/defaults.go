@@ -9,6 +9,7 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -16,6 +17,7 @@ import (
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -50,6 +52,15 @@ func Set(object any) {
 		setBinding(&o.RoleRef, o.Subjects)
 	case *rbacv1.ClusterRoleBinding:
 		setBinding(&o.RoleRef, o.Subjects)
+	case *resourcev1.ResourceClaim:
+		setDevices(o.Spec.Devices.Requests)
+		for i := 0; o.Status.Allocation != nil && i < len(o.Status.Allocation.Devices.Results); i++ {
+			setDeviceTolerations(o.Status.Allocation.Devices.Results[i].Tolerations)
+		}
+	case *resourcev1.ResourceClaimTemplate:
+		setDevices(o.Spec.Spec.Devices.Requests)
+	case *authenticationv1.TokenRequest:
+		point(&o.Spec.ExpirationSeconds, 60*60)
 	case *autoscalingv1.HorizontalPodAutoscaler:
 		point(&o.Spec.MinReplicas, 1)
 	case *autoscalingv2.HorizontalPodAutoscaler:

@@ -5,6 +5,7 @@ import (
 
 	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 )
 
 // setPod sets what a pod has by default and a template of pods lacks, and then the rest.
@@ -237,6 +238,32 @@ func setClaim(c *corev1.PersistentVolumeClaim) {
 	set(&c.Status.Phase, corev1.ClaimPending)
 	setClaimSpec(&c.Spec)
 	roundUp(c.Status.Capacity, c.Status.AllocatedResources)
+}
+
+// setDevices is of claims of devices: as many as one, where it is not said otherwise.
+func setDevices(requests []resourcev1.DeviceRequest) {
+	one := func(mode *resourcev1.DeviceAllocationMode, count *int64, tolerations []resourcev1.DeviceToleration) {
+		set(mode, resourcev1.DeviceAllocationModeExactCount)
+		if *mode == resourcev1.DeviceAllocationModeExactCount {
+			set(count, 1)
+		}
+		setDeviceTolerations(tolerations)
+	}
+	for i := range requests {
+		if exactly := requests[i].Exactly; exactly != nil {
+			one(&exactly.AllocationMode, &exactly.Count, exactly.Tolerations)
+		}
+		for j := range requests[i].FirstAvailable {
+			sub := &requests[i].FirstAvailable[j]
+			one(&sub.AllocationMode, &sub.Count, sub.Tolerations)
+		}
+	}
+}
+
+func setDeviceTolerations(tolerations []resourcev1.DeviceToleration) {
+	for i := range tolerations {
+		set(&tolerations[i].Operator, resourcev1.DeviceTolerationOpEqual)
+	}
 }
 
 func setClaimSpec(s *corev1.PersistentVolumeClaimSpec) {

@@ -16,6 +16,7 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
@@ -36,12 +37,22 @@ type Kind struct {
 	Decode func(value map[string]any) (metav1.Object, error)
 	// Put adds an object to the contents.
 	Put func(c *Contents, object any)
+	// Within: an object acts in its own namespace alone, whatever is in it.
+	Within bool
+	// SideBySide: API servers serve all of these versions, not the newest alone.
+	SideBySide bool
 	// FilesOnly: a cluster shows the same in another kind.
 	FilesOnly bool
 }
 
 // Understands reports whether objects of a version can be read.
 func (k *Kind) Understands(version string) bool { return slices.Contains(k.Versions, version) }
+
+// Served reports whether every API server serves a version that is understood. Of a kind that has come to v1, older versions are
+// removed in time, and those before v1 are off by default.
+func (k *Kind) Served(version string) bool {
+	return version == "v1" || k.SideBySide || !slices.Contains(k.Versions, "v1")
+}
 
 // pointer is *T with an API object's methods.
 type pointer[T any] interface {
@@ -66,11 +77,26 @@ func Kinds() map[schema.GroupKind]Kind {
 	add := func(group, name string, k Kind) { table[schema.GroupKind{Group: group, Kind: name}] = k }
 	addNetworkKinds(add)
 	addEndpointKinds(add)
+	addGatewayKinds(add)
 	addRightsKinds(add)
 	addAdmissionKinds(add)
 	addClusterKinds(add)
 	addWorkloadKinds(add)
+	for _, gk := range []schema.GroupKind{{Group: networkingv1.GroupName, Kind: "NetworkPolicy"}, {Group: rbacv1.GroupName, Kind: "Role"},
+		{Group: rbacv1.GroupName, Kind: "RoleBinding"}, {Kind: "ServiceAccount"}} {
+		k := table[gk]
+		k.Within = true
+		table[gk] = k
+	}
 	return table
+}
+
+// MissingOf is what is missing where one object of the kind is not understood.
+func (k *Kind) MissingOf(namespace, why string) snapshot.Missing {
+	if !k.Within {
+		namespace = ""
+	}
+	return snapshot.Missing{Kind: k.Missing, Why: why, Namespace: namespace}
 }
 
 func addNetworkKinds(add func(group, name string, k Kind)) {
@@ -91,6 +117,31 @@ func addNetworkKinds(add func(group, name string, k Kind)) {
 		func(s *snapshot.Snapshot) *[]*adminv1alpha2.ClusterNetworkPolicy { return &s.ClusterNetworkPolicies }, "v1alpha2", "v1beta1"))
 }
 
+// wholeKind is a kind that is kept as it is, in versions that API servers serve side by side.
+func wholeKind(name string, namespaced bool, list func(s *snapshot.Snapshot) *[]*unstructured.Unstructured, versions ...string) Kind {
+	return Kind{Versions: versions, Namespaced: namespaced, SideBySide: true, Missing: name,
+		Decode: func(value map[string]any) (metav1.Object, error) {
+			return &unstructured.Unstructured{Object: value}, nil
+		},
+		Put: func(c *Contents, object any) {
+			if o, is := object.(*unstructured.Unstructured); is {
+				to := list(&c.Snapshot)
+				*to = append(*to, o)
+			}
+		}}
+}
+
+// addGatewayKinds adds those of the Gateway API that lead requests for host names to Services. Whether one is valid is not looked at: what the
+// API server refuses takes no host.
+func addGatewayKinds(add func(group, name string, k Kind)) {
+	routes := func(s *snapshot.Snapshot) *[]*unstructured.Unstructured { return &s.Routes }
+	const group = "gateway.networking.k8s.io"
+	add(group, "Gateway", wholeKind("Gateway", true, func(s *snapshot.Snapshot) *[]*unstructured.Unstructured { return &s.Gateways }, "v1", "v1beta1"))
+	add(group, "HTTPRoute", wholeKind("HTTPRoute", true, routes, "v1", "v1beta1"))
+	add(group, "GRPCRoute", wholeKind("GRPCRoute", true, routes, "v1", "v1alpha2"))
+	add(group, "TLSRoute", wholeKind("TLSRoute", true, routes, "v1", "v1alpha3", "v1alpha2"))
+}
+
 func addRightsKinds(add func(group, name string, k Kind)) {
 	add(rbacv1.GroupName, "Role", kindOf("Role", true,
 		func(s *snapshot.Snapshot) *[]*rbacv1.Role { return &s.Roles }, "v1"))
@@ -100,6 +151,8 @@ func addRightsKinds(add func(group, name string, k Kind)) {
 		func(s *snapshot.Snapshot) *[]*rbacv1.ClusterRole { return &s.ClusterRoles }, "v1"))
 	add(rbacv1.GroupName, "ClusterRoleBinding", kindOf("ClusterRoleBinding", false,
 		func(s *snapshot.Snapshot) *[]*rbacv1.ClusterRoleBinding { return &s.ClusterRoleBindings }, "v1"))
+	add("apiregistration.k8s.io", "APIService", wholeKind("APIService", false,
+		func(s *snapshot.Snapshot) *[]*unstructured.Unstructured { return &s.APIServices }, "v1"))
 	add("", "ServiceAccount", kindOf("ServiceAccount", true,
 		func(s *snapshot.Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts }, "v1"))
 }

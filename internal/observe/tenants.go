@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
@@ -100,6 +101,9 @@ func (c *Contents) labelled(key string, known map[string]*snapshot.Tenant) []sna
 	}
 	for _, ns := range c.Namespaces {
 		name, has := ns.Labels.Get(key)
+		if key == corev1.LabelMetadataName { // the API server sets it, and files leave it out
+			name, has = ns.Name, true
+		}
 		if owner := ownerByName(ns.Name, known); owner != "" {
 			name, has = owner, true
 		}

@@ -74,7 +74,6 @@ func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Ob
 	if err != nil || !found || template == nil {
 		return nil, errNoTemplate
 	}
-	unstructured.RemoveNestedField(value, path...)
 	err = strictPart(template, &w.Template)
 	var unknown *UnknownFieldsError
 	if errors.As(err, &unknown) {
@@ -84,6 +83,7 @@ func decodeWorkload(kind string, value map[string]any, path []string) (metav1.Ob
 	} else if err != nil {
 		return nil, err
 	}
+	unstructured.RemoveNestedField(value, path...)
 	w.complete()
 	return w, err
 }

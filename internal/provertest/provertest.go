@@ -31,8 +31,8 @@ type Platform struct {
 }
 
 // Magazine renders examples/magazine as it runs: with its workloads in their namespaces, the nodes that it needs, and a
-// Waiver of Pod Security in force, which the example does not need.
-func Magazine() (*Platform, error) {
+// Waiver of Pod Security in force, which the example does not need. More are objects, as YAML, that are there too.
+func Magazine(more ...string) (*Platform, error) {
 	_, file, _, _ := runtime.Caller(0)
 	here := filepath.Dir(file)
 	dir := filepath.Join(here, "..", "..", "examples", "magazine")
@@ -51,6 +51,9 @@ func Magazine() (*Platform, error) {
 			fmt.Fprintf(&workloads, "---\n%s\n", text)
 		}
 	}
+	for _, text := range more {
+		fmt.Fprintf(&workloads, "---\n%s\n", text)
+	}
 	paths := []string{filepath.Join(here, "testdata"), "-"}
 	for _, part := range []string{"platform.yaml", "cluster", "tenants", "spaces", "waivers"} {
 		paths = append(paths, filepath.Join(dir, part))
@@ -67,10 +70,18 @@ func render(paths []string, stdin io.Reader) (*Platform, error) {
 	return &Platform{Snapshot: w.Snapshot, Expected: w.Expected, compiled: &kubeadmission.Compiled{}}, nil
 }
 
-// Prove proves a state of the platform, with what Bulkhead knows about it. Policies that did not change are not compiled
-// again.
+// Prove proves a state of the platform, with what Bulkhead knows about it. It remembers earlier proofs, as a controller does.
 func (p *Platform) Prove(s *snapshot.Snapshot) (*isolation.Report, error) {
-	evaluator, err := kubeadmission.New(s, rbac.New(s), p.compiled)
+	return p.prove(s, p.compiled)
+}
+
+// ProveAnew is Prove without what is remembered of earlier proofs.
+func (p *Platform) ProveAnew(s *snapshot.Snapshot) (*isolation.Report, error) {
+	return p.prove(s, &kubeadmission.Compiled{})
+}
+
+func (p *Platform) prove(s *snapshot.Snapshot, compiled *kubeadmission.Compiled) (*isolation.Report, error) {
+	evaluator, err := kubeadmission.New(s, rbac.New(s), compiled)
 	if err != nil {
 		return nil, fmt.Errorf("prepare admission: %w", err)
 	}

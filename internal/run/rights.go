@@ -23,18 +23,31 @@ type Right struct {
 // renderedRoles are the ClusterRoles that guardrail.Cluster renders.
 func renderedRoles() []string {
 	return []string{
-		v1alpha1.RoleOwner, v1alpha1.RoleHome, guardrail.RolePlatformAdmin, guardrail.RoleSecurity, guardrail.RoleViewer,
+		v1alpha1.RoleOwner, v1alpha1.RoleHome, guardrail.RolePlatformAdmin, guardrail.RoleSecurity, guardrail.RoleViewer, guardrail.RoleOffboarding,
 	}
 }
 
-// Rights are what the controllers hold, and nothing beyond: Bulkhead runs with exactly these in its tests. What they
-// are worth to a thief: the tenants' namespaces, since Bulkhead makes and removes those and grants rights
-// in them; not the secrets in them, nor the platform's own namespaces, unless through a RoleBinding to the owners' role
-// that the thief writes there.
+const admissionGroup = "admissionregistration.k8s.io"
+
+// renderedPolicies are the names of the admission policies of a kind that the controller keeps in place. No admission policy is asked
+// about changes of admission policies, so that RBAC alone keeps the controller from others' and from the one about itself.
+func renderedPolicies(kind string) []string {
+	var names []string
+	for _, o := range guardrail.Policies(nil) {
+		if o.GetObjectKind().GroupVersionKind().Kind == kind && !guardrail.Installed(o) {
+			names = append(names, o.GetName())
+		}
+	}
+	return names
+}
+
+// Rights are what the controllers hold, and nothing beyond: Bulkhead runs with exactly these in its tests. The policy about the controller
+// judges how they are used (guardrail.PolicyController). What they are worth to a thief stands in docs/threat-model.md.
 func Rights() []Right {
 	var (
 		watched = []string{"get", "list", "watch"}
-		kept    = []string{"get", "list", "watch", "create", "patch", "update", "delete"}
+		written = []string{"create", "patch", "update", "delete"}
+		kept    = slices.Concat(watched, written)
 		group   = v1alpha1.GroupVersion.Group
 	)
 	rights := []Right{
@@ -53,14 +66,18 @@ func Rights() []Right {
 		{Why: "bound what is in them", Rule: rule("", kept, "limitranges", "resourcequotas")},
 		{Why: "close their network and open declared flows", Rule: rule("networking.k8s.io", kept, "networkpolicies")},
 		{Why: "give owners their role in their namespaces", Rule: rule("rbac.authorization.k8s.io", kept, "rolebindings")},
-		{Why: "bind these two roles, and no others",
-			Rule: named(rule("rbac.authorization.k8s.io", []string{"bind"}, "clusterroles"), v1alpha1.RoleOwner, v1alpha1.RoleHome)},
+		{Why: "bind these roles, and no others: owners' in their namespaces, and its own where it removes a tenant's namespace",
+			Rule: named(rule("rbac.authorization.k8s.io", []string{"bind"}, "clusterroles"), v1alpha1.RoleOwner, v1alpha1.RoleHome, guardrail.RoleOffboarding)},
 		{Why: "see that the rendered roles are as rendered", Rule: rule("rbac.authorization.k8s.io", watched, "clusterroles")},
 		{Why: "write the rendered roles; they give rights that Bulkhead does not hold itself, hence escalate",
 			Rule: named(rule("rbac.authorization.k8s.io", []string{"create", "patch", "update", "delete", "escalate"}, "clusterroles"), renderedRoles()...)},
 		{Why: "keep each tenant to its share of the API server", Rule: rule("flowcontrol.apiserver.k8s.io", kept, "flowschemas", "prioritylevelconfigurations")},
-		{Why: "keep the admission policies in place", Rule: rule("admissionregistration.k8s.io", kept,
+		{Why: "see that the admission policies are as rendered", Rule: rule(admissionGroup, watched,
 			"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")},
+		{Why: "keep these admission policies in place; not the one that confines Bulkhead itself", Rule: named(rule(admissionGroup, written,
+			"validatingadmissionpolicies", "validatingadmissionpolicybindings"), renderedPolicies("ValidatingAdmissionPolicy")...)},
+		{Why: "keep these mutating admission policies in place", Rule: named(rule(admissionGroup, written,
+			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"), renderedPolicies("MutatingAdmissionPolicy")...)},
 		{Why: "dedicate nodes to tenants by label and taint", Rule: rule("", []string{"get", "list", "watch", "patch"}, "nodes")},
 		{Why: "check that the classes which the Platform names exist and reclaim by Delete", Rule: rule("storage.k8s.io", watched, "storageclasses")},
 		{Why: "check that the runtimes which the Platform names exist", Rule: rule("node.k8s.io", watched, "runtimeclasses")},
@@ -94,10 +111,7 @@ const RoleName = "bulkhead"
 
 // RBAC renders Rights as objects, bound to Bulkhead's service account and to the group of its client certificates.
 func RBAC() []guardrail.Object {
-	subjects := []rbacv1.Subject{
-		{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: v1alpha1.ControllerGroup},
-		{Kind: rbacv1.ServiceAccountKind, Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ManagedBy},
-	}
+	subjects := guardrail.ControllerSubjects()
 	typed := func(kind string) metav1.TypeMeta {
 		return metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: kind}
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
@@ -37,6 +38,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/observe/auditlog"
 	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
+	"github.com/bulkhead-dev/bulkhead/internal/removal"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
@@ -169,6 +171,11 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 			return err
 		}
 	}
+	served, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make the client that knows which kinds there are: %w", err)
+	}
+	remover := &removal.Remover{Client: c, Live: mgr.GetAPIReader(), Apply: applier, Discovery: served, Clock: o.Clock}
 	proofs := &tenant.Proofs{Client: c, Prover: o.Prover, Clock: o.Clock}
 	reconcilers := []struct {
 		name  string
@@ -180,11 +187,11 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 			Client: c, Apply: applier, Status: writer, Clock: o.Clock,
 		}).SetupWithManager, 1},
 		{"tenant", tenant.Index, (&tenant.Reconciler{
-			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Status: writer, Writes: writes, Proofs: proofs, Clock: o.Clock,
+			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Status: writer, Writes: writes, Proofs: proofs, Clock: o.Clock, Remover: remover,
 		}).SetupWithManager, workers},
 		{"proof", none, proofs.SetupWithManager, provers},
 		{"space", space.Index, (&space.Reconciler{
-			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Status: writer, Writes: writes, Clock: o.Clock,
+			Client: c, Live: mgr.GetAPIReader(), Apply: applier, Status: writer, Writes: writes, Clock: o.Clock, Remover: remover,
 		}).SetupWithManager, workers},
 		{"waiver", waiver.Index, (&waiver.Reconciler{
 			Client: c, Status: writer, Clock: o.Clock,

@@ -15,13 +15,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/internal/run"
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
-// Install makes what Bulkhead's process needs before it starts, its namespace and its rights, and after that the objects.
+// Install makes what Bulkhead's process needs before it starts, what confines it, its namespace and its rights, and after that the
+// objects.
 func Install(ctx context.Context, admin client.Client, objects ...client.Object) error {
 	all := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.SystemNamespace}}}
+	for _, o := range guardrail.Policies(nil) {
+		if guardrail.Installed(o) {
+			all = append(all, o)
+		}
+	}
 	for _, o := range run.RBAC() {
 		all = append(all, o)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
@@ -41,21 +42,24 @@ func Check() finding.Check {
 }
 
 // Find judges where requests land, and returns what it considered in words.
-func Find(in *finding.Input) ([]finding.Finding, string) { return newCapacity(in).findings() }
+func Find(in *finding.Input, rights *rbac.Reach) ([]finding.Finding, string) {
+	return newCapacity(in, rights).findings()
+}
 
 // capacity is the state of one run of the check.
 type capacity struct {
 	*finding.Input
+	rights  *rbac.Reach
 	schemas []*flowcontrolv1.FlowSchema
 	levels  map[string]*flowcontrolv1.PriorityLevelConfiguration
-	// bySubject are the indices of schemas that name a subject, in order.
+	// bySubject are the indices of schemas that name a subject, in order; of a rule that is about some namespaces alone, by each.
 	bySubject map[string][]int
 	system    map[string]string // level to whom of the system it serves
 	expected  map[snapshot.Ref]bool
 }
 
-func newCapacity(in *finding.Input) *capacity {
-	c := &capacity{Input: in, levels: map[string]*flowcontrolv1.PriorityLevelConfiguration{}, bySubject: map[string][]int{},
+func newCapacity(in *finding.Input, rights *rbac.Reach) *capacity {
+	c := &capacity{Input: in, rights: rights, levels: map[string]*flowcontrolv1.PriorityLevelConfiguration{}, bySubject: map[string][]int{},
 		system: map[string]string{}, expected: map[snapshot.Ref]bool{}}
 	schemas, levels := in.FlowSchemas, in.PriorityLevels
 	if in.Offline {
@@ -75,16 +79,7 @@ func newCapacity(in *finding.Input) *capacity {
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
-	for i, s := range c.schemas {
-		for _, r := range s.Spec.Rules {
-			for _, subject := range r.Subjects {
-				key := flowSubject(&subject)
-				if list := c.bySubject[key]; len(list) == 0 || list[len(list)-1] != i {
-					c.bySubject[key] = append(list, i)
-				}
-			}
-		}
-	}
+	c.indexSubjects()
 	for _, e := range in.Expected {
 		c.expected[e.Object] = true
 	}
@@ -96,6 +91,20 @@ func newCapacity(in *finding.Input) *capacity {
 		}
 	}
 	return c
+}
+
+func (c *capacity) indexSubjects() {
+	for i, s := range c.schemas {
+		for _, r := range s.Spec.Rules {
+			for _, subject := range r.Subjects {
+				for _, key := range keysOf(&subject, &r) {
+					if list := c.bySubject[key]; len(list) == 0 || list[len(list)-1] != i {
+						c.bySubject[key] = append(list, i)
+					}
+				}
+			}
+		}
+	}
 }
 
 // systemSubjects are those without whom no cluster lives.
@@ -132,8 +141,8 @@ func (c *capacity) findings() ([]finding.Finding, string) {
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		seen := map[string]bool{}
-		for _, who := range c.actors(t) {
-			for _, a := range requestsOf(who.namespace) {
+		for _, who := range c.actors(i) {
+			for _, a := range who.requests() {
 				asked++
 				at := c.land(who.subject, &a)
 				if at == nil {
@@ -147,12 +156,7 @@ func (c *capacity) findings() ([]finding.Finding, string) {
 				} else {
 					flows[key] = t.Name
 				}
-				for _, f := range found {
-					if id := f.Code + f.To + f.Blame[0].String(); !seen[id] {
-						seen[id] = true
-						findings = append(findings, f)
-					}
-				}
+				findings = append(findings, unseen(seen, found)...)
 			}
 		}
 	}
@@ -162,24 +166,71 @@ func (c *capacity) findings() ([]finding.Finding, string) {
 		asked, len(c.Tenants), len(c.schemas), len(c.levels))
 }
 
+// unseen are the findings of a cause that was not seen before, which now is.
+func unseen(seen map[string]bool, found []finding.Finding) []finding.Finding {
+	return slices.DeleteFunc(found, func(f finding.Finding) bool {
+		id := f.Code + f.To + f.Blame[0].String()
+		was := seen[id]
+		seen[id] = true
+		return was
+	})
+}
+
 // actor acts for a tenant.
 type actor struct {
 	subject   finding.Subject
 	namespace string
+	// guest is true of a subject that the tenant does not declare: it is bound in the tenant's namespaces.
+	guest bool
 }
 
-func (c *capacity) actors(t *snapshot.Tenant) []actor {
-	var list []actor
-	for _, ns := range t.Namespaces {
-		list = append(list, actor{rbac.ServiceAccount(ns, "default"), ns})
+// requests are those by which it is judged: a guest may make those for no namespace without this tenant, too.
+func (w *actor) requests() []finding.Attributes {
+	all := requestsOf(w.namespace)
+	if w.guest {
+		all = slices.DeleteFunc(all, func(a finding.Attributes) bool { return a.Namespace == "" })
 	}
+	return all
+}
+
+// actors are all that act for a tenant, the service accounts of a namespace there and all others in its first namespace.
+func (c *capacity) actors(tenant int) []actor {
+	var list []actor
+	t := &c.Tenants[tenant]
 	if len(t.Namespaces) == 0 {
 		return nil
 	}
-	for _, o := range t.Owners {
-		list = append(list, actor{rbac.SubjectOf(o, t.Namespaces[0]), t.Namespaces[0]})
+	for _, i := range c.rights.Identities(tenant) {
+		if !i.Certain() {
+			continue // the right that leads there is Unknown, or worse, already
+		}
+		subject, namespace := i.Subject, t.Namespaces[0]
+		if rest, is := strings.CutPrefix(subject.User, rbac.UserServiceAccount); is {
+			namespace, _, _ = strings.Cut(rest, ":")
+		} else if subject.User == "somebody" {
+			subject.User = i.Name // members of two groups are two users
+		}
+		guest := asGuest(t, i.Name)
+		if guest != nil {
+			subject.Groups = guest
+		}
+		list = append(list, actor{subject, namespace, guest != nil})
 	}
 	return list
+}
+
+// asGuest returns the groups of an identity that a tenant does not declare by its name, which may be in none of the tenant's; nil for all
+// others, and where the tenant declares no owners.
+func asGuest(t *snapshot.Tenant, identity string) []string {
+	kind, name, _ := strings.Cut(identity, " ")
+	if len(t.Owners) == 0 || kind != "user" && kind != "group" ||
+		slices.ContainsFunc(t.Owners, func(o rbacv1.Subject) bool { return strings.ToLower(o.Kind) == kind && o.Name == name }) {
+		return nil
+	}
+	if kind == "group" {
+		return []string{name, rbac.GroupAuthenticated}
+	}
+	return []string{rbac.GroupAuthenticated}
 }
 
 // judge reports what is wrong with where one actor's request lands.

@@ -49,6 +49,27 @@ func flowSubject(s *flowcontrolv1.Subject) string {
 	return "no user"
 }
 
+// keysOf a subject of a rule: with the namespace behind it for a rule that is about some namespaces and nothing else.
+func keysOf(s *flowcontrolv1.Subject, r *flowcontrolv1.PolicyRulesWithSubjects) []string {
+	subject := flowSubject(s)
+	var keys []string
+	for i := range r.ResourceRules {
+		n := &r.ResourceRules[i]
+		if n.ClusterScope || slices.Contains(n.Namespaces, flowcontrolv1.NamespaceEvery) {
+			return []string{subject}
+		}
+		for _, ns := range n.Namespaces {
+			keys = append(keys, inNamespace(subject, ns))
+		}
+	}
+	if len(r.NonResourceRules) > 0 {
+		return []string{subject}
+	}
+	return keys
+}
+
+func inNamespace(subject, namespace string) string { return subject + " in " + namespace }
+
 // land finds the FlowSchema that takes a request; nil where none does.
 func (c *capacity) land(s finding.Subject, a *finding.Attributes) *landing {
 	keys := []string{"user " + s.User, "user *", "group *"}
@@ -59,8 +80,14 @@ func (c *capacity) land(s finding.Subject, a *finding.Attributes) *landing {
 		namespace, _, _ := strings.Cut(rest, ":")
 		keys = append(keys, "accounts "+namespace)
 	}
+	indexed := slices.Clone(keys)
+	if a.Namespace != "" {
+		for _, key := range keys {
+			indexed = append(indexed, inNamespace(key, a.Namespace))
+		}
+	}
 	best := -1
-	for _, key := range keys {
+	for _, key := range indexed {
 		for _, i := range c.bySubject[key] {
 			if best >= 0 && i >= best {
 				break

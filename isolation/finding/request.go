@@ -2,11 +2,15 @@ package finding
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -15,6 +19,93 @@ import (
 // Security, admission policies, quotas, limits. It evaluates what the snapshot holds, not what was intended.
 type Admission interface {
 	Admit(request *AdmissionRequest) AdmissionAnswer
+	// Exempting are the marks by which a validating policy, or a binding of it, may pass over an object that would be refused. Whether
+	// one does, Admit says.
+	Exempting(policy snapshot.Ref) []Mark
+}
+
+// Relabelling is an admission that says what it would be if namespaces had other labels.
+type Relabelling interface {
+	Admission
+	// NamespaceMarks are changes of a namespace's labels by which something that refuses or mutates may pass its objects over. An empty
+	// value stands for a label that is taken away.
+	NamespaceMarks() []Mark
+	// Relabelled is the same admission, where the namespaces that are named have these labels.
+	Relabelled(labels map[string]map[string]string) Admission
+}
+
+// Storing is an admission that says how an object would be stored, whatever may refuse it.
+type Storing interface {
+	// Stored is an answer without refusals by policies; Unknown names the webhooks that may change the object.
+	Stored(request *AdmissionRequest) AdmissionAnswer
+}
+
+// Mark is a label or annotation that the author of an object writes at will.
+type Mark struct{ Key, Value string }
+
+// LeftOut are the labels that keep an object from a selector. Labels that it demands, an object lacks that says nothing.
+func LeftOut(s *metav1.LabelSelector) []Mark {
+	if s == nil {
+		return nil
+	}
+	var marks []Mark
+	for _, r := range s.MatchExpressions {
+		switch {
+		case r.Operator == metav1.LabelSelectorOpNotIn && len(r.Values) > 0:
+			marks = append(marks, Mark{Key: r.Key, Value: r.Values[0]})
+		case r.Operator == metav1.LabelSelectorOpDoesNotExist:
+			marks = append(marks, Mark{Key: r.Key, Value: "true"})
+		}
+	}
+	return marks
+}
+
+// Marked sets marks: as annotations, and those that can be labels as labels too.
+func Marked(o metav1.Object, marks []Mark) {
+	labels, annotations := maps.Clone(o.GetLabels()), maps.Clone(o.GetAnnotations())
+	for _, m := range marks {
+		if len(validation.IsQualifiedName(m.Key)) > 0 {
+			continue
+		}
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[m.Key] = m.Value
+		if len(validation.IsValidLabelValue(m.Value)) > 0 {
+			continue
+		}
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[m.Key] = m.Value
+	}
+	o.SetLabels(labels)
+	o.SetAnnotations(annotations)
+}
+
+// Markings are the lists of marks to try against policies: the first value of every key together, and then one mark after the other.
+func Markings(marks []Mark) [][]Mark {
+	var together []Mark
+	var lists [][]Mark
+	for _, m := range marks {
+		if !slices.ContainsFunc(together, func(t Mark) bool { return t.Key == m.Key }) {
+			together = append(together, m)
+		}
+		lists = append(lists, []Mark{m})
+	}
+	if len(together) > 1 {
+		lists = append([][]Mark{together}, lists...)
+	}
+	return lists
+}
+
+// MarkWords names marks: "label or annotation a=b, c=d".
+func MarkWords(marks []Mark) string {
+	words := make([]string, len(marks))
+	for i, m := range marks {
+		words[i] = m.Key + "=" + m.Value
+	}
+	return "label or annotation " + Few(words)
 }
 
 // AdmissionRequest is a write that has passed authorization.
@@ -74,6 +165,8 @@ type AdmissionAnswer struct {
 	Unknown []string
 	// Object as it would be stored after mutation; nil where nothing changed it.
 	Object runtime.Object
+	// First are the steps that must come before, so that nothing refuses it; none where it is let through as things are.
+	First []Step
 }
 
 // Refusal is by one authority.
@@ -83,9 +176,12 @@ type Refusal struct {
 	// Control that it belongs to, where Bulkhead's label names one.
 	Control string
 	Message string
-	// OfSubject is true where it depends on the subject: the same request of another may pass.
-	OfSubject bool
+	// Holds reports whether another subject's same request is refused alike; nil where everybody's is.
+	Holds func(Subject) bool
 }
+
+// For reports whether a subject's same request is refused alike.
+func (r *Refusal) For(s *Subject) bool { return r.Holds == nil || r.Holds(*s) }
 
 // Subject is an identity as the API server sees it.
 type Subject struct {

@@ -197,11 +197,11 @@ func (g *guardrails) finding(c *cause, list []*shown) finding.Finding {
 		f.What = fmt.Sprintf("in %s: %s", few(where, "namespace"), c.unknown)
 		return f
 	}
-	f.What = fmt.Sprintf("in %s, %s can %s", few(where, "namespace"), worst.subject.User, some(does))
+	f.What = fmt.Sprintf("in %s, %s can %s", few(where, "namespace"), worst.subject.Name(), some(does))
 	if worst.probe.unfenced {
 		f.What = fmt.Sprintf("in %s, a subject that is given the right by mistake can %s", few(where, "namespace"), some(does))
 	}
-	f.Witness = append([]finding.Step{{Does: fmt.Sprintf("%s sends %s %s: probe %s", worst.subject.User, worst.probe.request.Operation, worst.probe.request.Resource.Resource, worst.probe.ID)}}, worst.steps...)
+	f.Witness = append([]finding.Step{{Does: fmt.Sprintf("%s sends %s %s: probe %s", worst.subject.Name(), worst.probe.request.Operation, worst.probe.request.Resource.Resource, worst.probe.ID)}}, worst.steps...)
 	f.Requests = sentBy(list)
 	return f
 }
@@ -210,9 +210,9 @@ func (g *guardrails) finding(c *cause, list []*shown) finding.Finding {
 func sentBy(list []*shown) []finding.Request {
 	var requests []finding.Request
 	for _, s := range list {
-		if s.let {
-			q := s.probe.request.In(s.namespace, s.subject)
-			requests = append(requests, finding.Request{Subject: s.subject, Attributes: q.Attributes(), Write: q})
+		if s.let && !s.subject.Gained {
+			q := s.probe.request.In(s.namespace, s.subject.Subject)
+			requests = append(requests, finding.Request{Subject: s.subject.Subject, Attributes: q.Attributes(), Write: q})
 		}
 	}
 	return requests

@@ -29,6 +29,8 @@ type probe struct {
 	unfenced bool
 	// lapsed is true of what a Waiver allowed, asked after it is over.
 	lapsed bool
+	// completed is true of what a mutating policy makes harmless: it is asked only after a Waiver, for which that policy stands back, is over.
+	completed bool
 	// carrier is Bulkhead's policy that refuses it; empty for Pod Security.
 	carrier string
 	// place is where it is sent.
@@ -55,9 +57,11 @@ const (
 // shares of quotas and limits, and what admission makes of harmless objects of the mutating policies themselves.
 func asksAdmission(c *hostile.Case) (bool, string) {
 	switch {
+	case c.By == hostile.Controller:
+		return false, "the controller sends it, and no tenant: it is asked once"
 	case c.Refusal.By == hostile.Policy || c.Refusal.By == hostile.PodSecurity:
 		return true, ""
-	case c.Refusal.By == hostile.RBAC && c.Behind.By == hostile.Policy:
+	case c.Behind.By == hostile.Policy: // RBAC, or what completes pods, stands before it
 		return true, ""
 	}
 	return false, fmt.Sprintf("%s refuses it, and no admission", c.Refusal)
@@ -116,6 +120,7 @@ func (g *guardrails) probesOfCase(c *hostile.Case, scene *hostile.Scene) []probe
 	if p.unfenced {
 		p.carrier = c.Behind.Name
 	}
+	p.completed = !p.unfenced && c.Refusal.By != hostile.PodSecurity && c.Refusal.By != hostile.Policy
 	list := make([]probe, len(attempts))
 	for i := range attempts {
 		list[i] = p
@@ -126,7 +131,7 @@ func (g *guardrails) probesOfCase(c *hostile.Case, scene *hostile.Scene) []probe
 
 // lapsedOf is a probe of what a Waiver of Pod Security let in, asked when it is over; false where the policy for that refuses no such thing.
 func lapsedOf(p *probe) (probe, bool) {
-	if p.Refusal.By != hostile.PodSecurity || p.Behind.By != hostile.Policy {
+	if !p.completed && p.Refusal.By != hostile.PodSecurity || p.Behind.By != hostile.Policy {
 		return probe{}, false
 	}
 	after := *p
@@ -194,7 +199,7 @@ func (g *guardrails) request(r *hostile.Request, scene *hostile.Scene) (*finding
 	if err != nil {
 		return nil, false, err
 	}
-	if r.Creates() || r.Subresource == "token" {
+	if r.Creates() || r.Verb == "" { // tokens and evictions, too
 		name(after, q.Name)
 		if body, is := r.Body.(runtime.Object); is {
 			q.Kind = body.GetObjectKind().GroupVersionKind()

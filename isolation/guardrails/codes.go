@@ -38,9 +38,9 @@ func guardrailCodes() []finding.Code {
 		admitted("BH4011", "guardrail", "Guardrails may be changed",
 			"A guardrail that its tenant can change protects nothing.",
 			"Restore the policy and its binding as the platform renders them.", finding.High, "K04", "MTB-PL1-CC-TI-1"),
-		admitted("BH4012", "rbac-escalate", "A tenant may give its rights to every user",
-			"A binding to all users opens the namespace to other tenants.",
-			"Refuse RoleBindings to system groups and to other tenants' service accounts.", finding.Medium, "K02", "MTB-PL2-CC-TI-1"),
+		admitted("BH4012", "rbac-escalate", "A tenant may raise or give away its rights",
+			"A binding to all users opens the namespace to other tenants; a controller that acts on an annotation has rights over all.",
+			"Refuse RoleBindings to system groups and to other tenants' service accounts, and annotations that the platform does not name.", finding.Medium, "K02", "MTB-PL2-CC-TI-1"),
 	}, shareCodes()...)
 }
 
@@ -73,7 +73,7 @@ func shareCodes() []finding.Code {
 			Why: "Labels and annotations of a namespace decide which policies hold there and what they allow.", Fix: "Restore the labels and annotations as the platform renders them."},
 		{ID: "BH4021", Title: "An admission policy is not as rendered", Severity: finding.Medium, Mappings: []string{"K04"},
 			Controls: []string{"guardrail", "pod-security", "images", "token", "runtime", "node-affinity", "scheduling", "priority", "storage",
-				"network-default", "network-metadata", "service-expose", "rbac-escalate", "audit"},
+				"network-default", "network-metadata", "service-expose", "rbac-escalate", "quota", "audit", "controller"},
 			Why: "Only samples of requests are evaluated: a policy that was changed may refuse those and still admit others.",
 			Fix: "Restore the policy and its binding as the platform renders them."},
 		admitted("BH4022", "service-expose", "A namespace may use more ports and load balancers than were granted",
@@ -82,5 +82,12 @@ func shareCodes() []finding.Code {
 		admitted("BH4023", "network-metadata", "A tenant may reach the cloud's credentials",
 			"A pod that reads the metadata service has the node's identity at the cloud.",
 			"Refuse NetworkPolicies with egress to link-local addresses.", finding.High, "K05", "K08"),
+		admitted("BH4024", "quota", "A tenant may take what no quota counts",
+			"A ResourceQuota bounds what it names: devices, huge pages, lists without end and what controllers keep are free for who asks.",
+			"Refuse resources that the tenant's quota does not name, and bound pods' lists, texts, grace periods and histories.", finding.Medium, "K01", "MTB-PL1-CC-FNS-1"),
+		{ID: "BH4025", Title: "An object that is there would be refused now", Severity: finding.Medium, Mappings: []string{"K04"},
+			Controls: []string{"images", "token", "runtime", "node-affinity", "scheduling", "priority", "service-expose", "quota", "pod-security"},
+			Why:      "Admission looks at what is made, not at what is there: an object from before a policy, or from when it left the namespace out, keeps what the policy refuses.",
+			Fix:      "Delete the object or make it anew, so that the policy judges it; or allow what it does."},
 	}
 }

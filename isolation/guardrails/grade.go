@@ -26,6 +26,9 @@ func gradeOf(c *hostile.Case) grade {
 		g.severity, g.everywhere = row.severity, g.everywhere || row.everywhere
 		break
 	}
+	if c.Control == "pod-security" && c.Refusal.By == hostile.Policy {
+		g.everywhere = false // every platform has Pod Security; what a policy refuses beyond it counts where there is one
+	}
 	if c.Refusal.By == hostile.RBAC {
 		g.severity = finding.Low // it takes a mistake in rights first
 	}
@@ -46,6 +49,7 @@ var controlGrades = map[string]grade{
 	"service-expose":   {"BH4010", finding.Medium, false},
 	"guardrail":        {"BH4011", finding.Medium, false},
 	"rbac-escalate":    {"BH4012", finding.Medium, false},
+	"quota":            {"BH4024", finding.Medium, false},
 }
 
 // caseGrades are the cases that weigh otherwise than their control, by pattern. In pod-security they are those that become the node or

@@ -8,6 +8,7 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,7 +33,7 @@ func (g *guardrails) completed(v *visit) []shown {
 	if len(senders) == 0 {
 		return nil
 	}
-	answer := g.Admission.Admit(pod.In(ns.Name, senders[0]))
+	answer := g.Admission.Admit(pod.In(ns.Name, senders[0].Subject))
 	var list []shown
 	must := func(answer *finding.AdmissionAnswer, o snapshot.Ref) {
 		if _, expected := g.expected[o]; (expected || g.policies[o]) && !slices.Contains(answer.Considered, o) {
@@ -40,6 +41,8 @@ func (g *guardrails) completed(v *visit) []shown {
 		}
 	}
 	must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "images-pull"})
+	must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "pod-security"})
+	must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "defaults"})
 	must(&answer, snapshot.Ref{Kind: kindValidating, Name: v1alpha1.PolicyPrefix + "audit"})
 	demanded, sandboxed := ns.Labels.Get(v1alpha1.LabelRuntimeClass)
 	if sandboxed {
@@ -49,14 +52,19 @@ func (g *guardrails) completed(v *visit) []shown {
 		must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "node-affinity"})
 	}
 	if !v.setting.token {
-		account := g.Admission.Admit(g.account().In(ns.Name, senders[0]))
+		must(&answer, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "token-pods"})
+		account := g.Admission.Admit(g.account().In(ns.Name, senders[0].Subject))
 		must(&account, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + "token"})
+	}
+	for policy, request := range g.completions() {
+		considered := g.Admission.Admit(request.In(ns.Name, senders[0].Subject))
+		must(&considered, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + policy})
 	}
 	probes := g.probesFor(v.setting)
 	for i := range probes {
 		for id, policy := range map[string]string{"token/request": "token-audience", "token/request-audience": "token-audience", "guardrail/widen-rolebindings": "changed-by"} {
 			if probes[i].ID == id {
-				considered := g.Admission.Admit(probes[i].request.In(ns.Name, senders[0]))
+				considered := g.Admission.Admit(probes[i].request.In(ns.Name, senders[0].Subject))
 				must(&considered, snapshot.Ref{Kind: kindMutating, Name: v1alpha1.PolicyPrefix + policy})
 			}
 		}
@@ -67,22 +75,44 @@ func (g *guardrails) completed(v *visit) []shown {
 	return list
 }
 
-// account is the creation of a service account that leaves open whether pods get its token.
-func (g *guardrails) account() *finding.AdmissionRequest {
-	const key = "serviceaccount"
-	if known, found := g.settings.Load(key); found {
+// completions are requests that mutating policies look at, by the policy, other than the creation of pods.
+func (g *guardrails) completions() map[string]*finding.AdmissionRequest {
+	budget := &policyv1.PodDisruptionBudget{}
+	service := &corev1.Service{}
+	volume := &corev1.PersistentVolumeClaim{}
+	budget.Name, service.Name, volume.Name = probeName, probeName, probeName
+	budgets := policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets")
+	of := func(policy string, request finding.AdmissionRequest) *finding.AdmissionRequest {
+		request.Name = probeName
+		known, _ := g.settings.LoadOrStore(completion(policy), &request)
 		return known.(*finding.AdmissionRequest) //nolint:forcetypeassert // nothing else is stored there
 	}
+	create := finding.AdmissionRequest{Operation: "CREATE", Kind: policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"), Resource: budgets, Object: budget}
+	status := create
+	status.Operation, status.Subresource, status.OldObject = "UPDATE", "status", budget
+	expose := finding.AdmissionRequest{Operation: "CREATE", Kind: corev1.SchemeGroupVersion.WithKind("Service"),
+		Resource: corev1.SchemeGroupVersion.WithResource("services"), Object: service}
+	claim := finding.AdmissionRequest{Operation: "CREATE", Kind: corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"),
+		Resource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"), Object: volume}
+	return map[string]*finding.AdmissionRequest{"disruptions": of("disruptions", create), "disruptions-allowed": of("disruptions-allowed", status),
+		"service-address": of("service-address", expose), "service-ports": of("service-ports", expose), "claims": of("claims", claim)}
+}
+
+// completion is the key of a request that a mutating policy looks at.
+type completion string
+
+// account is the creation of a service account that leaves open whether pods get its token.
+func (g *guardrails) account() *finding.AdmissionRequest {
 	o := &corev1.ServiceAccount{}
 	o.Name = probeName
 	made := &finding.AdmissionRequest{Operation: "CREATE", Name: probeName, Object: o,
 		Kind: corev1.SchemeGroupVersion.WithKind("ServiceAccount"), Resource: corev1.SchemeGroupVersion.WithResource("serviceaccounts")}
-	known, _ := g.settings.LoadOrStore(key, made)
+	known, _ := g.settings.LoadOrStore(completion("token"), made)
 	return known.(*finding.AdmissionRequest) //nolint:forcetypeassert // nothing else is stored there
 }
 
 // unseen is a policy that should look at what is made in a namespace and does not.
-func (g *guardrails) unseen(ns *snapshot.Namespace, o snapshot.Ref, s finding.Subject) shown {
+func (g *guardrails) unseen(ns *snapshot.Namespace, o snapshot.Ref, s sender) shown {
 	found := shown{tenant: g.Owner[ns.Name], namespace: ns.Name, subject: s, verdict: finding.Exposed, severity: finding.Low,
 		does:  "make objects that " + o.String() + " should look at and does not",
 		probe: madeUp("in-force", "", "BH4017", &finding.AdmissionRequest{Operation: "CREATE", Resource: corev1.SchemeGroupVersion.WithResource("pods")})}
@@ -110,7 +140,7 @@ func madeUp(id, control, code string, request *finding.AdmissionRequest) *probe 
 }
 
 // misplaced returns the finding that a harmless pod is admitted, and comes out without the sandbox or the nodes that its namespace demands.
-func (g *guardrails) misplaced(ns *snapshot.Namespace, pod *finding.AdmissionRequest, s finding.Subject, answer *finding.AdmissionAnswer, demanded string) []shown {
+func (g *guardrails) misplaced(ns *snapshot.Namespace, pod *finding.AdmissionRequest, s sender, answer *finding.AdmissionAnswer, demanded string) []shown {
 	runtimeClass, nodes := placeOf(answer.Object)
 	lacks := func(id, code, does, carrier string) shown {
 		p := madeUp(id, id, code, pod)
@@ -151,7 +181,7 @@ func (g *guardrails) inForce() []finding.Finding {
 	}
 	there := g.guardrailObjects()
 	for _, e := range g.Expected {
-		if kinds := []string{kindValidating, kindValidatingBinding, kindMutating, kindMutatingBinding, "ResourceQuota", "LimitRange", "Namespace"}; slices.Contains(kinds, e.Object.Kind) && !there[e.Object] {
+		if kinds := []string{kindValidating, kindValidatingBinding, kindMutating, kindMutatingBinding, "ResourceQuota", "LimitRange", "NetworkPolicy", "Namespace"}; slices.Contains(kinds, e.Object.Kind) && !there[e.Object] {
 			add(finding.Medium, e.Object, "is not there; control %s needs it", e.Control)
 		}
 	}
@@ -199,6 +229,9 @@ func (g *guardrails) guardrailObjects() map[snapshot.Ref]bool {
 	}
 	for _, l := range g.LimitRanges {
 		there[snapshot.Ref{Kind: "LimitRange", Namespace: l.Namespace, Name: l.Name}] = true
+	}
+	for _, p := range g.NetworkPolicies {
+		there[snapshot.Ref{Kind: "NetworkPolicy", Namespace: p.Namespace, Name: p.Name}] = true
 	}
 	for _, ns := range g.Namespaces {
 		there[snapshot.Ref{Kind: "Namespace", Name: ns.Name}] = !ns.Implied
@@ -332,9 +365,9 @@ func (g *guardrails) tenantsEscape(s *metav1.LabelSelector) bool {
 		return false
 	}
 	for namespace := range g.Owner {
-		for _, subject := range g.subjects(namespace) {
+		for _, i := range g.identities(namespace) {
 			for _, verb := range []string{"update", "patch"} {
-				if allowed, _ := g.rights.Allowed(subject, finding.Attributes{Verb: verb, Resource: "namespaces", Namespace: namespace, Name: namespace}); allowed {
+				if _, may := i.May(finding.Attributes{Verb: verb, Resource: "namespaces", Namespace: namespace, Name: namespace}); may {
 					return true
 				}
 			}

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
@@ -20,11 +18,13 @@ import (
 type shown struct {
 	tenant, namespace string
 	probe             *probe
-	subject           finding.Subject
+	subject           sender
 	verdict           finding.Verdict
 	severity          finding.Severity
 	// let is true where admission lets the probe's request through.
 	let bool
+	// refused is what refuses it.
+	refused []finding.Refusal
 	// does is what the tenant can do, or why nothing is known.
 	does  string
 	blame []snapshot.Ref
@@ -33,14 +33,20 @@ type shown struct {
 
 // visit is one namespace that is looked at.
 type visit struct {
-	ns       *snapshot.Namespace
-	setting  setting
-	scene    hostile.Scene
-	subjects []finding.Subject
+	ns         *snapshot.Namespace
+	setting    setting
+	scene      hostile.Scene
+	identities []rbac.Identity
 	// senders of requests, by what RBAC is asked about.
-	senders map[finding.Attributes][]finding.Subject
+	senders map[finding.Attributes][]sender
 	// refusals of harmless requests.
 	refusals map[harmlessBy][]finding.Refusal
+}
+
+// sender of a request, with how it comes to have the right.
+type sender struct {
+	finding.Subject
+	rbac.Permit
 }
 
 // harmlessBy is a harmless request of a user.
@@ -79,9 +85,9 @@ func (g *guardrails) probeAll() []finding.Finding {
 
 // probe puts every probe that concerns it to one namespace.
 func (g *guardrails) probe(ns *snapshot.Namespace) []shown {
-	v := &visit{ns: ns, subjects: g.subjects(ns.Name), senders: map[finding.Attributes][]finding.Subject{}, refusals: map[harmlessBy][]finding.Refusal{}}
+	v := &visit{ns: ns, identities: g.identities(ns.Name), senders: map[finding.Attributes][]sender{}, refusals: map[harmlessBy][]finding.Refusal{}}
 	var at spot
-	v.setting, at = g.settingOf(ns, v.subjects)
+	v.setting, at = g.settingOf(ns, v.identities)
 	v.scene = g.scene(&v.setting, at)
 	over, lapses := lapse(ns)
 	var list []shown
@@ -94,7 +100,13 @@ func (g *guardrails) probe(ns *snapshot.Namespace) []shown {
 		if p.bound {
 			p = g.rebound(v, p)
 		}
-		list = append(list, g.one(v, p, g.sendersOf(v, p))...)
+		if !p.completed {
+			found := g.one(v, p, g.sendersOf(v, p))
+			if change, is := g.changing(v, p); is && len(found) == 0 {
+				found = g.one(v, &change, g.sendersOf(v, &change))
+			}
+			list = append(list, found...)
+		}
 		if after, is := lapsedOf(p); is && lapses {
 			request := *p.request
 			request.At, after.request = over, &request
@@ -102,6 +114,42 @@ func (g *guardrails) probe(ns *snapshot.Namespace) []shown {
 		}
 	}
 	return append(list, g.completed(v)...)
+}
+
+// changing is a probe that makes of a harmless object that is there what another one creates: what refuses it may look at creations alone,
+// and a tenant may have the right to change alone. False for kinds that are no harm to change, or that other checks look at, and where a
+// policy of Bulkhead refuses it, which looks at changes as long as it is as rendered.
+func (g *guardrails) changing(v *visit, p *probe) (probe, bool) {
+	q := p.request
+	if p.unfenced || len(g.carriers(v.ns, p)) > 0 || q.Operation != "CREATE" || q.Subresource != "" || q.Resource.Resource != "services" && q.Resource.Resource != "ingresses" {
+		return probe{}, false
+	}
+	known, found := g.settings.Load(changedKey{v.setting, q})
+	if !found {
+		scene, changed := g.scene(&v.setting, anySpot), (*finding.AdmissionRequest)(nil)
+		if made, err := hostile.Target(scene, q.Resource.Resource); err == nil {
+			if harmless, _, err := g.request(made, &scene); err == nil {
+				also := *q
+				also.Operation, also.OldObject = "UPDATE", harmless.Object
+				changed = &also
+			}
+		}
+		known, _ = g.settings.LoadOrStore(changedKey{v.setting, q}, changed)
+	}
+	changed := known.(*finding.AdmissionRequest) //nolint:forcetypeassert // nothing else is stored there
+	if changed == nil {
+		return probe{}, false
+	}
+	change := *p
+	change.request = changed
+	return change, true
+}
+
+// changedKey is a request that creates, in a setting.
+type changedKey struct {
+	setting
+
+	request *finding.AdmissionRequest
 }
 
 // rebound is a probe that names the tenant, as it is in one namespace.
@@ -136,99 +184,127 @@ func lapse(ns *snapshot.Namespace) (time.Time, bool) {
 }
 
 // asAnybody is a subject that was given every right by mistake, but not the one to change guardrails.
-func (g *guardrails) asAnybody() []finding.Subject {
-	return []finding.Subject{{User: v1alpha1.NamePrefix + "probe", Groups: []string{rbac.GroupAuthenticated}}}
+func (g *guardrails) asAnybody() []sender {
+	return []sender{{Subject: finding.Subject{User: v1alpha1.NamePrefix + "probe", Groups: []string{rbac.GroupAuthenticated}}}}
 }
 
-// subjects who act for the tenant in a namespace: its owners, or all that have rights there.
-func (g *guardrails) subjects(namespace string) []finding.Subject {
+// identities that act for the tenant of a namespace and have rights there.
+func (g *guardrails) identities(namespace string) []rbac.Identity {
 	i := slices.IndexFunc(g.Tenants, func(t snapshot.Tenant) bool { return t.Name == g.Owner[namespace] })
-	var subjects []rbacv1.Subject
-	if i >= 0 && g.Tenants[i].Owners != nil {
-		subjects = g.Tenants[i].Owners
-	} else {
-		first, _ := slices.BinarySearchFunc(g.RoleBindings, namespace, func(b *rbacv1.RoleBinding, ns string) int { return cmp.Compare(b.Namespace, ns) })
-		for _, b := range g.RoleBindings[first:] {
-			if b.Namespace != namespace {
-				break
-			}
-			subjects = append(subjects, b.Subjects...)
-		}
+	if i < 0 {
+		return nil
 	}
-	var list []finding.Subject
-	for _, s := range subjects {
-		subject := rbac.SubjectOf(s, namespace)
-		if !slices.ContainsFunc(list, func(other finding.Subject) bool {
-			return slices.Equal(other.Groups, subject.Groups) && other.User == subject.User
-		}) {
-			list = append(list, subject)
-		}
-	}
-	return list
+	return rbac.In(g.rights.Identities(i), namespace)
 }
 
-// sendersOf a probe are the subjects whom RBAC lets send it: the first, or all where policies ask who it is.
-func (g *guardrails) sendersOf(v *visit, p *probe) []finding.Subject {
+// sendersOf a probe are those whom RBAC lets send it.
+func (g *guardrails) sendersOf(v *visit, p *probe) []sender {
 	if p.unfenced {
 		return g.asAnybody()
 	}
-	all := g.sendersIn(v, p.request)
-	if p.Control != "guardrail" && len(all) > 1 {
-		return all[:1]
-	}
-	return all
+	return g.sendersIn(v, p.request)
 }
 
-// sendersIn are the subjects whom RBAC lets send a request in a namespace.
-func (g *guardrails) sendersIn(v *visit, q *finding.AdmissionRequest) []finding.Subject {
+// sendersIn are those whom RBAC lets send a request in a namespace, those who need nothing else for it first.
+func (g *guardrails) sendersIn(v *visit, q *finding.AdmissionRequest) []sender {
 	asked := q.In(v.ns.Name, finding.Subject{}).Attributes()
 	if known, found := v.senders[asked]; found {
 		return known
 	}
-	var list []finding.Subject
-	for _, s := range v.subjects {
-		if allowed, _ := g.rights.Allowed(s, asked); allowed {
-			list = append(list, s)
+	var list []sender
+	for i := range v.identities {
+		for _, also := range alike(asked) {
+			if how, may := v.identities[i].May(also); may {
+				list = append(list, sender{v.identities[i].Subject, how})
+				break
+			}
 		}
 	}
+	slices.SortStableFunc(list, func(a, b sender) int {
+		return cmp.Or(cmp.Compare(a.Doubt, b.Doubt), cmp.Compare(len(a.Path), len(b.Path)))
+	})
 	v.senders[asked] = list
 	return list
 }
 
-// one puts one probe, in the name of each sender.
-func (g *guardrails) one(v *visit, p *probe, senders []finding.Subject) []shown {
+// alike are the rights of which each is enough for a request: what may be updated may be patched, and what may be deleted may be deleted
+// with all others.
+func alike(asked finding.Attributes) []finding.Attributes {
+	also := asked
+	switch asked.Verb {
+	case "update":
+		also.Verb = "patch"
+	case "delete":
+		also.Verb, also.Name = "deletecollection", ""
+	default:
+		return []finding.Attributes{asked}
+	}
+	return []finding.Attributes{asked, also}
+}
+
+// one puts one probe, in the name of each sender until one has something to show. A sender to whom it is refused as to another before
+// is not asked.
+func (g *guardrails) one(v *visit, p *probe, senders []sender) []shown {
 	g.sent.Add(int64(len(senders)))
 	if len(senders) == 0 {
 		g.unsent.Add(1)
 	}
+	var refused [][]finding.Refusal
 	for _, s := range senders {
-		if found, is := g.ask(v, p, s); is {
-			return []shown{found}
+		if slices.ContainsFunc(refused, func(all []finding.Refusal) bool { return holdFor(all, &s.Subject) }) {
+			continue
 		}
+		found, is := g.ask(v, p, s)
+		if !is {
+			refused = append(refused, found.refused)
+			continue
+		}
+		if found.steps = append(s.firstSteps(), found.steps...); found.verdict == finding.Exposed && s.Doubt != "" {
+			found.verdict, found.does = finding.Unknown, "it can "+found.does+" if it can give itself the right; not known: "+s.Doubt
+		}
+		return []shown{found}
 	}
 	return nil
 }
 
+// holdFor reports whether there are refusals, and all of them hold for a subject.
+func holdFor(all []finding.Refusal, s *finding.Subject) bool {
+	return len(all) > 0 && !slices.ContainsFunc(all, func(r finding.Refusal) bool { return !r.For(s) })
+}
+
+// firstSteps are those by which it gives itself the right.
+func (s *sender) firstSteps() []finding.Step {
+	if !s.Gained {
+		return nil
+	}
+	return slices.Clone(s.Path)
+}
+
 // ask puts a probe to admission; false where all is as it should be.
-func (g *guardrails) ask(v *visit, p *probe, s finding.Subject) (shown, bool) {
+func (g *guardrails) ask(v *visit, p *probe, s sender) (shown, bool) {
 	found := shown{probe: p, subject: s, severity: p.severity, does: infinitive(p.Title)}
 	if v.ns != nil {
 		found.namespace, found.tenant = v.ns.Name, g.Owner[v.ns.Name]
 	}
-	if p.target && !g.there(v, p.request, s) {
+	if p.target && !g.there(v, p.request, s.Subject) {
 		return found, false
 	}
 	carriers := g.carriers(v.ns, p)
-	sent := p.request.In(found.namespace, s)
+	sent := p.request.In(found.namespace, s.Subject)
 	sent.Enough = carriers
 	if p.carrier == "" && v.ns != nil {
 		sent.Enough = []snapshot.Ref{{Kind: "Namespace", Name: v.ns.Name}}
 	}
 	answer := g.Admission.Admit(sent)
+	found.refused = answer.RefusedBy
+	if passed, is := g.evade(&found, sent, &answer); is {
+		return passed, true
+	}
 	switch {
 	case answer.Admitted:
 		found.verdict, found.let = finding.Exposed, true
 		found.blame, found.steps = g.blame(v.ns, p, carriers, &answer)
+		found.steps = append(slices.Clone(answer.First), found.steps...)
 		return found, true
 	case len(answer.RefusedBy) == 0:
 		found.verdict = finding.Unknown
@@ -246,7 +322,7 @@ func (g *guardrails) ask(v *visit, p *probe, s finding.Subject) (shown, bool) {
 	if twin == nil {
 		return found, false
 	}
-	refusals := g.refusals(v, twin, s)
+	refusals := g.refusals(v, twin, s.Subject)
 	if len(refusals) == 0 {
 		return found, false
 	}
@@ -304,8 +380,11 @@ func (g *guardrails) twinOf(v *visit, p *probe) *finding.AdmissionRequest {
 // there reports whether the object that a request changes can be there at all: in a namespace that has none, and a quota of none, as
 // the home of a tenant, there is nothing to change. Where a harmless pod can be made, all else can.
 func (g *guardrails) there(v *visit, q *finding.AdmissionRequest, s finding.Subject) bool {
-	if v.setting.image != "" || q.Kind.Kind == "Pod" && len(g.PodsIn(v.ns.Name)) > 0 {
+	if v.setting.image != "" || q.Resource.Resource == "pods" && len(g.PodsIn(v.ns.Name)) > 0 {
 		return true
+	}
+	if q.Subresource == "eviction" {
+		return false // no pod can be made
 	}
 	made := *q
 	made.Operation, made.Subresource, made.Object, made.OldObject = "CREATE", "", q.OldObject, nil

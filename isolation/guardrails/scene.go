@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -18,6 +19,8 @@ type setting struct {
 	// image that is allowed, with the registry that allows it where a policy names it; storageClass that is allowed. Empty where none is
 	// known.
 	image, registry, storageClass string
+	// hub is what is allowed of docker.io, from which images come whose name holds no registry: all, the official ones, or nothing.
+	hub string
 	// runtime is the RuntimeClass that is demanded.
 	runtime string
 	// token is true where workloads may have an identity at the API server, hosts where the tenant has host names, and protected where it
@@ -58,6 +61,9 @@ func (g *guardrails) scene(s *setting, at spot) hostile.Scene {
 	if s.registry != "" {
 		platform.Spec.Registries = []string{s.registry}
 	}
+	if s.hub != "" && s.hub+"/" != s.registry {
+		platform.Spec.Registries = append(platform.Spec.Registries, s.hub)
+	}
 	for class, preempts := range g.facts.Preempts { // whichever of them are allowed
 		if preempts {
 			platform.Spec.PriorityClasses = append(platform.Spec.PriorityClasses, class)
@@ -87,13 +93,18 @@ func factsOf(in *finding.Input) *hostile.Facts {
 }
 
 // settingOf finds out what is harmless in a namespace.
-func (g *guardrails) settingOf(ns *snapshot.Namespace, subjects []finding.Subject) (setting, spot) {
+func (g *guardrails) settingOf(ns *snapshot.Namespace, identities []rbac.Identity) (setting, spot) {
 	at := spot{tenant: g.Owner[ns.Name], namespace: ns.Name}
 	s := setting{}
-	s.image, s.registry = g.image(ns, subjects)
+	s.image, s.registry = g.image(ns, identities)
+	for _, hub := range []string{"docker.io", "docker.io/library"} {
+		if s.hub == "" && s.registry != "" && g.admits(ns, identities, hub+"/"+probeName+":1") {
+			s.hub = hub
+		}
+	}
 	for _, class := range g.StorageClasses {
 		s.storageClass = class.Name
-		if len(subjects) == 0 || len(g.Admission.Admit(g.harmless(&s, "persistentvolumeclaims").In(ns.Name, subjects[0])).RefusedBy) == 0 {
+		if len(identities) == 0 || len(g.Admission.Admit(g.harmless(&s, "persistentvolumeclaims").In(ns.Name, identities[0].Subject)).RefusedBy) == 0 {
 			break
 		}
 		s.storageClass = ""
@@ -142,17 +153,22 @@ type harmlessKey struct {
 type candidate struct{ image, registry string }
 
 // image is one of which a harmless pod is admitted in a namespace: of a registry that policies name, or of a pod that is there.
-func (g *guardrails) image(ns *snapshot.Namespace, subjects []finding.Subject) (image, registry string) {
-	if len(subjects) == 0 {
+func (g *guardrails) image(ns *snapshot.Namespace, identities []rbac.Identity) (image, registry string) {
+	if len(identities) == 0 {
 		return "", ""
 	}
 	for _, c := range g.images() {
-		q := g.harmless(&setting{image: c.image}, "pods")
-		if answer := g.Admission.Admit(q.In(ns.Name, subjects[0])); len(answer.RefusedBy) == 0 {
+		if g.admits(ns, identities, c.image) {
 			return c.image, c.registry
 		}
 	}
 	return "", ""
+}
+
+// admits reports whether a harmless pod of an image is admitted in a namespace.
+func (g *guardrails) admits(ns *snapshot.Namespace, identities []rbac.Identity, image string) bool {
+	q := g.harmless(&setting{image: image}, "pods")
+	return len(g.Admission.Admit(q.In(ns.Name, identities[0].Subject)).RefusedBy) == 0
 }
 
 // images are candidates, each once.

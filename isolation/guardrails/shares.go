@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
@@ -33,9 +34,23 @@ func (g *guardrails) shares() []finding.Finding {
 	return findings
 }
 
-// share looks at the quotas of one namespace.
+// share looks at the quotas of one namespace. Where it depends on a doubt whether anybody creates what they do not bound, so does the
+// finding.
 func (g *guardrails) share(t *snapshot.Tenant, ns string, quotas []*corev1.ResourceQuota) []finding.Finding {
-	creatable := g.creatable(ns)
+	creatable, doubtful, doubt := g.creatable(ns)
+	findings := g.unbounded(t, ns, quotas, creatable)
+	if len(findings) > 0 || len(doubtful) == 0 {
+		return findings
+	}
+	findings = g.unbounded(t, ns, quotas, slices.Concat(creatable, doubtful))
+	for i := range findings {
+		findings[i].Verdict = finding.Unknown
+		findings[i].What += "; not known: " + doubt
+	}
+	return findings
+}
+
+func (g *guardrails) unbounded(t *snapshot.Tenant, ns string, quotas []*corev1.ResourceQuota, creatable [][]string) []finding.Finding {
 	if len(creatable) == 0 {
 		return nil
 	}
@@ -110,28 +125,45 @@ func effective(q *corev1.ResourceQuota) corev1.ResourceList {
 	return q.Status.Hard
 }
 
-// creatable are the quota keys, any of a row, of what the tenant may create in a namespace.
-func (g *guardrails) creatable(ns string) [][]string {
-	subjects := g.subjects(ns)
-	var rows [][]string
+// creatable are the quota keys, any of a row, of what the tenant may create in a namespace; doubtful of what it may create if what the
+// doubt says is so.
+func (g *guardrails) creatable(ns string) (rows, doubtful [][]string, doubt string) {
+	identities := g.identities(ns)
 	for _, kind := range snapshot.Kinds() {
-		if !kind.OwnersCreate || !slices.ContainsFunc(subjects, func(s finding.Subject) bool {
-			allowed, _ := g.rights.Allowed(s, finding.Attributes{Verb: "create", Group: kind.Group, Resource: kind.Resource, Namespace: ns})
-			return allowed
-		}) {
+		if !kind.OwnersCreate {
 			continue
+		}
+		how, may := mayCreate(identities, kind, ns)
+		if !may {
+			continue
+		}
+		list := &rows
+		if how.Doubt != "" {
+			list, doubt = &doubtful, how.Doubt
 		}
 		keys := kind.QuotaKeys()
 		row := make([]string, len(keys))
 		for i, key := range keys {
 			row[i] = string(key)
 		}
-		rows = append(rows, row)
+		*list = append(*list, row)
 		if kind.Group == "" && kind.Resource == "pods" {
-			rows = append(rows, []string{"requests.cpu", "cpu", "limits.cpu"}, []string{"requests.memory", "memory", "limits.memory"})
+			*list = append(*list, []string{"requests.cpu", "cpu", "limits.cpu"}, []string{"requests.memory", "memory", "limits.memory"})
 		}
 	}
-	return rows
+	return rows, doubtful, doubt
+}
+
+// mayCreate reports whether one of these may create objects of a kind, without a doubt if one may so.
+func mayCreate(identities []rbac.Identity, kind snapshot.Kind, ns string) (how rbac.Permit, may bool) {
+	for i := range identities {
+		if permit, allowed := identities[i].May(finding.Attributes{Verb: "create", Group: kind.Group, Resource: kind.Resource, Namespace: ns}); allowed {
+			if how, may = permit, true; how.Doubt == "" {
+				break
+			}
+		}
+	}
+	return how, may
 }
 
 // needed adds what the tenant's own quota names.
@@ -190,8 +222,14 @@ func sortedResources(list corev1.ResourceList) []corev1.ResourceName {
 
 // limited looks at the limit ranges of one namespace in which the tenant may create pods.
 func (g *guardrails) limited(t *snapshot.Tenant, ns string, quotas []*corev1.ResourceQuota, limits []*corev1.LimitRange) []finding.Finding {
-	if !slices.ContainsFunc(g.creatable(ns), func(row []string) bool { return row[0] == "count/pods" }) {
-		return nil
+	creatable, doubtful, doubt := g.creatable(ns)
+	pods := func(row []string) bool { return row[0] == "count/pods" }
+	verdict := finding.Exposed
+	if !slices.ContainsFunc(creatable, pods) {
+		if !slices.ContainsFunc(doubtful, pods) {
+			return nil
+		}
+		verdict = finding.Unknown
 	}
 	blamed := snapshot.Ref{Kind: "LimitRange", Namespace: ns, Name: "bulkhead"}
 	defaults, least := corev1.ResourceList{}, corev1.ResourceList{}
@@ -224,8 +262,12 @@ func (g *guardrails) limited(t *snapshot.Tenant, ns string, quotas []*corev1.Res
 	if len(faults) == 0 {
 		return nil
 	}
-	return []finding.Finding{{Code: "BH4015", Verdict: finding.Exposed, From: t.Name, To: finding.EveryTenant,
-		What: fmt.Sprintf("in namespace %s, %s", ns, strings.Join(faults, "; ")), Witness: []finding.Step{{Object: blamed, Does: strings.Join(faults, "; ")}}, Blame: []snapshot.Ref{blamed}}}
+	what := fmt.Sprintf("in namespace %s, %s", ns, strings.Join(faults, "; "))
+	if verdict == finding.Unknown {
+		what += "; not known: " + doubt
+	}
+	return []finding.Finding{{Code: "BH4015", Verdict: verdict, From: t.Name, To: finding.EveryTenant,
+		What: what, Witness: []finding.Step{{Object: blamed, Does: strings.Join(faults, "; ")}}, Blame: []snapshot.Ref{blamed}}}
 }
 
 // tooLarge returns which maxima are beyond what the whole tenant has, and which are missing where it has a bound.

@@ -78,12 +78,13 @@ func networkSideCodes() []finding.Code {
 	}
 }
 
-// Find judges who can connect to whom, and returns what it considered in words.
-func Find(in *finding.Input, rights *rbac.Reach) ([]finding.Finding, string) {
+// Find judges who can connect to whom, and returns what it considered in words. toCome reports where tenants may have pods
+// made, with which labels.
+func Find(in *finding.Input, rights *rbac.Reach, toCome ToCome) ([]finding.Finding, string) {
 	considered := fmt.Sprintf("%d NetworkPolicies and %d policies of administrators in %d namespaces, %d declared flows, %d Services with %d lists of endpoints",
 		len(in.NetworkPolicies), len(in.AdminNetworkPolicies)+len(in.BaselineAdminNetworkPolicies)+len(in.ClusterNetworkPolicies),
 		len(in.Namespaces), len(in.Flows), len(in.Services), len(in.Endpoints))
-	reach := NewReach(in.Snapshot, in.Workers)
+	reach := NewReachToCome(in.Snapshot, in.Workers, toCome)
 	pairs, err := reach.TenantPairs(in.Flows)
 	if err != nil {
 		return []finding.Finding{{Code: "BH3002", Verdict: finding.Unknown, From: finding.EveryTenant, To: finding.EveryTenant, What: err.Error()}}, considered
@@ -93,6 +94,7 @@ func Find(in *finding.Input, rights *rbac.Reach) ([]finding.Finding, string) {
 	n.undecided()
 	n.sides()
 	n.hosts()
+	n.past()
 	book := n.addressBook()
 	n.services(book)
 	n.endpoints(book)

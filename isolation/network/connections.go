@@ -16,10 +16,21 @@ type Connection struct {
 	// From and To are workloads, as namespace/name[Kind], or ranges of addresses outside the cluster, as first-last.
 	From, To string
 	Ports    Ports
+	// Possible ports beyond those, which depend on addresses or nodes of pods that are not known.
+	Possible Ports
 }
 
-// String writes a connection as a line: "PEER => PEER : CONNS".
-func (c Connection) String() string { return c.From + " => " + c.To + " : " + c.Ports.String() }
+// String writes a connection as a line: "PEER => PEER : CONNS", and what is doubtful behind "perhaps".
+func (c Connection) String() string {
+	line := c.From + " => " + c.To + " :"
+	if !c.Ports.Empty() {
+		line += " " + c.Ports.String()
+	}
+	if !c.Possible.Empty() {
+		line += " perhaps " + c.Possible.String()
+	}
+	return line
+}
 
 // end is one end of a connection.
 type end struct {
@@ -27,9 +38,9 @@ type end struct {
 	class *class
 }
 
-// between returns the ports on which pods of one class may connect to pods of another, and if asked for also those
-// that depend on addresses which are not known.
-func (r *Reach) between(from, to end, loose bool) Ports {
+// between returns the ports on which pods of one class may connect to pods of another, beyond declared flows, and if asked
+// for also those that depend on addresses which are not known.
+func (r *Reach) between(flows []flow, from, to end, loose bool) Ports {
 	var ports Ports
 	p := r.tiers.passage(from.class.signature, to.class.signature)
 	for _, out := range from.class.out {
@@ -38,7 +49,7 @@ func (r *Reach) between(from, to end, loose bool) Ports {
 		}
 		for _, in := range to.class.in {
 			if in.peer.holds(from.space, from.class, loose) {
-				if ports = ports.union(overlap(p, out, in, from.class, to.class, loose)); ports.All() {
+				if ports = ports.union(overlap(p, out, in, from.class, to.class, loose).minus(declared(flows, out, in, from, to))); ports.All() {
 					return ports
 				}
 			}
@@ -126,7 +137,7 @@ func workloadName(s *space, owner snapshot.Owner) string {
 // Connections returns every ordered pair of peers that may connect, sorted as lines: of two workloads, or a workload
 // and a range of addresses outside the cluster. A workload with itself is no pair. The world is cut where some ipBlock
 // begins or ends, and nowhere else; its IPv6 half is listed if a pod has an IPv6 address or a policy names one.
-// Connections that depend on addresses or nodes of pods that are not known are not listed: see TenantPairs for doubts.
+// What depends on addresses or nodes of pods that are not known is listed as possible. Doubts has what leaves all in doubt.
 //
 // It takes time for what it yields, and for each workload with egress to many namespaces once through those.
 func (r *Reach) Connections() iter.Seq[Connection] {
@@ -177,27 +188,35 @@ func (r *Reach) world() []namedRange {
 
 func (r *Reach) fromWorld(from namedRange, all []*listed, yield func(Connection) bool) bool {
 	for _, to := range all {
-		var ports Ports
-		for _, c := range to.classes {
-			ports = ports.union(r.outside(c, ingress, from.address, false))
-		}
-		if !ports.Empty() && !yield(Connection{from.name, to.name, ports}) {
+		if c := r.withOutside(to, ingress, from); c.listed() && !yield(c) {
 			return false
 		}
 	}
 	return true
 }
 
+func (c Connection) listed() bool { return !c.Ports.Empty() || !c.Possible.Empty() }
+
+// withOutside is the connection of a workload to a range outside the cluster, or from there.
+func (r *Reach) withOutside(w *listed, direction int, at namedRange) Connection {
+	c := Connection{From: w.name, To: at.name}
+	if direction == ingress {
+		c.From, c.To = c.To, c.From
+	}
+	for _, class := range w.classes {
+		c.Ports = c.Ports.union(r.outside(class, direction, at.address, false))
+		c.Possible = c.Possible.union(r.outside(class, direction, at.address, true))
+	}
+	c.Possible = c.Possible.minus(c.Ports)
+	return c
+}
+
 // connectionsOf returns the connections from a workload, sorted.
 func (r *Reach) connectionsOf(from *listed, near *neighbours, bySpace [][]*listed, world []namedRange) []Connection {
 	var list []Connection
 	for _, to := range world {
-		var ports Ports
-		for _, c := range from.classes {
-			ports = ports.union(r.outside(c, egress, to.address, false))
-		}
-		if !ports.Empty() {
-			list = append(list, Connection{from.name, to.name, ports})
+		if c := r.withOutside(from, egress, to); c.listed() {
+			list = append(list, c)
 		}
 	}
 	near.of(from).each(func(id int) {
@@ -205,8 +224,8 @@ func (r *Reach) connectionsOf(from *listed, near *neighbours, bySpace [][]*liste
 			if to == from {
 				continue
 			}
-			if ports := r.betweenWorkloads(from, to); !ports.Empty() {
-				list = append(list, Connection{from.name, to.name, ports})
+			if c := r.betweenWorkloads(from, to); c.listed() {
+				list = append(list, c)
 			}
 		}
 	})
@@ -214,17 +233,40 @@ func (r *Reach) connectionsOf(from *listed, near *neighbours, bySpace [][]*liste
 	return list
 }
 
-func (r *Reach) betweenWorkloads(from, to *listed) Ports {
-	if sure, _ := nodeLink(from.pods, to.pods); sure {
-		return everyPort()
+// podName names the workload of a pod; of one to come, its labels.
+func podName(s *space, pod *snapshot.Pod) string {
+	name := workloadName(s, pod.Workload())
+	if pod.Name == newPod && len(pod.Labels) > 0 {
+		var labels []string
+		for _, l := range pod.Labels {
+			labels = append(labels, l.Key+"="+l.Value)
+		}
+		name += " labelled " + strings.Join(labels, ",")
 	}
-	var ports Ports
+	return name
+}
+
+func (r *Reach) betweenWorkloads(from, to *listed) Connection {
+	c := Connection{From: from.name, To: to.name}
+	sure, maybe := nodeLink(from.pods, to.pods)
+	if sure {
+		c.Ports = everyPort()
+		return c
+	}
+	if maybe {
+		c.Possible = everyPort()
+	}
 	for _, a := range from.classes {
 		for _, b := range to.classes {
-			if ports = ports.union(r.between(end{from.space, a}, end{to.space, b}, false)); ports.All() {
-				return ports
+			if c.Ports.All() {
+				break
+			}
+			loose := r.between(nil, end{from.space, a}, end{to.space, b}, true)
+			if c.Possible = c.Possible.union(loose); !loose.Empty() {
+				c.Ports = c.Ports.union(r.between(nil, end{from.space, a}, end{to.space, b}, false))
 			}
 		}
 	}
-	return ports
+	c.Possible = c.Possible.minus(c.Ports)
+	return c
 }

@@ -88,7 +88,7 @@ func (n *networkFindings) causesOfTenant(tenant, direction int, others bitset) [
 			if direction == ingress {
 				from, to = partner, o.end
 			}
-			w := n.reach.witnessOf(from, to, declared(n.pairs.flows[[2]int{from.space.tenant, to.space.tenant}], from, to), ports, false)
+			w := n.reach.witnessOf(from, to, n.pairs.flows[[2]int{from.space.tenant, to.space.tenant}], ports, false)
 			findings = append(findings, n.exceedingFinding(&o, w, others))
 		}
 	}

@@ -58,13 +58,21 @@ func (r *Reach) flowOf(source *snapshot.Flow) (*flow, error) {
 	return f, nil
 }
 
-// declared returns the ports that flows declare between two classes.
-func declared(flows []flow, from, to end) Ports {
+// declared returns the ports that flows declare between two classes, of what two allowances of theirs let through. Of
+// pods to come, a flow is about all that the allowances hold, or none; and what name their ports have matters only where an allowance
+// asks for more than the flow.
+func declared(flows []flow, out, in *allowance, from, to end) Ports {
 	var ports Ports
 	for i := range flows {
 		f := &flows[i]
-		if f.from == from.space.id && f.to == to.space.id && f.fromPods.matches(from.class.labels) && f.toPods.matches(to.class.labels) {
+		switch {
+		case f.from != from.space.id || f.to != to.space.id || !from.class.always(f.fromPods, &in.peer) || !to.class.always(f.toPods, &out.peer):
+		case to.class.choice == nil:
 			ports = ports.union(f.ports.on(to.class.ports))
+		case in.peer.kind != admitted && f.ports.covers(in.ports), out.peer.kind != admitted && f.ports.covers(out.ports):
+			return everyPort()
+		default:
+			ports = ports.union(f.ports.fixed)
 		}
 	}
 	return ports

@@ -1,5 +1,11 @@
 package network
 
+import (
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/snapshot"
+)
+
 // neighbours finds, for a workload, the namespaces that it may have connections to, so that only those are looked at.
 type neighbours struct {
 	r *Reach
@@ -8,6 +14,9 @@ type neighbours struct {
 	acceptedBy [][]int32
 	// onNode are the namespaces with pods on a node, hostsOn those with host-network pods there.
 	onNode, hostsOn map[string][]int32
+	// anywhere are those with pods, and hosts those with host-network pods, on whatever node; floating those with pods whose node is
+	// not known.
+	anywhere, hosts, floating []int32
 }
 
 func (r *Reach) neighbours() *neighbours {
@@ -22,11 +31,20 @@ func (r *Reach) neighbours() *neighbours {
 				n.acceptedBy[from] = append(n.acceptedBy[from], int32(to.id))
 			}
 		}
+		if len(to.hostNodes) > 0 {
+			n.hosts = append(n.hosts, int32(to.id))
+		}
 		for _, node := range to.hostNodes {
 			n.hostsOn[node] = append(n.hostsOn[node], int32(to.id))
 		}
 	}
 	for _, s := range r.spaces {
+		if len(s.pods) > 0 {
+			n.anywhere = append(n.anywhere, int32(s.id))
+		}
+		if slices.ContainsFunc(s.pods, func(p *snapshot.Pod) bool { return p.Node == "" }) {
+			n.floating = append(n.floating, int32(s.id))
+		}
 		for _, pod := range s.pods {
 			if list := n.onNode[pod.Node]; n.hostsOn[pod.Node] != nil && (len(list) == 0 || list[len(list)-1] != int32(s.id)) {
 				n.onNode[pod.Node] = append(list, int32(s.id))
@@ -65,8 +83,16 @@ func (n *neighbours) of(from *listed) bitset {
 	}
 	for _, pod := range from.pods {
 		mark(n.hostsOn[pod.Node])
-		if pod.HostNetwork {
+		mark(n.hostsOn[""])
+		if pod.Node == "" {
+			mark(n.hosts)
+		}
+		switch {
+		case pod.HostNetwork && pod.Node == "":
+			mark(n.anywhere)
+		case pod.HostNetwork:
 			mark(n.onNode[pod.Node])
+			mark(n.floating)
 		}
 	}
 	return found

@@ -87,25 +87,22 @@ func (p *TenantPairs) through(o *opening, other end) Ports {
 		from, to, list = other, o.end, other.class.out
 	}
 	var ports Ports
-	tiers := p.r.tiers.passage(from.class.signature, to.class.signature)
+	tiers, flows := p.r.tiers.passage(from.class.signature, to.class.signature), p.flows[[2]int{from.space.tenant, to.space.tenant}]
 	for _, a := range list {
 		out, in := o.allowance, a
 		if o.direction == ingress {
 			out, in = a, o.allowance
 		}
 		if out.peer.holds(to.space, to.class, false) && in.peer.holds(from.space, from.class, false) {
-			ports = ports.union(overlap(tiers, out, in, from.class, to.class, false))
+			ports = ports.union(overlap(tiers, out, in, from.class, to.class, false).minus(declared(flows, out, in, from, to)))
 		}
 	}
-	if ports.Empty() {
-		return ports
-	}
-	return ports.minus(declared(p.flows[[2]int{from.space.tenant, to.space.tenant}], from, to))
+	return ports
 }
 
 // partner finds, for an opening, the first end of another tenant that it connects with beyond declared flows.
 func (p *TenantPairs) partner(o *opening, others bitset) (partner end, ports Ports) {
-	if o.class.first.Name == newPod {
+	if o.class.choice == nil && o.class.first.Name == newPod {
 		return partner, ports
 	}
 	found := false

@@ -67,31 +67,48 @@ func needed(kind string) bool {
 }
 
 func (p *TenantPairs) collectDoubts() {
-	for _, missing := range p.r.snapshot.Missing {
-		if needed(missing.Kind) || missing.Kind == "Node" && p.r.tiers != nil && p.r.tiers.nodes {
-			p.everyone = append(p.everyone, fmt.Sprintf("%s: %s", missing.Kind, missing.Why))
-		}
-	}
-	if p.r.tiers != nil {
-		p.everyone = append(p.everyone, p.r.tiers.doubts...)
-	}
-	var labelsMatter *bool
+	p.everyone = p.r.doubts()
 	for _, s := range p.r.spaces {
 		if s.tenant < 0 {
 			continue
 		}
-		doubts := s.invalid
-		if s.source.Implied && labelsMatter == nil {
-			labelsMatter = new(p.r.selectsByLabels())
-		}
-		if s.source.Implied && *labelsMatter {
-			doubts = append(slices.Clone(doubts), fmt.Sprintf("Namespace %s: was not listed, so its labels are not known, and policies select by labels", s.source.Name))
-		}
-		if len(doubts) > 0 {
+		if doubts := p.r.doubtsIn(s); len(doubts) > 0 {
 			p.byTenant[s.tenant] = append(p.byTenant[s.tenant], doubts...)
 			p.doubtful.set(s.tenant)
 		}
 	}
+}
+
+// Doubts reports what leaves a snapshot's connections in doubt: what was not read, policies that are refused and so count as
+// absent, and namespaces of which only the name is known.
+func (r *Reach) Doubts() []string {
+	doubts := r.doubts()
+	for _, s := range r.spaces {
+		doubts = append(doubts, r.doubtsIn(s)...)
+	}
+	return doubts
+}
+
+// doubts are those about everything.
+func (r *Reach) doubts() []string {
+	var list []string
+	for _, missing := range r.snapshot.Missing {
+		if needed(missing.Kind) || missing.Kind == "Node" && r.tiers != nil && r.tiers.nodes {
+			list = append(list, fmt.Sprintf("%s: %s", missing.Kind, missing.Why))
+		}
+	}
+	if r.tiers != nil {
+		list = append(list, r.tiers.doubts...)
+	}
+	return list
+}
+
+// doubtsIn are those about a namespace.
+func (r *Reach) doubtsIn(s *space) []string {
+	if s.source.Implied && r.byLabels() {
+		return append(slices.Clone(s.invalid), fmt.Sprintf("Namespace %s: was not listed, so its labels are not known, and policies select by labels", s.source.Name))
+	}
+	return s.invalid
 }
 
 // selectsByLabels reports whether some policy selects namespaces by more than their name.

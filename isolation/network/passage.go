@@ -26,6 +26,7 @@ func (t *tiers) silence() opinion { return opinion{none: t.every} }
 // opinion of one rule that has the other side as a peer: certainly, or perhaps.
 func (r *tierRule) opinion(t *tiers, declared []snapshot.NamedPort, certain bool) opinion {
 	o, ports := t.silence(), r.on(declared)
+	certain = certain && (len(r.names) == 0 || !anyNames(declared))
 	if certain {
 		o.none = t.every.minus(ports)
 	}
@@ -78,7 +79,7 @@ func (t *tiers) ask(tier, direction int, subject, peer *signature, family famili
 		bitset{word}.each(func(i int) {
 			rule := &t.rules[w*64+i]
 			y.enter(rule.policy)
-			y.policy = y.policy.then(rule.opinion(t, declared, peer.holds[family].has(w*64+i)))
+			y.policy = y.policy.then(rule.opinion(t, declared, peer.holds[family].has(w*64+i) && subject.certain.has(w*64+i)))
 		})
 	}
 	if y.last == nil {

@@ -51,12 +51,19 @@ type cellIndex struct {
 	cells   []netip.Addr // sorted
 	spaces  map[netip.Addr][]int32
 	unknown []int32 // have pods without known address
+	// coming have pods to come, whose address is one of used.
+	coming []int32
+	used   []netip.Addr
 }
 
 func cellIndexOf(spaces []*space) *cellIndex {
 	x := &cellIndex{n: len(spaces), spaces: map[netip.Addr][]int32{}}
 	for _, s := range spaces {
 		for _, c := range s.classes {
+			if c.choice != nil && len(c.cells) > 0 {
+				x.coming, x.used = append(x.coming, int32(s.id)), c.cells
+				continue
+			}
 			if len(c.cells) == 0 {
 				x.unknown = append(x.unknown, int32(s.id))
 			}
@@ -79,6 +86,11 @@ func (x *cellIndex) find(b *ipBlock) bitset {
 	members := newBitset(x.n)
 	for _, id := range x.unknown {
 		members.set(int(id))
+	}
+	if slices.ContainsFunc(x.used, b.has) {
+		for _, id := range x.coming {
+			members.set(int(id))
+		}
 	}
 	first, _ := slices.BinarySearchFunc(x.cells, b.cidr.Addr(), netip.Addr.Compare)
 	for _, cell := range x.cells[first:] {

@@ -48,27 +48,19 @@ type peer struct {
 
 // holds reports whether the peer is, or includes, pods of a class. An ipBlock includes a pod whose address lies in it:
 // network plugins differ in that, and the answer that lets more through is the one that cannot hide a hole. A pod
-// whose addresses are not known is in no block, or, if loose, in every one.
+// whose addresses are not known is in no block, or, if loose, in every one. Of pods to come, it holds those with the labels.
 func (p *peer) holds(s *space, c *class, loose bool) bool {
 	switch p.kind {
 	case everyone:
 		return true
 	case podsHere:
-		return s.id == p.home && p.pods.matches(c.labels)
+		return s.id == p.home && c.may(p.pods)
 	case podsIn:
-		return p.spaces.has(s.id) && p.pods.matches(c.labels)
+		return p.spaces.has(s.id) && c.may(p.pods)
 	case admitted: // who exactly, the passage says
 		return p.spaces.has(s.id)
 	default:
-		if len(c.cells) == 0 {
-			return loose
-		}
-		for _, cell := range c.cells {
-			if p.block.has(cell) {
-				return true
-			}
-		}
-		return false
+		return c.inBlock(p.block, loose)
 	}
 }
 

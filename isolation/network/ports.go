@@ -261,6 +261,18 @@ func numbers(port networkingv1.NetworkPolicyPort) (from, to uint16, err error) {
 	return uint16(first), uint16(last), nil
 }
 
+// anyName is the name of the port of a pod to come: its maker gives any port any name.
+const anyName = "*"
+
+func anyNames(declared []snapshot.NamedPort) bool {
+	return len(declared) > 0 && declared[0].Name == anyName
+}
+
+// covers reports whether a rule lets nothing through that another one does not, whatever pods call their ports.
+func (r *portRule) covers(other *portRule) bool {
+	return other.fixed.minus(r.fixed).Empty() && !slices.ContainsFunc(other.named, func(n portName) bool { return !slices.Contains(r.named, n) })
+}
+
 // on returns the ports that the rule means on a destination. A pod that declares a name twice (in two containers) is
 // reached on both; one that does not declare it, on none; what is no pod has no names.
 func (r *portRule) on(declared []snapshot.NamedPort) Ports {
@@ -270,10 +282,12 @@ func (r *portRule) on(declared []snapshot.NamedPort) Ports {
 	ports := r.fixed
 	for _, name := range r.named {
 		for _, d := range declared {
-			if d.Name == name.name && d.Protocol == name.protocol {
-				if i := slices.Index(protocols[:], d.Protocol); i >= 0 {
-					ports = ports.union(portsOf(i, d.Port, d.Port))
-				}
+			switch i := slices.Index(protocols[:], name.protocol); {
+			case i < 0:
+			case d.Name == anyName:
+				ports = ports.union(portsOf(i, 1, maxPort))
+			case d.Name == name.name && d.Protocol == name.protocol:
+				ports = ports.union(portsOf(i, d.Port, d.Port))
 			}
 		}
 	}

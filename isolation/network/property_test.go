@@ -15,6 +15,8 @@ import (
 
 var packets = flag.Int("packets", 20_000/clustergen.RaceDivisor, "packets that the reach and the dumb evaluator must agree on; 1000000 for the full count")
 
+func nobody(string) (bool, func(key, value string) bool) { return false, nil }
+
 const packetsPerWorld = 60
 
 func TestEveryPacketIsJudgedAsTheAPIDocumentationSays(t *testing.T) {
@@ -86,7 +88,7 @@ func TestConnectionsListWhatPacketsPass(t *testing.T) {
 		s := newWorld(uint64(i)).snapshot(t)
 		got := map[string]Ports{}
 		var lines []string
-		for c := range reach(s, 1, i%3).Connections() {
+		for c := range reach(s, 1, i%3, nobody).Connections() {
 			got[c.From+" => "+c.To] = c.Ports
 			lines = append(lines, c.String())
 		}
@@ -126,7 +128,7 @@ func TestConnectionsListWhatPacketsPass(t *testing.T) {
 func TestConnectionsWithTheWorldAreWhatPacketsPass(t *testing.T) {
 	for i := range worldsForLists() / 4 {
 		s := newWorld(uint64(i)).snapshot(t)
-		r := reach(s, 1, i%3)
+		r := reach(s, 1, i%3, nobody)
 		got := map[string]Ports{}
 		for c := range r.Connections() {
 			got[c.From+" => "+c.To] = c.Ports
@@ -175,7 +177,7 @@ func TestTenantPairsSayExceedingExactlyWhenAPacketExceeds(t *testing.T) {
 		for range w.IntN(12) {
 			flows = append(flows, snapshot.Flow{From: w.namespaceName(), To: w.namespaceName(), FromPods: pick(w, nil, nil, nil, map[string]string{"app": "a"}), Ports: pick(w, nil, w.ports())})
 		}
-		pairs, err := reach(s, 1, i%3).TenantPairs(flows)
+		pairs, err := reach(s, 1, i%3, nobody).TenantPairs(flows)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +348,7 @@ func TestTheMatrixAgreesWithALookAtEveryPair(t *testing.T) {
 		w := newWorld(uint64(1_000_000 + i))
 		w.alike = i%2 == 1
 		s := w.snapshot(t)
-		r := reach(s, 1, i%3)
+		r := reach(s, 1, i%3, nobody)
 		pairs, err := r.TenantPairs(nil)
 		if err != nil {
 			t.Fatal(err)

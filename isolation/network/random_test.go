@@ -263,5 +263,5 @@ func (r *Reach) allows(p packet, loose bool) bool {
 		return false
 	}
 	sure, maybe := nodeLink([]*snapshot.Pod{p.from}, []*snapshot.Pod{p.to})
-	return p.from == p.to || sure || loose && maybe || r.between(from, to, loose).Has(p.protocol, port)
+	return p.from == p.to || sure || loose && maybe || r.between(nil, from, to, loose).Has(p.protocol, port)
 }

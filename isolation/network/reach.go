@@ -3,6 +3,7 @@ package network
 import (
 	"runtime"
 	"slices"
+	"sync"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -45,6 +46,8 @@ type Reach struct {
 	byName  map[string]int
 	tenants []tenant
 
+	byLabels func() bool                // selectsByLabels, once
+	named    map[string]map[string]bool // namedLabels
 	// tiers of administrators' policies; nil if there are none.
 	tiers               *tiers
 	labels              *labelIndex
@@ -58,6 +61,9 @@ type Reach struct {
 	sure, maybe matrix
 }
 
+// ToCome reports whether a tenant may have pods made in a namespace, and by which labels: takes is nil for all.
+type ToCome func(namespace string) (comes bool, takes func(key, value string) bool)
+
 type tenant struct {
 	name   string
 	spaces []int32 // sorted
@@ -69,19 +75,37 @@ func NewReach(s *snapshot.Snapshot, workers int) *Reach {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	return reach(s, workers, narrow)
+	return reach(s, workers, narrow, func(string) (bool, func(key, value string) bool) { return false, nil })
 }
 
-func reach(s *snapshot.Snapshot, workers, narrow int) *Reach {
+// NewReachToCome is NewReach with the pods that tenants may still have made, toCome reports whether in a namespace, and
+// whether admission takes a label there (nil: every label).
+func NewReachToCome(s *snapshot.Snapshot, workers int, toCome ToCome) *Reach {
+	return reach(s, workers, narrow, toCome)
+}
+
+func reach(s *snapshot.Snapshot, workers, narrow int, toCome ToCome) *Reach {
 	r := &Reach{snapshot: s, workers: workers, narrow: narrow, open: unrestricted(), labels: labelIndexOf(s.Namespaces, narrow),
 		selected: map[string]*spaceSet{}, blocks: map[string]*spaceSet{}, groupsIn: map[groupKey]*group{}, groupsOut: map[groupKey]*group{}}
+	r.byLabels = sync.OnceValue(r.selectsByLabels)
 	r.indexSpaces()
 	r.tiers = r.tiersOf(s)
 	pods, policies := podsBySpace(r, s), policiesBySpace(r, s)
 	r.parallel(len(r.spaces), func(i int) { r.spaces[i].compile(policies[i]) })
+	r.named = r.namedLabels()
 	r.cuts = cutsOf(append(r.blocksOf(r.spaces), r.tiers.blocks()...))
 	r.parallel(len(r.spaces), func(i int) {
-		r.spaces[i].regroup(pods[i], r.cuts)
+		there, doubts := r.labelled(pods[i])
+		r.spaces[i].invalid = append(r.spaces[i].invalid, doubts...)
+		r.spaces[i].regroup(there, r.cuts)
+	})
+	used := usedBy(r.spaces)
+	r.parallel(len(r.spaces), func(i int) {
+		if r.spaces[i].tenant >= 0 {
+			if comes, takes := toCome(r.spaces[i].source.Name); comes {
+				r.spaces[i].expect(used, takes)
+			}
+		}
 		r.tiers.sign(r.spaces[i])
 		r.spaces[i].apply(r.open)
 	})

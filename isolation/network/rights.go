@@ -9,8 +9,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	adminv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	adminv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
@@ -20,7 +24,8 @@ import (
 // ownRights adds what tenants may do about their isolation by their own rights: open it by policies, and take labels that
 // policies trust. What admission would say decides; without it, such a right is Unknown.
 func (n *networkFindings) ownRights() {
-	r := &networkRights{networkFindings: n, trusted: n.trustedLabels(), widening: widening()}
+	r := &networkRights{networkFindings: n, trusted: n.trustedLabels(), widening: widening(), harmless: harmlessPolicy(),
+		administrators: n.ofAdministrators(), plugins: n.pluginsHere()}
 	found := make([][]finding.Finding, len(n.Tenants))
 	n.reach.parallel(len(n.Tenants), func(i int) { found[i] = r.ofTenant(i) })
 	byCode := map[string][]finding.Finding{}
@@ -60,6 +65,11 @@ type networkRights struct {
 	trusted []trustedLabel
 	// widening policies name no namespace: what admission says of one counts for all namespaces that it does not tell apart.
 	widening []wide
+	// harmless is a policy that opens nothing.
+	harmless *networkingv1.NetworkPolicy
+	// administrators are the policies of administrators that are there, plugins the kinds of network plugins that roles name.
+	administrators []ofAdministrators
+	plugins        []schema.GroupResource
 }
 
 // trustedLabel is a label of namespaces that a policy goes by.
@@ -133,13 +143,23 @@ func trustedBy(by snapshot.Ref, s selector, holds bool) []trustedLabel {
 func (r *networkRights) ofTenant(tenant int) []finding.Finding {
 	var findings []finding.Finding
 	done := map[string]bool{}
+	identities := r.rights.Identities(tenant)
+	for i := range identities {
+		for _, f := range r.lifts(&identities[i]) {
+			if !done[f.Code+string(f.Verdict)] {
+				done[f.Code+string(f.Verdict)] = true
+				f.From, f.To = r.Tenants[tenant].Name, finding.EveryTenant
+				findings = append(findings, f)
+			}
+		}
+	}
 	for _, ns := range r.Tenants[tenant].Namespaces {
 		i, exists := r.reach.byName[ns]
 		if !exists {
 			continue
 		}
-		for _, who := range r.rights.Identities(tenant) {
-			for _, try := range []func(*space, *rbac.Identity) (finding.Finding, bool){r.opens, r.removes, r.relabels} {
+		for _, who := range identities {
+			for _, try := range []func(*space, *rbac.Identity) (finding.Finding, bool){r.opens, r.removes, r.changes, r.relabels, r.ofPlugins} {
 				if f, found := try(r.reach.spaces[i], &who); found && !done[f.Code+string(f.Verdict)] {
 					done[f.Code+string(f.Verdict)] = true
 					f.From, f.To = r.Tenants[tenant].Name, finding.EveryTenant
@@ -160,34 +180,15 @@ func (r *networkRights) opens(s *space, who *rbac.Identity) (finding.Finding, bo
 	if len(s.policies) == 0 {
 		return finding.Finding{}, false
 	}
-	allowed, path := r.rights.Allowed(who.Subject, finding.Attributes{Verb: "create", Group: policyResource().Group, Resource: policyResource().Resource, Namespace: s.source.Name})
+	how, allowed := who.May(finding.Attributes{Verb: "create", Group: policyResource().Group, Resource: policyResource().Resource, Namespace: s.source.Name})
 	if !allowed {
 		return finding.Finding{}, false
 	}
 	for _, w := range r.widening {
-		verdict, why := r.admits(&finding.AdmissionRequest{Subject: who.Subject, Operation: "CREATE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
+		verdict, why, first := r.admits(how.Doubt, &finding.AdmissionRequest{Subject: who.Subject, Operation: "CREATE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
 			Resource: policyResource(), Namespace: s.source.Name, Name: w.policy.Name, Object: w.policy})
 		if verdict != finding.Isolated {
-			return r.rightFinding("BH3010", verdict, who.Name, path, fmt.Sprintf("make a NetworkPolicy in namespace %s that allows %s", s.source.Name, w.what), why), true
-		}
-	}
-	return finding.Finding{}, false
-}
-
-// removes tries to delete a policy that closes.
-func (r *networkRights) removes(s *space, who *rbac.Identity) (finding.Finding, bool) {
-	for _, p := range s.policies {
-		if !p.ingress && !p.egress {
-			continue
-		}
-		allowed, path := r.rights.Allowed(who.Subject, finding.Attributes{Verb: "delete", Group: policyResource().Group, Resource: policyResource().Resource, Namespace: s.source.Name, Name: p.source.Name})
-		if !allowed {
-			continue
-		}
-		verdict, why := r.admits(&finding.AdmissionRequest{Subject: who.Subject, Operation: "DELETE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
-			Resource: policyResource(), Namespace: s.source.Name, Name: p.source.Name, OldObject: p.source})
-		if verdict != finding.Isolated && r.isolates(s, p) {
-			return r.rightFinding("BH3010", verdict, who.Name, path, fmt.Sprintf("delete %s, which closes", snapshot.RefOf("NetworkPolicy", p.source)), why), true
+			return r.rightFinding("BH3010", verdict, who.Name, slices.Concat(first, how.Path), fmt.Sprintf("make a NetworkPolicy in namespace %s that allows %s", s.source.Name, w.what), why), true
 		}
 	}
 	return finding.Finding{}, false
@@ -195,8 +196,17 @@ func (r *networkRights) removes(s *space, who *rbac.Identity) (finding.Finding, 
 
 // isolates reports whether a policy isolates pods that no other one does: otherwise it may go.
 func (r *networkRights) isolates(s *space, p *policy) bool {
+	if slices.ContainsFunc(s.classes, func(c *class) bool { return c.choice != nil }) {
+		alone := choice{must: p.pods.requirements} // whatever admission takes
+		for _, q := range s.policies {
+			if q != p && (q.ingress || !p.ingress) && (q.egress || !p.egress) {
+				alone.avoid = append(alone.avoid, q.pods)
+			}
+		}
+		return alone.may(selector{})
+	}
 	return slices.ContainsFunc(append(slices.Clone(s.classes), r.reach.unlabelled(s)), func(c *class) bool {
-		if c.host || !p.pods.matches(c.labels) {
+		if !c.selectedBy(p) {
 			return false
 		}
 		return !slices.ContainsFunc(s.policies, func(q *policy) bool {
@@ -212,9 +222,9 @@ func (r *networkRights) relabels(s *space, who *rbac.Identity) (finding.Finding,
 		if bears := has && (value == label.value || label.value == ""); bears != label.holds || label.by.Namespace == s.source.Name {
 			continue
 		}
-		allowed, path := false, []finding.Step(nil)
+		how, allowed := rbac.Permit{}, false
 		for _, verb := range []string{"patch", "update"} {
-			if allowed, path = r.rights.Allowed(who.Subject, finding.Attributes{Verb: verb, Resource: "namespaces", Namespace: s.source.Name, Name: s.source.Name}); allowed {
+			if how, allowed = who.May(finding.Attributes{Verb: verb, Resource: "namespaces", Namespace: s.source.Name, Name: s.source.Name}); allowed {
 				break
 			}
 		}
@@ -227,10 +237,10 @@ func (r *networkRights) relabels(s *space, who *rbac.Identity) (finding.Finding,
 			delete(after.Labels, label.key)
 			does, effect = fmt.Sprintf("take label %s from namespace %s, by which %s holds it", label.key, s.source.Name, label.by), "holds namespaces with label "+label.key
 		}
-		verdict, why := r.admits(&finding.AdmissionRequest{Subject: who.Subject, Operation: "UPDATE", Kind: corev1.SchemeGroupVersion.WithKind("Namespace"),
+		verdict, why, first := r.admits(how.Doubt, &finding.AdmissionRequest{Subject: who.Subject, Operation: "UPDATE", Kind: corev1.SchemeGroupVersion.WithKind("Namespace"),
 			Resource: corev1.SchemeGroupVersion.WithResource("namespaces"), Namespace: s.source.Name, Name: s.source.Name, Object: after, OldObject: before})
 		if verdict != finding.Isolated {
-			return r.rightFinding("BH3011", verdict, who.Name, append(path, finding.Step{Object: label.by, Does: effect}), does, why), true
+			return r.rightFinding("BH3011", verdict, who.Name, slices.Concat(first, how.Path, []finding.Step{{Object: label.by, Does: effect}}), does, why), true
 		}
 	}
 	return finding.Finding{}, false
@@ -249,19 +259,21 @@ func namespaceObject(s *space) *corev1.Namespace {
 }
 
 // admits reports what admission makes of a request that has the right: Exposed if nothing refuses it, Isolated if something
-// does, Unknown if that cannot be said.
-func (r *networkRights) admits(request *finding.AdmissionRequest) (verdict finding.Verdict, why string) {
+// does, Unknown if that cannot be said, or whether the right is there.
+func (r *networkRights) admits(doubt string, request *finding.AdmissionRequest) (verdict finding.Verdict, why string, first []finding.Step) {
 	if r.Admission == nil {
-		return finding.Unknown, "what admission would say is not known"
+		return finding.Unknown, "what admission would say is not known", nil
 	}
 	answer := r.Admission.Admit(request)
 	switch {
 	case len(answer.RefusedBy) > 0:
-		return finding.Isolated, ""
+		return finding.Isolated, "", nil
 	case len(answer.Unknown) > 0 || !answer.Admitted:
-		return finding.Unknown, strings.Join(answer.Unknown, "; ")
+		return finding.Unknown, strings.Join(answer.Unknown, "; "), answer.First
+	case doubt != "":
+		return finding.Unknown, doubt, answer.First
 	}
-	return finding.Exposed, ""
+	return finding.Exposed, "", answer.First
 }
 
 func (r *networkRights) rightFinding(code string, verdict finding.Verdict, who string, path []finding.Step, does, why string) finding.Finding {
@@ -312,4 +324,198 @@ func widening() []wide {
 		list = append(list, wide{s.what, policy})
 	}
 	return list
+}
+
+// mayAny reports whether an identity has one of some rights over an object, without a doubt if it has one so. A collection has no name.
+func mayAny(who *rbac.Identity, a finding.Attributes, verbs ...string) (how rbac.Permit, may bool) {
+	for _, verb := range verbs {
+		asked := a
+		if asked.Verb = verb; verb == "deletecollection" {
+			asked.Name = ""
+		}
+		if permit, allowed := who.May(asked); allowed {
+			if how, may = permit, true; how.Doubt == "" {
+				break
+			}
+		}
+	}
+	return how, may
+}
+
+// policyIn is what RBAC is asked about a NetworkPolicy of a namespace.
+func policyIn(s *space, name string) finding.Attributes {
+	return finding.Attributes{Group: policyResource().Group, Resource: policyResource().Resource, Namespace: s.source.Name, Name: name}
+}
+
+// removes tries to delete a policy that closes, alone or with all others.
+func (r *networkRights) removes(s *space, who *rbac.Identity) (finding.Finding, bool) {
+	for _, p := range s.policies {
+		if !p.ingress && !p.egress {
+			continue
+		}
+		how, allowed := mayAny(who, policyIn(s, p.source.Name), "delete", "deletecollection")
+		if !allowed {
+			continue
+		}
+		verdict, why, first := r.admits(how.Doubt, &finding.AdmissionRequest{Subject: who.Subject, Operation: "DELETE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
+			Resource: policyResource(), Namespace: s.source.Name, Name: p.source.Name, OldObject: p.source})
+		if verdict != finding.Isolated && r.isolates(s, p) {
+			return r.rightFinding("BH3010", verdict, who.Name, slices.Concat(first, how.Path), fmt.Sprintf("delete %s, which closes", snapshot.RefOf("NetworkPolicy", p.source)), why), true
+		}
+	}
+	return finding.Finding{}, false
+}
+
+// changes tries to change a policy that is there: to select no pod, and to open what it closes.
+func (r *networkRights) changes(s *space, who *rbac.Identity) (finding.Finding, bool) {
+	for _, p := range s.policies {
+		how, allowed := mayAny(who, policyIn(s, p.source.Name), "update", "patch")
+		if !allowed {
+			continue
+		}
+		to := []wide{{"no pod, where it closed", p.source.DeepCopy()}}
+		to[0].policy.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"no": "pod"}}
+		for _, w := range r.widening[:2] {
+			after := p.source.DeepCopy()
+			after.Spec = w.policy.Spec
+			to = append(to, wide{w.what, after})
+		}
+		for i, w := range to {
+			if i == 0 && !p.ingress && !p.egress {
+				continue
+			}
+			verdict, why, first := r.admits(how.Doubt, &finding.AdmissionRequest{Subject: who.Subject, Operation: "UPDATE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
+				Resource: policyResource(), Namespace: s.source.Name, Name: p.source.Name, Object: w.policy, OldObject: p.source})
+			if verdict == finding.Isolated || i == 0 && !r.isolates(s, p) {
+				continue
+			}
+			does := "allows "
+			if i == 0 {
+				does = "selects "
+			}
+			return r.rightFinding("BH3010", verdict, who.Name, slices.Concat(first, how.Path),
+				fmt.Sprintf("change %s into one that %s", snapshot.RefOf("NetworkPolicy", p.source), does+w.what), why), true
+		}
+	}
+	return r.changesOwn(s, who)
+}
+
+// changesOwn tries to open by a change of a harmless policy of its own: what refuses such a policy may look at creations alone.
+func (r *networkRights) changesOwn(s *space, who *rbac.Identity) (finding.Finding, bool) {
+	how, allowed := mayAny(who, policyIn(s, r.harmless.Name), "update", "patch")
+	if _, creates := mayAny(who, policyIn(s, ""), "create"); len(s.policies) == 0 || !allowed || !creates {
+		return finding.Finding{}, false
+	}
+	for _, w := range r.widening {
+		verdict, why, first := r.admits(how.Doubt, &finding.AdmissionRequest{Subject: who.Subject, Operation: "UPDATE", Kind: networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
+			Resource: policyResource(), Namespace: s.source.Name, Name: w.policy.Name, Object: w.policy, OldObject: r.harmless})
+		if verdict != finding.Isolated {
+			return r.rightFinding("BH3010", verdict, who.Name, slices.Concat(first, how.Path),
+				fmt.Sprintf("change a NetworkPolicy of its own in namespace %s into one that allows %s", s.source.Name, w.what), why), true
+		}
+	}
+	return finding.Finding{}, false
+}
+
+// harmlessPolicy closes, and opens nothing.
+func harmlessPolicy() *networkingv1.NetworkPolicy {
+	return &networkingv1.NetworkPolicy{TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}, ObjectMeta: metav1.ObjectMeta{Name: "open"},
+		Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}}}
+}
+
+// ofAdministrators is a policy of administrators that is there, and the same without its rules.
+type ofAdministrators struct {
+	kind     schema.GroupVersionKind
+	resource string
+	name     string
+	was, is  runtime.Object
+}
+
+// ofAdministrators are the policies before and behind those of namespaces.
+func (n *networkFindings) ofAdministrators() []ofAdministrators {
+	var list []ofAdministrators
+	for _, p := range n.AdminNetworkPolicies {
+		is := p.DeepCopy()
+		is.Spec.Ingress, is.Spec.Egress = nil, nil
+		list = append(list, ofAdministrators{schema.GroupVersion(adminv1alpha1.GroupVersion).WithKind("AdminNetworkPolicy"), "adminnetworkpolicies", p.Name, p, is})
+	}
+	for _, p := range n.BaselineAdminNetworkPolicies {
+		is := p.DeepCopy()
+		is.Spec.Ingress, is.Spec.Egress = nil, nil
+		list = append(list, ofAdministrators{schema.GroupVersion(adminv1alpha1.GroupVersion).WithKind("BaselineAdminNetworkPolicy"), "baselineadminnetworkpolicies", p.Name, p, is})
+	}
+	for _, p := range n.ClusterNetworkPolicies {
+		is := p.DeepCopy()
+		is.Spec.Ingress, is.Spec.Egress = nil, nil
+		list = append(list, ofAdministrators{schema.GroupVersion(adminv1alpha2.GroupVersion).WithKind("ClusterNetworkPolicy"), "clusternetworkpolicies", p.Name, p, is})
+	}
+	return list
+}
+
+// lifts tries to take the rules of administrators away.
+func (r *networkRights) lifts(who *rbac.Identity) []finding.Finding {
+	var findings []finding.Finding
+	for _, p := range r.administrators {
+		asked := finding.Attributes{Group: p.kind.Group, Resource: p.resource, Name: p.name}
+		request := finding.AdmissionRequest{Subject: who.Subject, Operation: "DELETE", Kind: p.kind,
+			Resource: p.kind.GroupVersion().WithResource(p.resource), Name: p.name, OldObject: p.was}
+		for _, verbs := range [][]string{{"delete", "deletecollection"}, {"update", "patch"}} {
+			how, allowed := mayAny(who, asked, verbs...)
+			if !allowed {
+				continue
+			}
+			if verbs[0] == "update" {
+				request.Operation, request.Object = "UPDATE", p.is
+			}
+			sent := request
+			verdict, why, _ := r.admits(how.Doubt, &sent)
+			if verdict != finding.Isolated {
+				findings = append(findings, r.rightFinding("BH3010", verdict, who.Name, how.Path, fmt.Sprintf("lift the rules of %s %s", p.kind.Kind, p.name), why))
+			}
+		}
+	}
+	return findings
+}
+
+// pluginKinds are policies of network plugins and meshes that open by themselves what NetworkPolicies close, or lead traffic elsewhere.
+func pluginKinds() []schema.GroupResource {
+	return []schema.GroupResource{
+		{Group: "cilium.io", Resource: "ciliumnetworkpolicies"}, {Group: "cilium.io", Resource: "ciliumlocalredirectpolicies"},
+		{Group: "cilium.io", Resource: "ciliumenvoyconfigs"}, {Group: "crd.projectcalico.org", Resource: "networkpolicies"},
+		{Group: "projectcalico.org", Resource: "networkpolicies"}, {Group: "crd.antrea.io", Resource: "networkpolicies"},
+		{Group: "k8s.cni.cncf.io", Resource: "network-attachment-definitions"}, {Group: "networking.istio.io", Resource: "envoyfilters"},
+	}
+}
+
+// pluginsHere are those of these kinds that a role names. A rule over every group says nothing about which plugin is there.
+func (n *networkFindings) pluginsHere() []schema.GroupResource {
+	named := map[string]bool{}
+	note := func(rules []rbacv1.PolicyRule) {
+		for i := range rules {
+			for _, group := range rules[i].APIGroups {
+				named[group] = true
+			}
+		}
+	}
+	for _, o := range n.Roles {
+		note(o.Rules)
+	}
+	for _, o := range n.ClusterRoles {
+		note(o.Rules)
+	}
+	return slices.DeleteFunc(pluginKinds(), func(kind schema.GroupResource) bool { return !named[kind.Group] })
+}
+
+// ofPlugins names the kinds of network plugins over which an identity has a right that names them.
+func (r *networkRights) ofPlugins(s *space, who *rbac.Identity) (finding.Finding, bool) {
+	nowhere := finding.Attributes{Group: "nowhere.invalid", Resource: "nothing", Namespace: s.source.Name}
+	for _, kind := range r.plugins {
+		how, allowed := mayAny(who, finding.Attributes{Group: kind.Group, Resource: kind.Resource, Namespace: s.source.Name}, "create", "update", "patch")
+		if _, every := mayAny(who, nowhere, "create", "update", "patch"); !allowed || every {
+			continue
+		}
+		return r.rightFinding("BH3010", finding.Unknown, who.Name, how.Path,
+			fmt.Sprintf("write %s in namespace %s", kind, s.source.Name), "they may open what NetworkPolicies close, and no check reads them"), true
+	}
+	return finding.Finding{}, false
 }

@@ -238,9 +238,9 @@ b/y[Pod] => 2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff : All Connections`
 	{"blocks of two IP families do not add up to one connection", []string{"a/x ip=10.0.0.1 ip=fd00::1", "b/y ip=10.0.0.2 ip=fd00::2"},
 		"{metadata: {namespace: a, name: q}, spec: {podSelector: {}, policyTypes: [Ingress, Egress], egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}}\n---\n" +
 			"{metadata: {namespace: b, name: p}, spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{from: [{ipBlock: {cidr: 'fd00::/8'}}]}]}}", false, ""},
-	{"an ipBlock does not list a pod whose address is not known", []string{"a/x", "b/y"},
+	{"an ipBlock lists a pod whose address is not known as doubtful", []string{"a/x", "b/y"},
 		closeB + "{metadata: {namespace: a, name: q}, spec: {podSelector: {}}}\n---\n" +
-			"{metadata: {namespace: b, name: p}, spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}}", false, ""},
+			"{metadata: {namespace: b, name: p}, spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}}", false, "a/x[Pod] => b/y[Pod] : perhaps All Connections"},
 	{"completed pods neither send nor receive", []string{"a/x phase=Succeeded", "a/f phase=Failed", "a/p phase=Pending", "b/y phase=Running"}, "", false,
 		"a/p[Pod] => b/y[Pod] : All Connections\nb/y[Pod] => a/p[Pod] : All Connections"},
 	{"no policy isolates a host-network pod", []string{"a/x host node=1", "b/y node=2"},

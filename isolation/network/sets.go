@@ -221,3 +221,109 @@ func (s selector) key() string {
 	}
 	return b.String()
 }
+
+// choice is the labels that the maker of a pod may give it: every must holds of them, and none of avoid matches them.
+type choice struct {
+	must  []requirement
+	avoid []selector
+	// takes reports whether admission takes a label; nil: every label.
+	takes func(key, value string) bool
+}
+
+// maxChoiceSteps bounds the search. What is not decided within it counts as possible: that cannot hide a connection.
+const maxChoiceSteps = 10_000
+
+// may reports whether labels can be chosen that a selector matches.
+func (c *choice) may(s selector) bool {
+	_, can := c.with(s)
+	return can
+}
+
+// always reports whether a selector matches whatever labels are chosen.
+func (c *choice) always(s selector) bool {
+	without := choice{c.must, append(slices.Clip(c.avoid), s), c.takes}
+	return !without.may(selector{})
+}
+
+// with returns labels that can be chosen and that a selector matches; false if there are none.
+func (c *choice) with(s selector) (snapshot.Labels, bool) {
+	steps := maxChoiceSteps
+	found, can := c.solve(append(slices.Clip(c.must), s.requirements...), c.avoid, &steps)
+	if !can {
+		return nil, false
+	}
+	labels := map[string]string{}
+	for _, r := range found {
+		if value, has := c.valueOf(found, r); has {
+			labels[r.key] = value
+		}
+	}
+	return snapshot.LabelsOf(labels), true
+}
+
+// solve adds to requirements what keeps every one of the selectors from matching; false if nothing does.
+func (c *choice) solve(must []requirement, avoid []selector, steps *int) ([]requirement, bool) {
+	if !c.consistent(must) {
+		return nil, false
+	}
+	if *steps--; len(avoid) == 0 || *steps < 0 {
+		return must, true
+	}
+	for _, r := range avoid[0].requirements {
+		if found, can := c.solve(append(slices.Clip(must), r.negated()), avoid[1:], steps); can {
+			return found, true
+		}
+	}
+	return nil, false
+}
+
+// consistent reports whether some labels satisfy all requirements. Those that demand a label have a value that the others
+// take; for the rest, none is enough.
+func (c *choice) consistent(must []requirement) bool {
+	return !slices.ContainsFunc(must, func(r requirement) bool {
+		_, has := c.valueOf(must, r)
+		return !has && (r.operator == metav1.LabelSelectorOpIn || r.operator == metav1.LabelSelectorOpExists)
+	})
+}
+
+// valueOf returns a value that satisfies a requirement that demands a label, and all others on the same label.
+func (c *choice) valueOf(must []requirement, r requirement) (string, bool) {
+	candidates := r.values
+	switch r.operator {
+	case metav1.LabelSelectorOpIn:
+	case metav1.LabelSelectorOpExists:
+		other := "any" // longer than what is excluded
+		for _, q := range must {
+			if q.key == r.key && q.operator == metav1.LabelSelectorOpIn {
+				return c.valueOf(must, q)
+			}
+			for _, v := range q.values {
+				if q.key == r.key && len(v) >= len(other) {
+					other = v + "x"
+				}
+			}
+		}
+		candidates = []string{other}
+	default:
+		return "", false
+	}
+	for _, value := range candidates {
+		one := snapshot.Labels{{Key: r.key, Value: value}}
+		if !slices.ContainsFunc(must, func(q requirement) bool { return q.key == r.key && !q.holds(one) }) &&
+			(c.takes == nil || r.operator != metav1.LabelSelectorOpIn || c.takes(r.key, value)) {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// negated returns the requirement that holds where this one does not.
+func (r *requirement) negated() requirement {
+	opposite := map[metav1.LabelSelectorOperator]metav1.LabelSelectorOperator{
+		metav1.LabelSelectorOpIn: metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpNotIn: metav1.LabelSelectorOpIn,
+		metav1.LabelSelectorOpExists: metav1.LabelSelectorOpDoesNotExist, metav1.LabelSelectorOpDoesNotExist: metav1.LabelSelectorOpExists,
+	}
+	negation := *r
+	negation.operator = opposite[r.operator]
+	return negation
+}

@@ -188,7 +188,9 @@ func (s *sidesOfTenants) sideFinding(o *opening, verdict finding.Verdict, code, 
 		verb = "be connected to from " + what
 	}
 	who := "pods of " + workloadName(o.space, o.class.first.Workload())
-	if o.class.first.Name == newPod {
+	if o.class.choice != nil {
+		who = podName(o.space, o.class.sample(&o.allowance.peer))
+	} else if o.class.first.Name == newPod {
 		who = "a pod without labels in namespace " + o.space.source.Name
 	}
 	f.What = fmt.Sprintf("%s can %s: %s", who, verb, ports)
@@ -338,6 +340,79 @@ func (n *networkFindings) hosts() {
 				Witness: []finding.Step{{Object: o, Does: "sets hostNetwork"}}, Blame: []snapshot.Ref{o}})
 		}
 	}
+}
+
+// past adds what goes past every policy, so that nothing can be said of it: other networks of pods, and network volumes, with which the
+// node's kubelet connects to whatever server they name.
+func (n *networkFindings) past() {
+	seen := map[string]bool{}
+	for _, s := range n.reach.spaces {
+		if s.tenant < 0 {
+			continue
+		}
+		for _, pod := range s.pods {
+			w := pod.Workload()
+			for _, what := range append(otherNetworks(pod), networkVolumes(pod.Spec)...) {
+				f := finding.Finding{Code: "BH3002", Verdict: finding.Unknown, From: n.tenantName(s.tenant), To: finding.EveryTenant,
+					What:  fmt.Sprintf("%s %s", workloadName(s, w), what),
+					Blame: []snapshot.Ref{{Kind: w.Kind, Namespace: s.source.Name, Name: w.Name}}}
+				if !seen[f.What] {
+					seen[f.What] = true
+					n.list = append(n.list, f)
+				}
+			}
+		}
+	}
+}
+
+func otherNetworks(pod *snapshot.Pod) []string {
+	var list []string
+	for _, key := range snapshot.NetworkAnnotations() {
+		if value, has := pod.Annotations.Get(key); has {
+			list = append(list, fmt.Sprintf("is in another network, %q by annotation %s, of which nothing is known here", value, key))
+		}
+	}
+	return list
+}
+
+// networkVolumes are the volumes that name a server. Those of claims are the administrators'.
+func networkVolumes(spec *corev1.PodSpec) []string {
+	var list []string
+	for i := 0; spec != nil && i < len(spec.Volumes); i++ {
+		v, kind := &spec.Volumes[i], ""
+		switch {
+		case v.NFS != nil:
+			kind = "nfs"
+		case v.ISCSI != nil:
+			kind = "iscsi"
+		case v.CephFS != nil:
+			kind = "cephfs"
+		case v.RBD != nil:
+			kind = "rbd"
+		case v.FC != nil:
+			kind = "fc"
+		case v.Glusterfs != nil:
+			kind = "glusterfs"
+		case v.Quobyte != nil:
+			kind = "quobyte"
+		case v.ScaleIO != nil:
+			kind = "scaleIO"
+		case v.StorageOS != nil:
+			kind = "storageos"
+		case v.AzureFile != nil:
+			kind = "azureFile"
+		case v.Cinder != nil:
+			kind = "cinder"
+		case v.FlexVolume != nil:
+			kind = "flexVolume"
+		case v.CSI != nil:
+			kind = "csi"
+		}
+		if kind != "" {
+			list = append(list, fmt.Sprintf("has volume %s of type %s, which its node mounts past every NetworkPolicy", v.Name, kind))
+		}
+	}
+	return list
 }
 
 // services adds what tenants' Services open or take.

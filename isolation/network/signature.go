@@ -15,8 +15,8 @@ const anyFamily = 0
 // signature is all that tiers can tell classes apart by. Classes with the same signature share one.
 type signature struct {
 	key string
-	// subject are the rules of policies that the class is a subject of.
-	subject bitset
+	// subject are the rules of policies that the class is, or may be, a subject of; certain those of which it is one.
+	subject, certain bitset
 	// holds are the rules that certainly have it as a peer, for packets of a family; might also has those where that
 	// depends on what is not known.
 	holds, might [familySets]bitset
@@ -67,7 +67,7 @@ func (t *tiers) sign(s *space) {
 }
 
 func (t *tiers) newSignature(f families) *signature {
-	sig := &signature{subject: newBitset(len(t.rules)), families: f}
+	sig := &signature{subject: newBitset(len(t.rules)), certain: newBitset(len(t.rules)), families: f}
 	for i := range sig.holds {
 		sig.holds[i], sig.might[i] = newBitset(len(t.rules)), newBitset(len(t.rules))
 	}
@@ -77,35 +77,43 @@ func (t *tiers) newSignature(f families) *signature {
 func (t *tiers) signatureOf(x *spaceSignature, c *class) *signature {
 	sig := t.newSignature(c.families)
 	for _, p := range x.policies {
-		if !c.host && p.pods.matches(c.labels) {
+		if !c.host && c.may(p.pods) {
 			for i := p.first; i < p.last; i++ {
 				sig.subject.set(i)
+				if c.always(p.pods, nil) {
+					sig.certain.set(i)
+				}
 			}
 		}
 	}
 	for _, p := range x.peers {
 		switch p.peer.kind {
 		case tierPods:
-			if !c.host && p.peer.pods.matches(c.labels) {
-				for f := range sig.holds {
-					sig.holds[f].set(p.rule)
-					sig.might[f].set(p.rule)
-				}
+			if !c.host && c.may(p.peer.pods) {
+				sig.peer(p.rule, c.always(p.peer.pods, nil))
 			}
 		case tierAddresses:
 			sig.addresses(p, c.cells)
 		case tierUnclear:
-			for f := range sig.might {
-				sig.might[f].set(p.rule)
-			}
+			sig.peer(p.rule, false)
 		}
 	}
 	for _, port := range c.ports {
-		if t.names[port.Name] {
+		if t.names[port.Name] || port.Name == anyName && len(t.names) > 0 {
 			sig.ports = append(sig.ports, port)
 		}
 	}
 	return t.intern(sig)
+}
+
+// peer notes, for every family, that a rule's peer may be of the class, or that it is.
+func (sig *signature) peer(rule int, always bool) {
+	for f := range sig.holds {
+		sig.might[f].set(rule)
+		if always {
+			sig.holds[f].set(rule)
+		}
+	}
 }
 
 // addresses notes for which families a peer's ranges hold addresses: all of the family, or some.
@@ -174,6 +182,7 @@ func (t *tiers) intern(sig *signature) *signature {
 		}
 	}
 	add(sig.subject)
+	add(sig.certain)
 	for f := range sig.holds {
 		add(sig.holds[f])
 		add(sig.might[f])

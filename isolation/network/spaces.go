@@ -36,8 +36,13 @@ type space struct {
 type class struct {
 	id     int32 // in the namespace, by first pod
 	labels snapshot.Labels
-	ports  []snapshot.NamedPort
-	host   bool
+	// choice stands in for the labels of pods to come; nil for pods that are there.
+	choice *choice
+	// selecting are the policies that select it, and open the directions in which none isolates it; of pods to come.
+	selecting []*policy
+	open      [2]bool
+	ports     []snapshot.NamedPort
+	host      bool
 	// cells that the addresses lie in, sorted; none: not known.
 	cells    []netip.Addr
 	families families
@@ -157,9 +162,9 @@ func (s *space) compile(sources []*networkingv1.NetworkPolicy) {
 func (s *space) apply(open *allowance) {
 	for _, c := range s.classes {
 		c.in, c.out = nil, nil
-		var isolatedIn, isolatedOut bool
+		isolatedIn, isolatedOut := c.choice != nil && !c.open[ingress], c.choice != nil && !c.open[egress]
 		for _, p := range s.policies {
-			if c.host || !p.pods.matches(c.labels) {
+			if !c.selectedBy(p) {
 				continue
 			}
 			if p.ingress {
@@ -174,6 +179,13 @@ func (s *space) apply(open *allowance) {
 		c.in = c.complete(c.in, isolatedIn, ingress, open)
 		c.out = c.complete(c.out, isolatedOut, egress, open)
 	}
+}
+
+func (c *class) selectedBy(p *policy) bool {
+	if c.choice != nil {
+		return slices.Contains(c.selecting, p)
+	}
+	return !c.host && p.pods.matches(c.labels)
 }
 
 // complete adds what needs no NetworkPolicy: everything where none isolates, and what the Admin tier lets through.

@@ -110,7 +110,10 @@ func (r *tierRule) on(declared []snapshot.NamedPort) Ports {
 	ports := r.ports
 	for _, name := range r.names {
 		for _, d := range declared {
-			if i := slices.Index(protocols[:], d.Protocol); d.Name == name && i >= 0 {
+			switch i := slices.Index(protocols[:], d.Protocol); {
+			case d.Name == anyName:
+				return everyPort()
+			case d.Name == name && i >= 0:
 				ports = ports.union(portsOf(i, d.Port, d.Port))
 			}
 		}

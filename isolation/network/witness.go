@@ -114,18 +114,18 @@ func (f *findings) overPolicies(source, target *space) {
 			tiers := f.r.tiers.passage(out.class.signature, in.class.signature)
 			certain := a.peer.holds(target, in.class, false) && b.peer.holds(source, out.class, false)
 			if certain {
-				f.sureOf(overlap(tiers, a, b, out.class, in.class, false), ends)
+				f.sureOf(overlap(tiers, a, b, out.class, in.class, false), a, b, ends)
 			}
 			if !certain || tiers != nil {
-				f.possibleOf(overlap(tiers, a, b, out.class, in.class, true), ends)
+				f.possibleOf(overlap(tiers, a, b, out.class, in.class, true), a, b, ends)
 			}
 		}
 	}
 }
 
 // sureOf adds ports that are certainly open between two classes.
-func (f *findings) sureOf(ports Ports, ends [2]end) {
-	pair, approved := f.pair, declared(f.flows, ends[0], ends[1])
+func (f *findings) sureOf(ports Ports, out, in *allowance, ends [2]end) {
+	pair, approved := f.pair, declared(f.flows, out, in, ends[0], ends[1])
 	beyond := ports.minus(approved)
 	pair.Declared = pair.Declared.union(ports.intersect(approved))
 	if pair.Excess = pair.Excess.union(beyond); !beyond.Empty() {
@@ -134,10 +134,10 @@ func (f *findings) sureOf(ports Ports, ends [2]end) {
 }
 
 // possibleOf adds those of ports that may be open and are not certain to be.
-func (f *findings) possibleOf(ports Ports, ends [2]end) {
-	beyond := ports.minus(declared(f.flows, ends[0], ends[1]))
+func (f *findings) possibleOf(ports Ports, out, in *allowance, ends [2]end) {
+	beyond := ports.minus(declared(f.flows, out, in, ends[0], ends[1]))
 	if !beyond.Empty() {
-		beyond = beyond.minus(f.r.between(ends[0], ends[1], false))
+		beyond = beyond.minus(f.r.between(f.flows, ends[0], ends[1], false))
 	}
 	if !beyond.Empty() {
 		f.pair.Possible = f.pair.Possible.union(beyond)
@@ -169,12 +169,11 @@ func first(known [2]*class, from, to *class) [2]*class {
 func (f *findings) settle(source, target *space) {
 	witness := func(classes [2]*class, loose bool) *Witness {
 		s, t := end{source, classes[0]}, end{target, classes[1]}
-		approved := declared(f.flows, s, t)
-		ports := f.r.between(s, t, loose).minus(approved)
+		ports := f.r.between(f.flows, s, t, loose)
 		if loose {
-			ports = ports.minus(f.r.between(s, t, false))
+			ports = ports.minus(f.r.between(f.flows, s, t, false))
 		}
-		return f.r.witnessOf(s, t, approved, ports, loose)
+		return f.r.witnessOf(s, t, f.flows, ports, loose)
 	}
 	if f.sure[0] != nil && f.pair.Witness == nil {
 		f.pair.Witness = witness(f.sure, false)
@@ -197,7 +196,7 @@ func (f *findings) onNodes(source, target *space) {
 			if !maybe {
 				continue
 			}
-			approved := declared(f.flows, end{source, source.classes[source.classOf[i]]}, end{target, target.classes[target.classOf[j]]})
+			approved := declared(f.flows, f.r.open, f.r.open, end{source, source.classes[source.classOf[i]]}, end{target, target.classes[target.classOf[j]]})
 			excess := everyPort().minus(approved)
 			w := nodeWitness(source, target, a, b, excess)
 			switch {
@@ -226,19 +225,22 @@ func nodeWitness(source, target *space, a, b *snapshot.Pod, ports Ports) *Witnes
 		FromPod: a.Namespace + "/" + a.Name, ToPod: b.Namespace + "/" + b.Name, Ports: ports, Egress: cause, Ingress: cause}
 }
 
-func (r *Reach) witnessOf(from, to end, approved, ports Ports, loose bool) *Witness {
-	a, b := from.class.first, to.class.first
-	w := &Witness{From: workloadName(from.space, a.Workload()), To: workloadName(to.space, b.Workload()),
-		FromPod: a.Namespace + "/" + a.Name, ToPod: b.Namespace + "/" + b.Name, Ports: ports}
+func (r *Reach) witnessOf(from, to end, flows []flow, ports Ports, loose bool) *Witness {
+	w := &Witness{Ports: ports}
 	tiers := r.tiers.passage(from.class.signature, to.class.signature)
 	for _, out := range from.class.out {
 		for _, in := range to.class.in {
 			if !out.peer.holds(to.space, to.class, loose) || !in.peer.holds(from.space, from.class, loose) {
 				continue
 			}
-			through := overlap(tiers, out, in, from.class, to.class, loose).minus(approved)
+			through := overlap(tiers, out, in, from.class, to.class, loose).minus(declared(flows, out, in, from, to))
 			if through.Empty() {
 				continue
+			}
+			if w.From == "" {
+				a, b := from.class.sample(&in.peer), to.class.sample(&out.peer)
+				w.From, w.To = podName(from.space, a), podName(to.space, b)
+				w.FromPod, w.ToPod = a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name
 			}
 			for _, c := range r.causesOf(out, egress, from, to, through) {
 				w.Egress = addCause(w.Egress, c)

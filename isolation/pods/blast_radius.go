@@ -34,8 +34,7 @@ type compromise struct {
 }
 
 func (p *Run) newEscalation() *escalation {
-	kinds, plain := workloadKinds(), plainPod(p.imageInUse())
-	e := &escalation{makers: &makers{Run: p, kinds: kinds, plain: newAttempt("is plain", plain, kinds), debugged: debugged(plain, plain, nil)},
+	e := &escalation{makers: p.makers(),
 		place: newPlacement(p.Nodes), nodeIndex: map[string]int{}, tenantsOn: make([]map[int]*snapshot.Pod, len(p.Nodes))}
 	e.classes = p.podClasses(e.place)
 	for i, n := range p.Nodes {
@@ -118,8 +117,14 @@ type attempted struct {
 }
 
 func (e *escalation) attempt(c *creator, hostile []*attempt) (result attempted) {
+	firm := map[*attempt]bool{}
 	for _, a := range hostile {
-		switch got := e.try(c, a); got.verdict {
+		if firm[a.bare] {
+			continue
+		}
+		got := e.try(c, a)
+		firm[a] = got.firm
+		switch got.verdict {
 		case finding.Exposed:
 			result.passed, result.by = a, got
 			return result
@@ -174,7 +179,7 @@ func (e *escalation) created(c *creator, got *attempted, blame []snapshot.Ref) f
 	step := finding.Step{Object: blame[0], Does: fmt.Sprintf("lets it %s (%s)", w.does(a.what), e.podSecurityOf(c.namespace))}
 	f := finding.Finding{Code: code, Severity: g.severity(), Verdict: finding.Exposed, From: tenant, To: finding.ThePlatform, Blame: blame, Fix: e.fixOf(c, w, blame[0]),
 		What:    fmt.Sprintf("%s may %s in namespace %s", w.subject.Name(), w.does(a.what), c.namespace),
-		Witness: append(slices.Clone(w.path), step)}
+		Witness: slices.Concat(got.by.first, w.path, []finding.Step{step})}
 	if g >= gainsFiles {
 		nodes := e.reachable(c, got)
 		if len(e.Nodes) > 0 {

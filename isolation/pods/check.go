@@ -70,12 +70,16 @@ type Run struct {
 	*finding.Input
 	rights   func() *rbac.Reach
 	creators func() []creator
+	coming   func() map[string]*creator
+	makers   func() *makers
+	labels   sync.Map // of namespace, key and value: whether admission takes it
 }
 
 // NewRun makes a run. rights is called only where pods that are yet to be made matter.
 func NewRun(in *finding.Input, rights func() *rbac.Reach) *Run {
 	r := &Run{Input: in, rights: rights}
-	r.creators = sync.OnceValue(r.findCreators)
+	r.creators, r.coming = sync.OnceValue(r.findCreators), sync.OnceValue(r.findComing)
+	r.makers = sync.OnceValue(r.newMakers)
 	return r
 }
 

@@ -127,6 +127,8 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 // admitting is an admission that refuses by the spec of the pod or of the template.
 type admitting func(namespace string, spec *corev1.PodSpec) finding.AdmissionAnswer
 
+func (a admitting) Exempting(snapshot.Ref) []finding.Mark { return nil }
+
 func (a admitting) Admit(r *finding.AdmissionRequest) finding.AdmissionAnswer {
 	switch o := r.Object.(type) {
 	case *corev1.Pod:

@@ -76,24 +76,25 @@ type attempt struct {
 	objects map[string]runtime.Object // by kind
 	// before is the plain pod that is changed to be this one; nil is the plainest.
 	before *attempt
+	// bare is the same without the marks that this one bears; nil where it bears none.
+	bare *attempt
 	// debugged is a plain pod with the same as a debugging container; nil where that cannot be the same.
 	debugged *corev1.Pod
 }
 
 func newAttempt(what string, spec *corev1.PodSpec, kinds []workloadKind) *attempt {
-	return newLabelledAttempt(what, spec, kinds, nil)
+	return newMarkedAttempt(what, spec, kinds, nil)
 }
 
-// newLabelledAttempt is an attempt whose objects have these labels too.
-func newLabelledAttempt(what string, spec *corev1.PodSpec, kinds []workloadKind, labels map[string]string) *attempt {
+// newMarkedAttempt is an attempt whose objects and pods bear these marks too.
+func newMarkedAttempt(what string, spec *corev1.PodSpec, kinds []workloadKind, marks []finding.Mark) *attempt {
 	a := &attempt{what: what, spec: spec, objects: map[string]runtime.Object{}}
-	all := map[string]string{"app": "probe"}
-	maps.Copy(all, labels)
 	for _, k := range kinds {
-		template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: all}, Spec: *spec.DeepCopy()}
+		template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "probe"}}, Spec: *spec.DeepCopy()}
+		finding.Marked(&template.ObjectMeta, marks)
 		a.objects[k.kind.Kind] = k.object(template)
-		if o, is := a.objects[k.kind.Kind].(metav1.Object); is && len(labels) > 0 {
-			o.SetLabels(all)
+		if o, is := a.objects[k.kind.Kind].(metav1.Object); is {
+			finding.Marked(o, marks)
 		}
 	}
 	return a
@@ -135,6 +136,10 @@ type tried struct {
 	// spec of the pod as it is stored, and the way by which it comes to be.
 	spec *corev1.PodSpec
 	way  *making
+	// first is what comes before, where admission lets it through only then.
+	first []finding.Step
+	// firm is true where it is refused whatever it bears: by Pod Security, or by a policy that goes by no mark.
+	firm bool
 }
 
 // makers ask admission about pods.
@@ -162,9 +167,8 @@ func podOfUnstructured(o runtime.Object) *corev1.Pod {
 func (p *Run) hostilePods(image string, kinds []workloadKind) []*attempt {
 	var list []*attempt
 	rules, gains := newEscapeRules(), map[*attempt]podGain{}
-	labels := p.exemptingLabels()
 	plain := plainPod(image)
-	before := newLabelledAttempt("is plain", plain, kinds, labels)
+	evasions := p.newEvasions(plain, kinds)
 	for _, h := range append(hostileChanges(image), p.hostileVolumes()...) {
 		spec := plainPod(image)
 		h.change(spec)
@@ -176,12 +180,10 @@ func (p *Run) hostilePods(image string, kinds []workloadKind) []*attempt {
 		a := newAttempt(fmt.Sprintf("%s (%s)", h.what, strings.NewReplacer(name+" is privileged: ", "", name, "its container").Replace(ways[0].what)), spec, kinds)
 		a.debugged, gains[a] = debugged(plain, spec, nil), ways[0].gain
 		list = append(list, a)
-		if len(labels) == 0 {
-			continue
+		for _, evading := range evasions.of(a, plain) {
+			gains[evading] = gains[a]
+			list = append(list, evading)
 		}
-		evading := newLabelledAttempt(a.what+", and bears "+labelWords(labels)+", which policies pass over", spec, kinds, labels)
-		evading.debugged, evading.before, gains[evading] = debugged(plain, spec, labels), before, gains[a]
-		list = append(list, evading)
 	}
 	slices.SortStableFunc(list, func(a, b *attempt) int { return cmp.Compare(gains[b], gains[a]) })
 	return list

@@ -152,13 +152,9 @@ func (n *nodeFindings) intrusions(g *nodeGroup, closed []int) []*attempt {
 			newAttempt("tolerates every value of "+keys[0].Key, tolerating(n.plain.spec, keys...), n.kinds),
 			newAttempt("tolerates and selects "+n.labelText(g.tenant), selecting, n.kinds))
 	}
-	if labels := n.exemptingLabels(); len(labels) > 0 {
-		before := newLabelledAttempt("is plain", n.plain.spec, n.kinds, labels)
-		for _, a := range slices.Clone(attempts) {
-			evading := newLabelledAttempt(a.what+", and bears "+labelWords(labels)+", which policies pass over", a.spec, n.kinds, labels)
-			evading.before = before
-			attempts = append(attempts, evading)
-		}
+	evasions := n.newEvasions(n.plain.spec, n.kinds)
+	for _, a := range slices.Clone(attempts) {
+		attempts = append(attempts, evasions.of(a, nil)...)
 	}
 	return attempts
 }
@@ -173,12 +169,19 @@ func naming(spec *corev1.PodSpec, node string) *corev1.PodSpec {
 type landed struct {
 	*attempt
 	way *making
+	// first is what comes before.
+	first []finding.Step
 }
 
 // lands is the first attempt that passes and gets to one of the classes, as it is stored.
 func (n *nodeFindings) lands(c *creator, attempts []*attempt, classes []int) (passed landed, unsure string) {
+	firm := map[*attempt]bool{}
 	for _, a := range attempts {
+		if firm[a.bare] {
+			continue
+		}
 		got := n.try(c, a)
+		firm[a] = got.firm
 		if got.verdict == finding.Isolated {
 			continue
 		}
@@ -190,7 +193,7 @@ func (n *nodeFindings) lands(c *creator, attempts []*attempt, classes []int) (pa
 			continue
 		}
 		if got.verdict == finding.Exposed {
-			return landed{a, got.way}, ""
+			return landed{a, got.way, got.first}, ""
 		}
 		unsure = got.why
 	}
@@ -220,7 +223,7 @@ func (n *nodeFindings) created(g *nodeGroup, creators []creator, passed []landed
 			f.From, f.What = finding.ThePlatform, fmt.Sprintf("%s; so may %d more tenants", f.What, len(tenants)-1)
 		}
 		f.Blame = append(n.expected("node-affinity"), snapshot.Ref{Kind: "Namespace", Name: c.namespace})
-		f.Witness = append(slices.Clone(w.path), finding.Step{Object: f.Blame[0], Does: "does not refuse a pod that " + passed[first].what})
+		f.Witness = slices.Concat(passed[first].first, w.path, []finding.Step{{Object: f.Blame[0], Does: "does not refuse a pod that " + passed[first].what}})
 		n.list = append(n.list, f)
 	}
 	if doubt >= 0 {

@@ -283,3 +283,16 @@ func TestAPersistentVolumeThatIsAPathOfTheNodeCountsLikeHostPath(t *testing.T) {
 		}
 	}
 }
+
+// Promise: a pod is tried by every kind of object from which a controller makes pods; PodTemplate alone is one from which none does.
+func TestEveryKindOfWorkloadIsTried(t *testing.T) {
+	tried := map[string]bool{}
+	for _, k := range workloadKinds() {
+		tried[k.kind.Group+"/"+k.resource+" "+k.kind.Kind] = true
+	}
+	for _, k := range snapshot.Workloads() {
+		if key := k.Group + "/" + k.Resource + " " + k.Name; !tried[key] && k.Name != "PodTemplate" {
+			t.Errorf("%s is not tried", key)
+		}
+	}
+}

@@ -1,59 +1,61 @@
 package pods
 
 import (
-	"maps"
-	"slices"
-	"strings"
+	corev1 "k8s.io/api/core/v1"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/bulkhead-dev/bulkhead/isolation/finding"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
-// exemptingLabels are labels of objects that policies and webhooks exempt by their object selectors. The creator of the
-// object chooses its labels: a selector that depends on them alone protects nothing.
-func (p *Run) exemptingLabels() map[string]string {
-	labels := map[string]string{}
-	add := func(s *metav1.LabelSelector) {
-		if s == nil {
-			return
-		}
-		for _, r := range s.MatchExpressions {
-			switch {
-			case r.Operator == metav1.LabelSelectorOpNotIn && len(r.Values) > 0:
-				labels[r.Key] = r.Values[0]
-			case r.Operator == metav1.LabelSelectorOpDoesNotExist && labels[r.Key] == "":
-				labels[r.Key] = "true"
-			}
-		}
+// exempting are the lists of marks by which policies and webhooks may pass objects over: the author of an object chooses its labels and
+// annotations, so that what depends on them alone protects nothing.
+func (p *Run) exempting() [][]finding.Mark {
+	if p.Admission == nil {
+		return nil
 	}
-	matching := func(m *admissionv1.MatchResources) {
-		if m != nil {
-			add(m.ObjectSelector)
-		}
-	}
+	var marks []finding.Mark
 	for _, o := range p.ValidatingPolicies {
-		matching(o.Spec.MatchConstraints)
-	}
-	for _, o := range p.ValidatingBindings {
-		matching(o.Spec.MatchResources)
+		marks = append(marks, p.Admission.Exempting(snapshot.Ref{Kind: "ValidatingAdmissionPolicy", Name: o.Name})...)
 	}
 	for _, o := range p.ValidatingWebhooks {
 		for i := range o.Webhooks {
-			add(o.Webhooks[i].ObjectSelector)
+			marks = append(marks, finding.LeftOut(o.Webhooks[i].ObjectSelector)...)
 		}
 	}
 	for _, o := range p.MutatingWebhooks {
 		for i := range o.Webhooks {
-			add(o.Webhooks[i].ObjectSelector)
+			marks = append(marks, finding.LeftOut(o.Webhooks[i].ObjectSelector)...)
 		}
 	}
-	return labels
+	return finding.Markings(marks)
 }
 
-func labelWords(labels map[string]string) string {
-	words := make([]string, 0, len(labels))
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		words = append(words, key+"="+labels[key])
+// of returns the attempts that bear marks which policies may pass over, next to one that bears none. Nothing but a policy goes by
+// them: where Pod Security refuses the bare one, it refuses these.
+func (m *evasions) of(bare *attempt, plain *corev1.PodSpec) []*attempt {
+	list := make([]*attempt, 0, len(m.lists))
+	for i, marks := range m.lists {
+		a := newMarkedAttempt(bare.what+", and bears "+finding.MarkWords(marks)+", which policies pass over", bare.spec, m.kinds, marks)
+		a.before, a.bare = m.before[i], bare
+		if bare.debugged != nil {
+			a.debugged = debugged(plain, bare.spec, marks)
+		}
+		list = append(list, a)
 	}
-	return map[bool]string{false: "label ", true: "labels "}[len(words) > 1] + strings.Join(words, ", ")
+	return list
+}
+
+// evasions are the lists of marks, each with the plain pod that bears them.
+type evasions struct {
+	lists  [][]finding.Mark
+	before []*attempt
+	kinds  []workloadKind
+}
+
+func (p *Run) newEvasions(plain *corev1.PodSpec, kinds []workloadKind) *evasions {
+	m := &evasions{lists: p.exempting(), kinds: kinds}
+	for _, marks := range m.lists {
+		m.before = append(m.before, newMarkedAttempt("is plain", plain, kinds, marks))
+	}
+	return m
 }

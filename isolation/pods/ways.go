@@ -2,7 +2,6 @@ package pods
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/isolation/rbac"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 // creator is a namespace in which a tenant may have pods made, or changed.
@@ -30,9 +30,11 @@ type creator struct {
 type making struct {
 	subject finding.Subject
 	path    []finding.Step
-	kind    workloadKind
-	verb    string
-	debug   bool
+	// doubt is what must be known for the subject to have the right; empty where it has it.
+	doubt string
+	kind  workloadKind
+	verb  string
+	debug bool
 }
 
 // does is what the subject does to have a pod that does what is given.
@@ -53,33 +55,84 @@ func (p *Run) findCreators() []creator {
 	perTenant := make([][]creator, len(p.Tenants))
 	kinds := workloadKinds()
 	p.Parallel(len(p.Tenants), func(i int) {
-		var subjects []finding.Subject
-		for _, identity := range p.rights().Identities(i) {
-			subjects = append(subjects, identity.Subject)
-		}
+		identities := p.rights().Identities(i)
 		for _, ns := range p.Tenants[i].Namespaces {
-			first := p.waysIn(ns, subjects, kinds, 1)
+			first := p.waysIn(ns, identities, kinds, 1)
 			if len(first) == 0 {
 				continue
 			}
 			perTenant[i] = append(perTenant[i], creator{tenant: i, namespace: ns, first: first[0],
-				all: sync.OnceValue(func() []making { return p.waysIn(ns, subjects, kinds, 0) })})
+				all: sync.OnceValue(func() []making { return p.waysIn(ns, identities, kinds, 0) })})
 		}
 	})
 	return slices.Concat(perTenant...)
 }
 
+// ToCome reports whether a tenant may have pods made in a namespace, or labels of those there changed; and whether admission takes
+// a label of such a pod: where it refuses it, and not the same pod without it, it does not.
+func (p *Run) ToCome(namespace string) (comes bool, takes func(key, value string) bool) {
+	c, comes := p.coming()[namespace]
+	if c == nil || p.Admission == nil || len(p.ValidatingPolicies) == 0 {
+		return comes, nil
+	}
+	return comes, func(key, value string) bool {
+		id := [3]string{namespace, key, value}
+		if known, is := p.labels.Load(id); is {
+			return known.(bool) //nolint:forcetypeassert // the map holds nothing else
+		}
+		m := p.makers()
+		a := newAttempt("bears a label", m.plain.spec, m.kinds)
+		if pod, is := a.objects["Pod"].(*corev1.Pod); is {
+			pod.Labels = map[string]string{"app": "probe", key: value}
+		}
+		taken := m.try(c, a).verdict != finding.Isolated
+		p.labels.Store(id, taken)
+		return taken
+	}
+}
+
+func (p *Run) newMakers() *makers {
+	kinds, plain := workloadKinds(), plainPod(p.imageInUse())
+	return &makers{Run: p, kinds: kinds, plain: newAttempt("is plain", plain, kinds), debugged: debugged(plain, plain, nil)}
+}
+
+// findComing returns who makes pods, by namespace; nil where labels of pods may be changed and no more.
+func (p *Run) findComing() map[string]*creator {
+	coming := map[string]*creator{}
+	for _, c := range p.creators() {
+		coming[c.namespace] = &c
+	}
+	for i := range p.Tenants {
+		identities := p.rights().Identities(i)
+		for _, ns := range p.Tenants[i].Namespaces {
+			if _, known := coming[ns]; !known && slices.ContainsFunc(p.PodsIn(ns), func(pod *snapshot.Pod) bool {
+				return slices.ContainsFunc(identities, func(who rbac.Identity) bool { return mayRelabel(&who, pod) })
+			}) {
+				coming[ns] = nil
+			}
+		}
+	}
+	return coming
+}
+
+func mayRelabel(who *rbac.Identity, pod *snapshot.Pod) bool {
+	return slices.ContainsFunc([]string{"update", "patch"}, func(verb string) bool {
+		_, may := who.May(finding.Attributes{Verb: verb, Resource: "pods", Namespace: pod.Namespace, Name: pod.Name})
+		return may
+	})
+}
+
 // waysIn are the ways in a namespace, the plainest first: as many as are wanted, or all of them for 0. A workload, or a
 // pod to debug, must be there to be changed; where pods may be created, one is there.
-func (p *Run) waysIn(namespace string, subjects []finding.Subject, kinds []workloadKind, most int) []making {
+func (p *Run) waysIn(namespace string, identities []rbac.Identity, kinds []workloadKind, most int) []making {
 	var list []making
 	add := func(kind workloadKind, verb, subresource string, names []string) {
-		for _, s := range subjects {
+		for i := range identities {
 			for _, name := range names {
-				allowed, path := p.rights().Allowed(s, finding.Attributes{Verb: verb, Group: kind.kind.Group, Resource: kind.resource,
+				how, may := identities[i].May(finding.Attributes{Verb: verb, Group: kind.kind.Group, Resource: kind.resource,
 					Subresource: subresource, Namespace: namespace, Name: name})
-				if allowed && (most == 0 || len(list) < most) {
-					list = append(list, making{s, path, kind, verb, subresource != ""})
+				if may && (most == 0 || len(list) < most) {
+					list = append(list, making{identities[i].Subject, how.Path, how.Doubt, kind, verb, subresource != ""})
 					break
 				}
 			}
@@ -123,97 +176,124 @@ func (p *Run) workloadsIn(namespace string) map[string][]string {
 	return there
 }
 
-// try asks for a pod by each way that a creator has, until one passes. Where the pod itself is refused to every sender, the
-// other ways to make it are refused as well.
+// try asks for a pod by each way that a creator has, until one passes. Where the pod itself is refused to a way alike, it is not asked
+// again.
 func (m *makers) try(c *creator, a *attempt) tried {
 	if m.Admission == nil {
 		return tried{verdict: finding.Unknown, why: "what admission would refuse is not known"}
 	}
 	result, refused := m.tryWay(c, &c.first, a)
-	if result.verdict == finding.Exposed || refused == bySecurity || refused == toEveryone && a.debugged == nil {
+	if result.verdict == finding.Exposed ||
+		slices.ContainsFunc(refused, func(r refusal) bool { return r.Holds == nil && (r.security() || a.debugged == nil) }) {
 		return result
 	}
 	for _, w := range c.all() {
-		if refused >= toEveryone && !w.debug || w.debug && a.debugged == nil {
+		if w.debug && a.debugged == nil || slices.ContainsFunc(refused, func(r refusal) bool { return r.of(&w) }) {
 			continue
 		}
 		got, by := m.tryWay(c, &w, a)
 		if got.verdict == finding.Exposed {
 			return got
 		}
+		result.firm = result.firm && got.firm
 		if got.verdict == finding.Unknown && result.verdict == finding.Isolated {
 			result = got
 		}
-		refused = max(refused, by)
+		refused = append(refused, by...)
 	}
 	return result
 }
 
-// tryWay asks for a pod by one way. What refuses a plain pod as well, for its image perhaps, is no answer about this one:
-// a tenant that knows the namespace knows a plain pod that passes. But where there is no room for any pod, there is none for this
-// one.
-func (m *makers) tryWay(c *creator, w *making, a *attempt) (result tried, by refusal) {
+// tryWay asks for a pod by one way, and returns what refuses the pod itself. What refuses a plain pod as well, for its image perhaps, is
+// no answer about this one: a tenant that knows the namespace knows a plain pod that passes. But where there is no room for any pod,
+// there is none for this one.
+func (m *makers) tryWay(c *creator, w *making, a *attempt) (result tried, ofPod []refusal) {
 	result = tried{verdict: finding.Exposed, spec: a.spec, way: w}
+	if w.doubt != "" {
+		result.verdict, result.why = finding.Unknown, w.doubt
+	}
 	if w.debug {
 		if a.debugged == nil {
-			return tried{verdict: finding.Isolated}, toNobody
+			return tried{verdict: finding.Isolated}, nil
 		}
 		result.spec = &a.debugged.Spec
 	}
+	refused, firm := false, false
 	var plain map[string]bool
-	var stored runtime.Object
-	for _, answer := range m.ask(c, w, a) {
-		for _, r := range answer.RefusedBy {
-			if plain == nil {
-				plain = m.refusals(c, w)
+	for _, asked := range m.ask(w, c.namespace, a) {
+		answer := m.Admission.Admit(asked)
+		if len(answer.RefusedBy) > 0 && plain == nil {
+			plain = m.refusals(c, w)
+		}
+		for _, r := range beyond(plain, answer.RefusedBy) {
+			refused, firm = true, firm || m.firm(&r)
+			if asked.Resource.Resource == "pods" && asked.Subresource == "" {
+				ofPod = append(ofPod, refusal{r})
 			}
-			if r.By.Kind != "ValidatingAdmissionPolicy" && r.By.Kind != "ValidatingAdmissionPolicyBinding" || !plain[refusalKey(r)] {
-				by = max(by, answer.refusal(&r))
-			}
+		}
+		if slices.ContainsFunc(ofPod, func(r refusal) bool { return r.security() }) {
+			break // what else refuses it, or what makes it, does not matter
 		}
 		if len(answer.Unknown) > 0 {
 			result.verdict, result.why = finding.Unknown, strings.Join(answer.Unknown, "; ")
 		}
-		stored = answer.Object // of a workload, the pod that is made of it comes last
+		if len(result.first) == 0 {
+			result.first = answer.First
+		}
+		if pod := podStored(answer.Object); pod != nil {
+			result.spec = &pod.Spec
+		}
 	}
-	if by > toNobody {
-		return tried{verdict: finding.Isolated}, by
+	if refused {
+		return tried{verdict: finding.Isolated, firm: firm}, ofPod
 	}
-	if pod, is := stored.(*corev1.Pod); is {
-		result.spec = &pod.Spec
-	} else if made := podOfUnstructured(stored); made != nil {
-		result.spec = &made.Spec
-	}
-	return result, toNobody
+	return result, nil
 }
 
-// refusal is how far a refusal goes.
-type refusal int
+// beyond are the refusals but those by policies, or bindings, that refuse a plain pod as well.
+func beyond(plain map[string]bool, refusals []finding.Refusal) []finding.Refusal {
+	return slices.DeleteFunc(slices.Clone(refusals), func(r finding.Refusal) bool {
+		return strings.HasPrefix(r.By.Kind, "ValidatingAdmissionPolicy") && plain[refusalKey(r)]
+	})
+}
 
-const (
-	toNobody refusal = iota
-	// toThis is of one way.
-	toThis
-	// toEveryone is of every way that makes the pod.
-	toEveryone
-	// bySecurity is Pod Security's, which judges debugging containers as it does others.
-	bySecurity
-)
+// firm reports whether a refusal goes by no mark that the object may bear.
+func (m *makers) firm(r *finding.Refusal) bool {
+	return r.By.Kind == "Namespace" || r.By.Kind == "ValidatingAdmissionPolicy" && len(m.Admission.Exempting(r.By)) == 0
+}
 
-func (a *asked) refusal(r *finding.Refusal) refusal {
-	switch {
-	case a.ofPod && r.By.Kind == "Namespace" && !r.OfSubject:
-		return bySecurity
-	case a.ofPod && !r.OfSubject:
-		return toEveryone
+// podStored is the pod that is stored; nil of any other object.
+func podStored(o runtime.Object) *corev1.Pod {
+	if pod, is := o.(*corev1.Pod); is {
+		return pod
 	}
-	return toThis
+	return podOfUnstructured(o)
+}
+
+// refusal is one of the pod itself.
+type refusal struct{ finding.Refusal }
+
+// security reports whether it is Pod Security's, which judges debugging containers as it does others.
+func (r *refusal) security() bool { return r.By.Kind == "Namespace" }
+
+// of reports whether it holds for a way alike.
+func (r *refusal) of(w *making) bool {
+	creator := w.podSubject()
+	return (!w.debug || r.security()) && r.For(&creator)
+}
+
+// podSubject is the subject of the request that creates the pod: a controller's for a workload.
+func (w *making) podSubject() finding.Subject {
+	if w.kind.controller != "" {
+		return rbac.ServiceAccount("kube-system", w.kind.controller)
+	}
+	return w.subject
 }
 
 func (m *makers) refusals(c *creator, w *making) map[string]bool {
 	known := map[string]bool{}
-	for _, answer := range m.ask(c, w, m.plain) {
-		for _, r := range answer.RefusedBy {
+	for _, asked := range m.ask(w, c.namespace, m.plain) {
+		for _, r := range m.Admission.Admit(asked).RefusedBy {
 			known[refusalKey(r)] = true
 		}
 	}
@@ -222,18 +302,11 @@ func (m *makers) refusals(c *creator, w *making) map[string]bool {
 
 func refusalKey(r finding.Refusal) string { return r.By.String() + "|" + r.Message }
 
-// asked is an answer, and whether it is about the creation of the pod itself.
-type asked struct {
-	finding.AdmissionAnswer
-
-	ofPod bool
-}
-
-// ask asks for what the subject sends, and then for the pod that a controller makes of it.
-func (m *makers) ask(c *creator, w *making, a *attempt) []asked {
+// ask returns the request for the pod, where a controller makes it of a workload, and what the subject sends.
+func (m *makers) ask(w *making, namespace string, a *attempt) []*finding.AdmissionRequest {
 	kind := w.kind.kind.Kind
 	q := &finding.AdmissionRequest{Subject: w.subject, Operation: "CREATE", Kind: w.kind.kind,
-		Resource: w.kind.kind.GroupVersion().WithResource(w.kind.resource), Namespace: c.namespace, Name: "probe", Object: a.objects[kind]}
+		Resource: w.kind.kind.GroupVersion().WithResource(w.kind.resource), Namespace: namespace, Name: "probe", Object: a.objects[kind]}
 	before := m.plain
 	if a.before != nil {
 		before = a.before
@@ -248,18 +321,20 @@ func (m *makers) ask(c *creator, w *making, a *attempt) []asked {
 	case w.verb != "create":
 		q.Operation, q.OldObject = "UPDATE", before.objects[kind]
 	}
-	answers := []asked{{m.Admission.Admit(q), kind == "Pod" && !w.debug}}
-	if w.kind.controller != "" {
-		answers = append(answers, asked{m.Admission.Admit(&finding.AdmissionRequest{Subject: rbac.ServiceAccount("kube-system", w.kind.controller), Operation: "CREATE",
-			Kind: corev1.SchemeGroupVersion.WithKind("Pod"), Resource: corev1.SchemeGroupVersion.WithResource("pods"),
-			Namespace: c.namespace, Name: "probe", Object: a.objects["Pod"]}), true})
+	if w.kind.controller == "" {
+		if !w.debug {
+			q.Enough = []snapshot.Ref{{Kind: "Namespace", Name: namespace}} // Pod Security alone refuses most
+		}
+		return []*finding.AdmissionRequest{q}
 	}
-	return answers
+	return []*finding.AdmissionRequest{{Subject: w.podSubject(), Operation: "CREATE",
+		Kind: corev1.SchemeGroupVersion.WithKind("Pod"), Resource: corev1.SchemeGroupVersion.WithResource("pods"),
+		Namespace: namespace, Name: "probe", Object: a.objects["Pod"], Enough: []snapshot.Ref{{Kind: "Namespace", Name: namespace}}}, q}
 }
 
 // debugged is the plain pod with a container in it for debugging that may what the hostile pod's container may; nil where
 // the hostile pod is more than that. Volumes, host namespaces, ports and probes are the pod's, and never change.
-func debugged(plain, hostile *corev1.PodSpec, labels map[string]string) *corev1.Pod {
+func debugged(plain, hostile *corev1.PodSpec, marks []finding.Mark) *corev1.Pod {
 	same := hostile.DeepCopy()
 	same.Containers[0].SecurityContext = plain.Containers[0].SecurityContext
 	if !reflect.DeepEqual(same, plain) {
@@ -267,7 +342,7 @@ func debugged(plain, hostile *corev1.PodSpec, labels map[string]string) *corev1.
 	}
 	pod := &corev1.Pod{TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
 		ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{"app": "probe"}}, Spec: *plain}
-	maps.Copy(pod.Labels, labels)
+	finding.Marked(pod, marks)
 	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 		Name: "probe-debug", Image: hostile.Containers[0].Image, ImagePullPolicy: corev1.PullAlways,
 		TerminationMessagePath: corev1.TerminationMessagePathDefault, TerminationMessagePolicy: corev1.TerminationMessageReadFile,

@@ -89,10 +89,14 @@ webhooks:
 		{"a policy looks at containers for debugging", mayDo("privileged", debugging) + policy("[CREATE, UPDATE]", "[pods, pods/ephemeralcontainers]", "true", withDebugging), ""},
 		{"Pod Security looks at them too", mayDo("baseline", debugging), ""},
 		{"a policy passes controllers over", mayDo("privileged", rule("create", "", "pods")+", "+making) + policy("[CREATE]", "[pods]", notControllers, ""), "may create a Deployment whose pod has containers of which one runs privileged"},
-		{"a policy passes over who bears a label", mayDo("privileged", rule("create", "", "pods")) + strings.Replace(policy("[CREATE]", "[pods]", "true", ""), "matchConstraints: {", exempt, 1), "label trusted=yes, which policies pass over"},
+		{"a policy passes over who bears a label", mayDo("privileged", rule("create", "", "pods")) + strings.Replace(policy("[CREATE]", "[pods]", "true", ""), "matchConstraints: {", exempt, 1), "annotation trusted=yes, which policies pass over"},
 		{"and another one does not", mayDo("privileged", rule("create", "", "pods")) + strings.Replace(policy("[CREATE]", "[pods]", "true", ""), "matchConstraints: {", exempt, 1) +
 			strings.ReplaceAll(policy("[CREATE]", "[pods]", "true", ""), "harmless", "harmless-too"), ""},
-		{"a webhook passes over who bears a label", mayDo("privileged", rule("create", "", "pods")) + hook, "label trusted=true, which policies pass over"},
+		{"a webhook passes over who bears a label", mayDo("privileged", rule("create", "", "pods")) + hook, "annotation trusted=true, which policies pass over"},
+		{"a policy's condition passes over who bears an annotation", mayDo("privileged", rule("create", "", "pods")) +
+			policy("[CREATE]", "[pods]", "!('lint.example/skip' in object.metadata.?annotations.orValue({}))", ""), "annotation lint.example/skip=true, which policies pass over"},
+		{"a policy's condition passes over who bears a label of a value", mayDo("privileged", rule("create", "", "pods")) +
+			policy("[CREATE]", "[pods]", "object.metadata.?labels[?'tier'].orValue('') != 'system'", ""), "annotation tier=system, which policies pass over"},
 		{"and nobody may make workloads", mayDo("privileged", rule("create", "", "pods")) + policy("[CREATE]", "[pods]", notControllers, ""), ""},
 		{"Pod Security passes nobody over", mayDo("baseline", rule("create", "", "pods")+", "+making), ""},
 		{"a workload may be changed", mayDo("privileged", rule("patch", "apps", "deployments")) + deployment, "may change a Deployment into one whose pod has containers of which one runs privileged"},

@@ -15,7 +15,7 @@ import (
 func Check() finding.Check {
 	return finding.Check{
 		ID: "rbac", Title: "No tenant has or gains rights outside its own namespaces",
-		Needs: []string{"Namespace", "Pod", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount", "ResourceQuota", "LimitRange"},
+		Needs: []string{"Namespace", "Pod", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount", "ResourceQuota", "LimitRange", "APIService"},
 		Codes: slices.Concat(rbacIdentityCodes(), rbacObjectCodes(), rbacClusterCodes(), rbacDoubtCodes()),
 	}
 }
@@ -38,7 +38,7 @@ func (r *Reach) findings(parallel func(n int, f func(i int))) []finding.Finding 
 	const batch = 64
 	parallel((len(perTenant)+batch-1)/batch, func(b int) {
 		for i := b * batch; i < min((b+1)*batch, len(perTenant)); i++ {
-			perTenant[i] = r.gainsOf(r.snapshot.Tenants[i].Name, r.members.of[i])
+			perTenant[i] = r.gainsOf(r.closures[i]())
 		}
 	})
 	for _, list := range perTenant {
@@ -48,6 +48,10 @@ func (r *Reach) findings(parallel func(n int, f func(i int))) []finding.Finding 
 	for i := range r.members.shared {
 		findings = append(findings, sharedFinding(&r.members.shared[i]))
 	}
+	for i := range r.members.strangers {
+		findings = append(findings, r.strangerFinding(&r.members.strangers[i]))
+	}
+	findings = append(findings, r.operatorFindings()...)
 	return append(findings, r.danglingFindings()...)
 }
 
@@ -60,7 +64,7 @@ func (r *Reach) FromAccounts(tenant string, accounts []rbacv1.Subject) []finding
 		p.grants = slices.Concat(p.grants, r.groups[groupServiceAccounts+":"+a.Namespace])
 		begin = append(begin, p)
 	}
-	return bundle(r.gainsOf(tenant, begin), len(r.snapshot.Tenants))
+	return bundle(r.gainsOf(r.followed(tenant, begin)), len(r.snapshot.Tenants))
 }
 
 // sharedFinding: a group in several tenants' namespaces may be the platform's staff, or tie the tenants together.
@@ -70,6 +74,16 @@ func sharedFinding(s *sharedSubject) finding.Finding {
 			s.subject.Kind, s.subject.Name, len(s.tenants), finding.Few(s.tenants)),
 		Blame: s.bindings[:min(len(s.bindings), manyTenants)],
 		Fix:   "declare whose it is (owners of a Tenant), or bind a subject of each tenant's own"}
+}
+
+// strangerFinding: a subject that no tenant declares may be somebody whom the owners work with, an owner who was removed, or an outsider.
+func (r *Reach) strangerFinding(s *sharedSubject) finding.Finding {
+	what := fmt.Sprintf("%s %q is bound in namespaces of tenant %s, and no Tenant declares it: whose it is cannot be said", s.subject.Kind, s.subject.Name, s.tenants[0])
+	if like := r.members.lookalike(s.subject); like != "" {
+		what += fmt.Sprintf("; its name may be taken for %q, which is declared", like)
+	}
+	return finding.Finding{Code: codeWhose, Verdict: finding.Unknown, From: s.tenants[0], To: s.tenants[0], What: what,
+		Blame: s.bindings, Fix: "declare it (owners of the Tenant), or take it out of " + s.bindings[0].String()}
 }
 
 // danglingFindings: in a folder, a role that is not there may be in the cluster. In a cluster, no subject has it, and only the

@@ -3,6 +3,7 @@ package rbac
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -33,6 +34,16 @@ type Reach struct {
 	everyonesParts map[piece][]contribution
 	// whole is every right, as of a subject that raises its own rights without limit.
 	whole *role
+	// closures are those of the tenants, in the snapshot's order, each followed when it is first asked for.
+	closures []func() *closure
+	// identities are those of the tenants, as closures are.
+	identities []func() []Identity
+	// everyone is what everyone may do and become.
+	everyone *closure
+	// marks are changes of namespaces' labels by which admission may pass things over.
+	marks func() []finding.Mark
+	// accounts and everyUser are those of the cluster that are given something, in whichever namespace.
+	accounts, everyUser func() []principal
 }
 
 // NewReach follows what every user may do; Find follows each tenant.
@@ -41,6 +52,12 @@ func NewReach(in *finding.Input) *Reach {
 	reach := &Reach{Authorizer: r, snapshot: s, admission: in.Admission, owner: in.Owner, compiler: newCompiler(r), members: membersOf(r, s, in.Owner),
 		pods: map[string][]*snapshot.Pod{}, tokens: map[string]map[string][]string{}, guardrails: guardrailsOf(s), managedNamespaces: managedIn(s),
 		guarded: len(s.ValidatingPolicies)+len(s.ValidatingWebhooks)+len(s.MutatingPolicies)+len(s.MutatingWebhooks)+len(s.Missing) > 0}
+	reach.marks = sync.OnceValue(func() []finding.Mark {
+		if admission, can := in.Admission.(finding.Relabelling); can {
+			return admission.NamespaceMarks()
+		}
+		return nil
+	})
 	reach.whole = &role{rules: wholeRules()}
 	reach.compiler.byRole[reach.whole] = reach.compiler.powersOf(reach.whole.rules)
 	reach.rolesIn = make(map[string][]*role, len(s.Namespaces))
@@ -60,9 +77,13 @@ func NewReach(in *finding.Input) *Reach {
 			reach.tokens[a.Namespace][secret.Name] = append(reach.tokens[a.Namespace][secret.Name], a.Name)
 		}
 	}
-	everyone := reach.newClosure(finding.EveryTenant, reach.members.everyone, nil)
-	everyone.run()
-	reach.everyones, reach.everyonesParts = undominated(everyone.gains), everyone.parts
+	reach.accounts, reach.everyUser = sync.OnceValue(reach.allAccounts), sync.OnceValue(reach.allUsers)
+	reach.everyone = reach.followed(finding.EveryTenant, reach.members.everyone)
+	reach.everyones, reach.everyonesParts = undominated(reach.everyone.gains), reach.everyone.parts
+	for i := range s.Tenants {
+		reach.closures = append(reach.closures, sync.OnceValue(func() *closure { return reach.followed(s.Tenants[i].Name, reach.members.of[i]) }))
+		reach.identities = append(reach.identities, sync.OnceValue(func() []Identity { return reach.identitiesOf(i) }))
+	}
 	return reach
 }
 
@@ -93,10 +114,12 @@ type closure struct {
 	seen    map[string]bool
 	queue   []*node
 	// begin are the principals that it starts with.
-	begin   []principal
-	parts   map[piece][]contribution
-	gains   map[gainKey]*gain
-	answers map[answerKey]answer
+	begin []principal
+	// raised are the nodes that gave themselves a role, turned those that others became.
+	raised, turned []*node
+	parts          map[piece][]contribution
+	gains          map[gainKey]*gain
+	answers        map[answerKey]answer
 }
 
 // contribution is a part that a node holds.
@@ -170,6 +193,9 @@ func (c *closure) visit(n *node) {
 		}
 		c.seen[key] = true
 		c.queue = append(c.queue, n)
+		if n.from != nil {
+			c.turned = append(c.turned, n)
+		}
 	}
 }
 
@@ -253,6 +279,8 @@ func (c *closure) use(n *node, g *grant, h *held, scope string, own bool) {
 	c.gain(next)
 	if scope != "" {
 		c.become(n, g, h, scope)
+	} else {
+		c.actAsAccounts(n, g, h)
 	}
 }
 

@@ -84,10 +84,12 @@ func rbacDoubtCodes() []finding.Code {
 		return finding.Code{ID: id, Title: title, Severity: finding.Medium, Why: why, Fix: fix, Controls: []string{"rbac-own"}, Mappings: []string{"K02"}}
 	}
 	return []finding.Code{
-		code(codeWhose, "It is not known whose a subject is", "A user or group in namespaces of several tenants belongs to the platform, or it joins tenants.",
+		code(codeWhose, "It is not known whose a subject is", "A user or group in namespaces of several tenants belongs to the platform, or it joins tenants. One that no Tenant declares may be an owner who was removed, or an outsider.",
 			"Declare the owners of each tenant."),
 		code(codeWhatKind, "A right over a kind that is not known", "A role does not state whether objects of a custom kind are namespaced, and whose they are.",
 			"Bind the role in the tenant's namespaces with RoleBindings."),
+		code(codeActs, "Somebody with rights over all acts on what a tenant writes", "An operator makes of custom resources what it likes, with rights that their author lacks: pods, Secrets and roles in any namespace, perhaps by fields that no policy reads.",
+			"Withhold the kind from tenants, or give the operator rights in the namespaces alone that it works in."),
 		code(codeDangling, "A role is not among the files", "A binding gives what its role allows.", "Give the file that holds the role."),
 	}
 }

@@ -189,6 +189,7 @@ func (h *holding) raise(by *contribution, to *role, scope string, namespaced boo
 		turn: words, namespaced: namespaced, base: base}
 	next.name, next.context = key, slices.Concat(h.node.grants, h.node.context)
 	next.grants = []grant{{&binding{object: snapshot.Ref{Kind: "RoleBinding", Namespace: scope}}, to}}
+	h.raised = append(h.raised, next)
 	own := scope != "" && h.owner[scope] == h.tenant
 	g := &gain{gainKey: gainKey{code: codeRaise, to: finding.EveryTenant}, node: h.node, grant: *by.grant, held: by.held, scope: scope, own: own, maybe: next.maybe, yields: words}
 	switch {
@@ -221,6 +222,7 @@ func (h *holding) pose() {
 	for _, u := range h.parts[partPoseUsers] {
 		h.poseAs(&u, rbacv1.UserKind, "")
 	}
+	h.actInGroups(h.parts[partPoseUsers], h.parts[partPoseGroups], "")
 	if !someone {
 		return
 	}
@@ -243,6 +245,7 @@ func (h *holding) poseConstrained() {
 		for _, g := range h.parts[partConstrainedGroups] {
 			h.poseAs(&g, rbacv1.GroupKind, limits)
 		}
+		h.actInGroups(h.parts[partConstrainedUsers], h.parts[partConstrainedGroups], limits)
 	}
 	if len(h.parts[partOnAccounts]) > 0 {
 		for _, a := range h.parts[partConstrainedAccounts] {
@@ -265,17 +268,17 @@ func (h *holding) poseAs(by *contribution, kind, limits string) {
 	what := strings.ToLower(kind)
 	if by.held.names == nil {
 		h.gain(&gain{gainKey: gainKey{code: codePose, to: finding.EveryTenant}, node: h.node, grant: *by.grant, held: by.held, yields: "acts as any " + what})
+		h.actAsAny(h.node, by.grant, by.held, kind, limits)
 		return
 	}
 	for _, name := range by.held.names {
 		if strings.HasPrefix(name, UserServiceAccount) && kind == rbacv1.UserKind {
 			continue // the API server asks about the service account instead
 		}
-		p := principal{name: what + " " + name, subject: finding.Subject{User: name, Groups: []string{GroupAuthenticated}}, grants: h.users[name]}
+		p := h.userCalled(name)
 		if kind == rbacv1.GroupKind {
-			p = principal{name: what + " " + name, subject: finding.Subject{User: "somebody", Groups: []string{name, GroupAuthenticated}}, grants: h.groups[name]}
+			p = h.groupCalled(name)
 		}
-		p.context = h.groups[GroupAuthenticated]
 		if whose := h.members.whose(rbacv1.Subject{Kind: kind, Name: name}, h.owner); whose != h.tenant {
 			h.gain(&gain{gainKey: gainKey{code: codePose, to: whose}, node: h.node, grant: *by.grant, held: by.held, yields: "acts as " + p.name})
 		}
@@ -295,6 +298,12 @@ func (h *holding) poseAsAccounts(by *contribution, limits string) {
 		g.code = codeCluster
 	}
 	if h.gain(g); by.scope == "" {
+		named := namedIn(by.held)
+		for _, p := range h.accounts() {
+			if named(p) {
+				h.act(h.node, by.grant, by.held, &p, limits, "acts as ")
+			}
+		}
 		return
 	}
 	for _, p := range h.accountsOf(by.scope, h.members.accounts[by.scope]) {
@@ -340,6 +349,7 @@ func (c *closure) certify(by, pair, request *contribution, maybe, yields string)
 		return
 	}
 	c.gain(&gain{gainKey: gainKey{code: codeCertify, to: finding.EveryTenant}, node: by.node, grant: *by.grant, held: by.held, pair: pair, maybe: maybe, yields: yields})
+	c.actByCertificate(by, maybe)
 }
 
 // tokenSecrets: a Secret of type service-account-token is filled in by a controller, for any subject that reads it.

@@ -140,6 +140,9 @@ func (c *compiler) compile(rule *rbacv1.PolicyRule, p *powers) {
 }
 
 func (c *compiler) compileResource(rule *rbacv1.PolicyRule, group, resource string, p *powers) {
+	if matchesNothing(group, resource) {
+		return
+	}
 	listedWrites := false
 	for _, r := range c.matching(group, resource) {
 		verb := matchingVerb(rule.Verbs, r.verbs)

@@ -146,7 +146,7 @@ func TestOrdinaryOwnersAreNoFinding(t *testing.T) {
 	r := cleanRights()
 	r.Offline = true
 	r.ClusterRoles = slices.Delete(r.ClusterRoles, 1, 2) // edit is Kubernetes' own then
-	r.bind("a1", "admins", "ClusterRole/admin", "User/ana", "ServiceAccount/a1/ci")
+	r.bind("a1", "admins", "ClusterRole/admin", "Group/a-dev", "ServiceAccount/a1/ci")
 	r.want(t)
 }
 
@@ -280,4 +280,24 @@ func TestEveryEdgeAndItsMissingPrecondition(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Promise: what RBAC does not know as a pattern gives nothing, and what is cluster-scoped no Role gives.
+func TestWhatNoResourceIsCalledGivesNothing(t *testing.T) {
+	for _, resources := range []string{"/pods/*", "/pod*", "/secrets*", "/*/*", "extensions/deployments"} {
+		r := cleanRights()
+		r.clusterRole("glob", rule("*", resources))
+		r.bindCluster("glob", "ClusterRole/glob", "ServiceAccount/a1/glob")
+		r.want(t)
+	}
+	r := cleanRights()
+	r.clusterRole("glob", rule("*", "/*/exec"))
+	r.bindCluster("glob", "ClusterRole/glob", "ServiceAccount/a1/glob")
+	r.want(t, "BH1001 a>*")
+	r = cleanRights()
+	r.clusterRole("nodes", rule("get,list", "*/nodes,*/clusterroles,*/persistentvolumes"))
+	r.bind("b1", "nodes", "ClusterRole/nodes", "ServiceAccount/a1/ci")
+	r.want(t)
+	r.bindCluster("nodes", "ClusterRole/nodes", "ServiceAccount/a1/ci")
+	r.want(t, "BH1015 a>")
 }

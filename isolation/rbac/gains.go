@@ -14,13 +14,18 @@ import (
 // tenant: from there on a list hides more than it shows.
 const manyTenants = 16
 
-// gainsOf follows one tenant, or everyone, and returns the gains that none other says better.
-func (r *Reach) gainsOf(tenant string, begin []principal) []*gain {
+// gainsOf returns the gains of one that was followed that none other says better.
+func (r *Reach) gainsOf(c *closure) []*gain {
+	list := undominated(c.gains)
+	r.findOtherWays(c.tenant, c.begin, list)
+	return list
+}
+
+// followed is a tenant, or everyone, with all that comes of where it begins.
+func (r *Reach) followed(tenant string, begin []principal) *closure {
 	c := r.newClosure(tenant, begin, nil)
 	c.run()
-	list := undominated(c.gains)
-	r.findOtherWays(tenant, begin, list)
-	return list
+	return c
 }
 
 // findOtherWays takes each blamed object away and looks whether what was far is reached all the same: then cutting there
@@ -156,6 +161,14 @@ func (g *gain) sentence() string {
 	return begin.name + " " + yields + doubt(g.maybe)
 }
 
+// steps are the way to a node.
+func (n *node) steps() []finding.Step {
+	if n.from == nil {
+		return nil
+	}
+	return append(append(n.from.steps(), n.by.steps(n.how.rule)...), finding.Step{Does: n.turn})
+}
+
 // wayWords are the identities on the way, the last one first.
 func wayWords(n *node) string {
 	words := []string{}
@@ -168,16 +181,8 @@ func wayWords(n *node) string {
 
 // witness is the way, step by step.
 func (g *gain) witness() []finding.Step {
-	var turns []*node
-	for n := g.node; n.from != nil; n = n.from {
-		turns = append(turns, n)
-	}
-	slices.Reverse(turns)
-	var steps []finding.Step
-	for _, n := range turns {
-		steps = append(append(steps, n.by.steps(n.how.rule)...), finding.Step{Does: n.turn})
-	}
-	if g.held.rule != nil && g.grant.binding.object.Name != "" && (len(turns) == 0 || turns[len(turns)-1].by.binding != g.grant.binding) {
+	steps := g.node.steps()
+	if g.held.rule != nil && g.grant.binding.object.Name != "" && (g.node.from == nil || g.node.by.binding != g.grant.binding) {
 		steps = append(steps, g.grant.steps(g.held.rule)...)
 	}
 	if g.pair != nil && *g.pair.grant != g.grant {

@@ -85,15 +85,25 @@ func (r *Reach) namespaceGuardrails(name string) []guardrail {
 		was.Annotations[l.Key] = l.Value
 	}
 	var list []guardrail
-	for _, change := range []func(map[string]string){
+	changes := []func(map[string]string){
 		func(l map[string]string) { l["pod-security.kubernetes.io/enforce"] = "privileged" },
 		func(l map[string]string) { delete(l, "pod-security.kubernetes.io/enforce") },
 		func(l map[string]string) { l[v1alpha1.LabelTenant] = "another" },
 		func(l map[string]string) { clear(l); l[corev1.LabelMetadataName] = name },
 		func(l map[string]string) { l["role"] = "ingress" },
-	} {
+	}
+	for _, m := range r.marks() {
+		changes = append(changes, func(l map[string]string) {
+			if l[m.Key] = m.Value; m.Value == "" {
+				delete(l, m.Key)
+			}
+		})
+	}
+	for _, change := range changes {
 		next := was.DeepCopy()
-		change(next.Labels)
+		if change(next.Labels); maps.Equal(next.Labels, was.Labels) {
+			continue
+		}
 		list = append(list, guardrail{corev1.SchemeGroupVersion.WithKind("Namespace"), was, was, next})
 	}
 	return list

@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -40,10 +41,12 @@ func clusterClasses() map[kindClass][]string {
 type kinds struct {
 	classes map[string]kindClass
 	groups  map[string]bool
+	// scoped are the resources that are cluster-scoped in every group that is known, by what they reveal.
+	scoped map[string]kindClass
 }
 
 func newKinds() kinds {
-	k := kinds{map[string]kindClass{}, map[string]bool{"*": true}}
+	k := kinds{map[string]kindClass{}, map[string]bool{"*": true}, map[string]kindClass{}}
 	for _, kind := range snapshot.Kinds() {
 		class := kindShared
 		if kind.Namespaced {
@@ -56,12 +59,23 @@ func newKinds() kinds {
 			k.classes[name] = class
 		}
 	}
+	for name, class := range k.classes {
+		_, resource, _ := strings.Cut(name, "/")
+		if before, has := k.scoped[resource]; has {
+			class = min(before, class)
+		}
+		k.scoped[resource] = class
+	}
+	maps.DeleteFunc(k.scoped, func(_ string, class kindClass) bool { return class == kindNamespaced })
 	return k
 }
 
 // of classifies a resource of a rule, which may be a wildcard. A subresource is of its resource's class.
 func (k *kinds) of(group, resource string) kindClass {
 	resource, _, _ = strings.Cut(resource, "/")
+	if class, known := k.scoped[resource]; group == "*" && known {
+		return class
+	}
 	if group == "*" || resource == "*" {
 		if k.groups[group] {
 			return kindNamespaced // and more; what else there is in them, the table of rights lists

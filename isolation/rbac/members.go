@@ -2,8 +2,10 @@ package rbac
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -28,6 +30,8 @@ type members struct {
 	of [][]principal
 	// shared are subjects that no tenant declares and that are bound in several tenants' namespaces, with those tenants.
 	shared []sharedSubject
+	// strangers are subjects that no tenant declares and that are bound in the namespaces of one tenant, which declares its owners.
+	strangers []sharedSubject
 	// owners are the tenants of declared and of counted users, groups and service accounts.
 	owners map[subjectKey]string
 	// accounts are the service accounts that are given something by name, by namespace.
@@ -44,8 +48,8 @@ type sharedSubject struct {
 type subjectKey struct{ kind, name string }
 
 // membersOf finds out who is whose. A tenant's are its declared owners, the service accounts of its namespaces, there or
-// not, and users and groups that no tenant declares and that are bound in its namespaces alone: the tenant that bound them counts
-// them as its own. Names that begin with system: are Kubernetes' own and no tenant's.
+// not, and users and groups that no tenant declares and that are bound in its namespaces alone: what they may do counts as what the
+// tenant may do. Where the tenant declares its owners, it is Unknown besides whose they are. Names that begin with system: are Kubernetes' own and no tenant's.
 func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *members {
 	m := &members{accounts: map[string][]string{}, owners: map[subjectKey]string{}, of: make([][]principal, len(s.Tenants))}
 	for user := range r.users {
@@ -79,23 +83,6 @@ func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *me
 	return m
 }
 
-// Identity acts for a tenant: one user, or every member of a group.
-type Identity struct {
-	// Name in reports: "group shop-developers".
-	Name    string
-	Subject finding.Subject
-}
-
-// Identities are all that act for a tenant, by its index in the snapshot: its owners, the users and groups that are bound
-// in its namespaces alone, and the service accounts of its namespaces.
-func (r *Reach) Identities(tenant int) []Identity {
-	list := make([]Identity, len(r.members.of[tenant]))
-	for i, p := range r.members.of[tenant] {
-		list[i] = Identity{p.name, p.subject}
-	}
-	return list
-}
-
 // whose is the tenant whose a user or group is; ThePlatform if it is no tenant's.
 func (m *members) whose(s rbacv1.Subject, owner map[string]string) string {
 	if namespace, of := strings.CutPrefix(s.Name, groupServiceAccounts+":"); of && s.Kind == rbacv1.GroupKind {
@@ -107,6 +94,34 @@ func (m *members) whose(s rbacv1.Subject, owner map[string]string) string {
 // undeclared are the users and groups bound in tenants' namespaces that no tenant declares: those of several tenants, and
 // those of one.
 func (m *members) undeclared(s *snapshot.Snapshot, owner map[string]string) (shared []sharedSubject, extra map[string][]rbacv1.Subject) {
+	found := foundIn(s, owner)
+	extra = map[string][]rbacv1.Subject{}
+	declares := map[string]bool{}
+	for i := range s.Tenants {
+		declares[s.Tenants[i].Name] = len(s.Tenants[i].Owners) > 0
+	}
+	for _, f := range found {
+		slices.Sort(f.tenants)
+		if f.tenants = slices.Compact(f.tenants); len(f.tenants) == 1 {
+			extra[f.tenants[0]] = append(extra[f.tenants[0]], f.subject)
+			if declares[f.tenants[0]] {
+				m.strangers = append(m.strangers, *f)
+			}
+		} else {
+			shared = append(shared, *f)
+		}
+	}
+	for _, list := range extra {
+		slices.SortFunc(list, compareSubjects)
+	}
+	for _, list := range [][]sharedSubject{shared, m.strangers} {
+		slices.SortFunc(list, func(a, b sharedSubject) int { return compareSubjects(a.subject, b.subject) })
+	}
+	return shared, extra
+}
+
+// foundIn are the users and groups bound in tenants' namespaces that no tenant declares, each with the tenants and one binding of each.
+func foundIn(s *snapshot.Snapshot, owner map[string]string) map[subjectKey]*sharedSubject {
 	declared := map[subjectKey]bool{}
 	for i := range s.Tenants {
 		for _, o := range s.Tenants[i].Owners {
@@ -133,20 +148,27 @@ func (m *members) undeclared(s *snapshot.Snapshot, owner map[string]string) (sha
 			}
 		}
 	}
-	extra = map[string][]rbacv1.Subject{}
-	for _, f := range found {
-		slices.Sort(f.tenants)
-		if f.tenants = slices.Compact(f.tenants); len(f.tenants) == 1 {
-			extra[f.tenants[0]] = append(extra[f.tenants[0]], f.subject)
-		} else {
-			shared = append(shared, *f)
+	return found
+}
+
+// lookalike is a declared user or group whose name may be taken for another one's: it differs in case alone, or in letters of which
+// one is not of ASCII; empty where there is none.
+func (m *members) lookalike(s rbacv1.Subject) string {
+	letters := []rune(strings.ToLower(s.Name))
+	for _, key := range slices.SortedFunc(maps.Keys(m.owners), func(a, b subjectKey) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name)) }) {
+		other := []rune(strings.ToLower(key.name))
+		if key.kind != s.Kind || key.name == s.Name || len(other) != len(letters) {
+			continue
+		}
+		alike := true
+		for i := range letters {
+			alike = alike && (letters[i] == other[i] || letters[i] > unicode.MaxASCII || other[i] > unicode.MaxASCII)
+		}
+		if alike {
+			return key.name
 		}
 	}
-	for _, list := range extra {
-		slices.SortFunc(list, compareSubjects)
-	}
-	slices.SortFunc(shared, func(a, b sharedSubject) int { return compareSubjects(a.subject, b.subject) })
-	return shared, extra
+	return ""
 }
 
 func compareSubjects(a, b rbacv1.Subject) int {

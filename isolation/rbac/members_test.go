@@ -41,7 +41,13 @@ func TestWhoCountsAsATenant(t *testing.T) {
 		"a subject bound in one tenant's namespace": {func(r *rights) {
 			r.bind("a1", "x", "ClusterRole/edit", "User/ann")
 			r.bindCluster("x", "ClusterRole/root", "User/ann")
-		}, []string{"BH1001 a>*"}},
+		}, []string{"BH1001 a>*", "BH1018 a>a?"}},
+		"a subject that no Tenant declares": {func(r *rights) { r.bind("a1", "x", "ClusterRole/hello", "User/ann") }, []string{"BH1018 a>a?"}},
+		"a name like an owner's":            {func(r *rights) { r.bind("a1", "x", "ClusterRole/hello", "Group/A-dev") }, []string{"BH1018 a>a?"}},
+		"where no owners are declared": {func(r *rights) {
+			r.Tenants[0].Owners = nil
+			r.bind("a1", "x", "ClusterRole/hello", "User/ann")
+		}, nil},
 		"a subject bound in two tenants' namespaces": {func(r *rights) {
 			r.bind("a1", "x", "ClusterRole/edit", "User/ann")
 			r.bind("b2", "x", "ClusterRole/edit", "User/ann")

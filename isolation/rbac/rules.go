@@ -45,6 +45,12 @@ func resourceMatches(pattern, resource, subresource string) bool {
 	return split && after == subresource && (before == "*" || before == resource)
 }
 
+// matchesNothing reports whether no resource that a server has is what a rule says: RBAC knows * alone and */NAME, and no name of a
+// resource has a * in it; group extensions is served no more since Kubernetes 1.22.
+func matchesNothing(group, resource string) bool {
+	return group == "extensions" || resource != "*" && strings.Contains(strings.TrimPrefix(resource, "*/"), "*")
+}
+
 // PathMatches reports whether a path is a pattern, or begins as one that ends in *.
 func PathMatches(pattern, path string) bool {
 	return pattern == path || strings.HasSuffix(pattern, "*") && strings.HasPrefix(path, strings.TrimRight(pattern, "*"))

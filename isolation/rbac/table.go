@@ -30,6 +30,7 @@ const (
 	codeDangling   = "BH1020"
 	codeConnect    = "BH1021"
 	codeWithheld   = "BH1022"
+	codeActs       = "BH1023"
 )
 
 // reachesAs reports what holding a right leads on to.

@@ -70,6 +70,9 @@ func build(client *rest.RESTClient, r *hostile.Request, dryRun bool) (*rest.Requ
 func answers(r *hostile.Request, object map[string]any) error {
 	got := unstructured.Unstructured{Object: object}
 	named := got.GetName() == r.Name || (r.Name == "" && got.GetGenerateName() == v1alpha1.AttackPrefix)
+	if body, is := r.Body.(metav1.Object); is && r.Name == "" { // of a name of its own, or completed from another beginning
+		named = got.GetGenerateName() == body.GetGenerateName() && (body.GetGenerateName() != "" || got.GetName() == body.GetName())
+	}
 	if got.GetNamespace() == r.Namespace && named {
 		return nil
 	}

@@ -64,6 +64,9 @@ func (s *Selection) scenes(scene hostile.Scene, a *hostile.Case) []hostile.Scene
 		if a.By.Has(hostile.Owners) && a.EachSpace {
 			scenes = append(scenes, as(within, owners)...)
 		}
+		if a.By.Has(hostile.Controller) && i == 0 { // the answer is the same next to every Space
+			scenes = append(scenes, as(within, []hostile.Subject{hostile.ServiceAccountSubject(v1alpha1.SystemNamespace, v1alpha1.ManagedBy)})...)
+		}
 	}
 	return scenes
 }

@@ -67,7 +67,7 @@ func mustPlan(t *testing.T, w *engine.World, now time.Time, complete bool) []eng
 	return tasks
 }
 
-// At a thousand tenants the proof must not dominate: a routine proof of one Space costs at most 27 requests.
+// At a thousand tenants the proof must not dominate: a routine proof of one Space costs at most 30 requests.
 func TestRoutineProofIsCheap(t *testing.T) {
 	for name, owners := range map[string][]v1alpha1.Owner{
 		"user":           {{Kind: "User", Name: "jane"}},
@@ -75,9 +75,9 @@ func TestRoutineProofIsCheap(t *testing.T) {
 		"many of a kind": {{Kind: "Group", Name: "a"}, {Kind: "Group", Name: "b"}, {Kind: "Group", Name: "c"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			most := 27
+			most := 30
 			if name == "user and group" {
-				most += 5 // a second kind of owner is asked about its rights
+				most += 6 // a second kind of owner is asked about its rights
 			}
 			w := testWorld()
 			w.Tenant.Spec.Owners = owners

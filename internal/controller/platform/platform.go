@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -100,15 +99,25 @@ func (r *Reconciler) walk(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// enforce writes the cluster-wide objects.
+// enforce writes the cluster-wide objects. Those that confine Bulkhead itself it only looks at: it has no right to change them.
 func (r *Reconciler) enforce(ctx context.Context, p *pass) error {
 	for _, object := range guardrail.Cluster(p.platform) {
+		if guardrail.Installed(object) {
+			wrong, err := r.Apply.Look(ctx, object)
+			if err != nil {
+				return err
+			}
+			if wrong != "" {
+				p.fault("%s, which confines Bulkhead itself, %s: run `bulkhead install` as an administrator", apply.RefOf(object), wrong)
+			}
+			continue
+		}
 		change, err := r.Apply.Ensure(ctx, object)
 		if err != nil {
 			return err
 		}
 		p.changes = append(p.changes, change)
-		if isPolicy(object) && (change.Action == apply.Created || change.Action == apply.Restored) {
+		if apply.IsPolicy(object) && (change.Action == apply.Created || change.Action == apply.Restored) {
 			r.mu.Lock()
 			r.policyMade = r.Clock.Now()
 			r.mu.Unlock()
@@ -117,34 +126,37 @@ func (r *Reconciler) enforce(ctx context.Context, p *pass) error {
 	return nil
 }
 
-func isPolicy(object client.Object) bool {
-	switch object.(type) {
-	case *admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding,
-		*admissionregistrationv1.MutatingAdmissionPolicy, *admissionregistrationv1.MutatingAdmissionPolicyBinding:
-		return true
-	default:
-		return false
-	}
-}
-
-// removeObsolete deletes policies and shares of the API server that an earlier version of Bulkhead rendered. Roles are
-// left alone: some are the installation's, and an unbound one gives no right.
+// removeObsolete deletes shares of the API server that an earlier version of Bulkhead rendered, and reports its policies: only the
+// installation, which removes them, may delete a policy that is not among the rendered ones. Roles are left alone: some are the
+// installation's, and an unbound one gives no right.
 func (r *Reconciler) removeObsolete(ctx context.Context, p *pass) error {
 	var keep []client.Object
 	for _, object := range guardrail.Cluster(p.platform) {
 		keep = append(keep, object)
 	}
-	prunable := slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool {
-		switch k.Object.(type) {
-		case *flowcontrolv1.FlowSchema, *flowcontrolv1.PriorityLevelConfiguration:
-			return false
-		default:
-			return !isPolicy(k.Object)
-		}
-	})
-	changes, err := r.Apply.Prune(ctx, &apply.Scope{Kinds: prunable, Without: []string{v1alpha1.LabelTenant}}, keep)
+	of := func(wanted func(client.Object) bool) *apply.Scope {
+		kinds := slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool { return !wanted(k.Object) })
+		return &apply.Scope{Kinds: kinds, Without: []string{v1alpha1.LabelTenant}}
+	}
+	changes, err := r.Apply.Prune(ctx, of(isShare), keep)
 	p.changes = append(p.changes, changes...)
+	if err != nil {
+		return err
+	}
+	obsolete, err := r.Apply.Obsolete(ctx, of(apply.IsPolicy), keep)
+	for _, object := range obsolete {
+		p.fault("%s carries Bulkhead's label and is not of this version: delete it, or run `bulkhead install`, which does, as an administrator", apply.RefOf(object))
+	}
 	return err
+}
+
+func isShare(object client.Object) bool {
+	switch object.(type) {
+	case *flowcontrolv1.FlowSchema, *flowcontrolv1.PriorityLevelConfiguration:
+		return true
+	default:
+		return false
+	}
 }
 
 // awaitPropagation gives the API servers time to see new policies.
@@ -175,7 +187,7 @@ func (r *Reconciler) recallPolicies(ctx context.Context, p *pass) error {
 	}
 	var newest time.Time
 	for _, object := range guardrail.Cluster(p.platform) {
-		if !isPolicy(object) {
+		if !apply.IsPolicy(object) {
 			continue
 		}
 		have, err := apply.Get(ctx, r.Client, object)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/guardrail"
+	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
@@ -32,7 +33,7 @@ func TestPropagationIsAwaitedAfterARestart(t *testing.T) {
 		p := &pass{platform: &v1alpha1.Platform{}}
 		var policies []client.Object
 		for _, object := range guardrail.Cluster(p.platform) {
-			if isPolicy(object) {
+			if apply.IsPolicy(object) {
 				object.SetCreationTimestamp(metav1.NewTime(now.Add(-c.age)))
 				policies = append(policies, object)
 			}

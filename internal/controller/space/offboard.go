@@ -3,7 +3,7 @@ package space
 import (
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
+	"github.com/bulkhead-dev/bulkhead/internal/removal"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
@@ -50,7 +51,14 @@ func (r *Reconciler) offboard(ctx context.Context, p *pass) (done bool, err erro
 			"deletion was asked for, but tenant %s is protected: set its spec.protected to false to let it happen", p.owner))
 		return false, nil
 	}
-	left, err := r.removeNamespace(ctx, p)
+	record := removal.RecordName(v1alpha1.SpaceNamespace(p.owner, p.space.Name), p.space)
+	if !tenant.DeletionTimestamp.IsZero() {
+		record = removal.RecordName(tenant.Name, tenant)
+	}
+	left, err := r.removeNamespace(ctx, p, record)
+	if err == nil && len(left) == 0 {
+		left, err = r.releaseSpace(ctx, p, record)
+	}
 	if err != nil || len(left) > 0 {
 		p.space.Status.Remaining = left
 		return true, r.Status.WriteRemaining(ctx, &p.Pass, left, err)
@@ -85,36 +93,49 @@ func (r *Reconciler) removedWith(ctx context.Context, p *pass) (string, error) {
 	return "", nil
 }
 
-// removeNamespace deletes the Space's namespace and returns what is left of it. A namespace that is not this Space's is
-// left alone.
-func (r *Reconciler) removeNamespace(ctx context.Context, p *pass) ([]string, error) {
+// removeNamespace goes one step further in the removal of the Space's namespace and returns what is left of it. A namespace that is not
+// this Space's is left alone.
+func (r *Reconciler) removeNamespace(ctx context.Context, p *pass, record string) ([]string, error) {
 	namespace, err := r.ownNamespace(ctx, r.Live, p)
 	if err != nil || namespace == nil {
 		return nil, err
 	}
-	if namespace.DeletionTimestamp.IsZero() {
-		if err := r.Apply.Delete(ctx, namespace); err != nil {
-			return nil, err
-		}
-		return []string{"Namespace " + namespace.Name}, nil
-	}
-	return whatRemains(namespace), nil
+	left, stripped, err := r.Remover.Step(ctx, namespace, record)
+	r.tell(p, record, stripped)
+	return left, err
 }
 
-// whatRemains is what is still in the namespace, or holds it, by its own conditions.
-func whatRemains(namespace *corev1.Namespace) []string {
-	left := []string{"Namespace " + namespace.Name}
-	for _, c := range namespace.Status.Conditions {
-		switch c.Type {
-		case corev1.NamespaceContentRemaining, corev1.NamespaceFinalizersRemaining,
-			corev1.NamespaceDeletionContentFailure, corev1.NamespaceDeletionDiscoveryFailure, corev1.NamespaceDeletionGVParsingFailure:
-			if c.Status == corev1.ConditionTrue {
-				left = append(left, namespace.Name+": "+c.Message)
-			}
-		}
+// releaseSpace takes the finalizers off the Space that no controller did in time. Bulkhead's own keeps it until then.
+func (r *Reconciler) releaseSpace(ctx context.Context, p *pass, record string) ([]string, error) {
+	foreign := removal.Foreign("Space", p.space)
+	if len(foreign) == 0 {
+		return nil, nil
 	}
-	slices.Sort(left[1:])
-	return left
+	deadline, err := r.Remover.Deadline(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name := "Space " + p.space.Namespace + "/" + p.space.Name
+	if r.Clock.Since(p.space.DeletionTimestamp.Time) <= 2*deadline {
+		return []string{name + ": held by finalizer " + strings.Join(foreign, ", ")}, nil
+	}
+	stripped := []string{name + ": " + strings.Join(foreign, ", ")}
+	if err := r.Remover.Record(ctx, record, stripped); err != nil {
+		return nil, err
+	}
+	r.tell(p, record, stripped)
+	return nil, r.Status.PatchFinalizers(ctx, &p.Pass, func(o client.Object, _ string) bool {
+		removal.KeepOwn("Space", o)
+		return true
+	})
+}
+
+// tell reports what was taken off by an Event.
+func (r *Reconciler) tell(p *pass, record string, stripped []string) {
+	if len(stripped) > 0 {
+		r.Status.Eventf(p.owner, p.space, corev1.EventTypeWarning, v1alpha1.ReasonFinalizersStripped, "Offboard",
+			"took finalizers off that no controller did by the Platform's offboardingDeadline: %s (ConfigMap %s/%s)", strings.Join(stripped, "; "), v1alpha1.SystemNamespace, record)
+	}
 }
 
 // releaseQuota gives back what the ledger held for the Space, now that its namespace is gone.

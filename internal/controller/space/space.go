@@ -16,6 +16,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/guardrail"
 	"github.com/bulkhead-dev/bulkhead/guardrail/quota"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/removal"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 	"github.com/bulkhead-dev/bulkhead/placement"
 )
@@ -30,6 +31,8 @@ type Reconciler struct {
 	Status *status.Writer
 	Writes *apply.WriteTracker
 	Clock  clock.PassiveClock
+	// Remover removes namespaces.
+	Remover *removal.Remover
 
 	// ledgers keeps two Spaces of one tenant from splitting its quota at the same time.
 	ledgers locks

@@ -3,12 +3,12 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,6 +17,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
 	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
+	"github.com/bulkhead-dev/bulkhead/internal/removal"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 )
 
@@ -76,14 +77,13 @@ func (r *Reconciler) removedWithDefinition(ctx context.Context) (bool, error) {
 	return !definition.GetDeletionTimestamp().IsZero(), nil
 }
 
-// revokeOwners takes the owners' rights in the home namespace away, so that no new Space comes while the others go.
+// revokeOwners takes all rights in the home namespace away, so that no new Space comes while the others go.
 func (r *Reconciler) revokeOwners(ctx context.Context, p *pass) ([]string, error) {
-	rights := slices.DeleteFunc(apply.Kinds(), func(k apply.Kind) bool {
-		_, ok := k.Object.(*rbacv1.RoleBinding)
-		return !ok
-	})
-	_, err := r.Apply.Prune(ctx, &apply.Scope{Kinds: rights, Namespace: v1alpha1.HomeNamespace(p.tenant.Name)}, nil)
-	return nil, err
+	home, err := r.home(ctx, p)
+	if err != nil || home == nil {
+		return nil, err
+	}
+	return r.Remover.Revoke(ctx, home.Name)
 }
 
 // removeSpaces asks for the deletion of every Space, each of which takes its namespace along, and waits.
@@ -119,42 +119,49 @@ func (r *Reconciler) removeNamespaces(ctx context.Context, p *pass) ([]string, e
 	}
 	var left []string
 	for i := range namespaces.Items {
-		if err := r.removeNamespace(ctx, &namespaces.Items[i], &left); err != nil {
+		if err := r.removeNamespace(ctx, p, &namespaces.Items[i], &left); err != nil {
 			return left, err
 		}
 	}
 	return left, nil
 }
 
-func (r *Reconciler) removeNamespace(ctx context.Context, namespace *corev1.Namespace, left *[]string) error {
-	*left = append(*left, "Namespace "+namespace.Name)
-	if namespace.DeletionTimestamp.IsZero() {
-		return r.Apply.Delete(ctx, namespace)
+func (r *Reconciler) removeNamespace(ctx context.Context, p *pass, namespace *corev1.Namespace, left *[]string) error {
+	record := removal.RecordName(p.tenant.Name, p.tenant)
+	more, stripped, err := r.Remover.Step(ctx, namespace, record)
+	*left = append(*left, more...)
+	if len(stripped) > 0 {
+		r.Status.Eventf(p.tenant.Name, p.tenant, corev1.EventTypeWarning, v1alpha1.ReasonFinalizersStripped, "Offboard",
+			"took finalizers off that no controller did by the Platform's offboardingDeadline: %s (ConfigMap %s/%s)", strings.Join(stripped, "; "), v1alpha1.SystemNamespace, record)
 	}
-	for _, c := range namespace.Status.Conditions {
-		if c.Status == corev1.ConditionTrue {
-			*left = append(*left, namespace.Name+": "+c.Message)
-		}
-	}
-	return nil
+	return err
 }
 
 // removeHome deletes the home namespace with all that is in it.
 func (r *Reconciler) removeHome(ctx context.Context, p *pass) ([]string, error) {
+	home, err := r.home(ctx, p)
+	if err != nil || home == nil {
+		return nil, err
+	}
+	var left []string
+	err = r.removeNamespace(ctx, p, home, &left)
+	return left, err
+}
+
+// home is the tenant's home namespace; nil where there is none, or one that is not Bulkhead's, never adopted.
+func (r *Reconciler) home(ctx context.Context, p *pass) (*corev1.Namespace, error) {
 	home := &corev1.Namespace{}
 	err := r.Live.Get(ctx, client.ObjectKey{Name: v1alpha1.HomeNamespace(p.tenant.Name)}, home)
 	if apierrors.IsNotFound(err) {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nil is the answer "there is none"
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get the home namespace of tenant %s: %w", p.tenant.Name, err)
 	}
 	if home.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || home.Labels[v1alpha1.LabelTenant] != p.tenant.Name {
-		return nil, nil // not Bulkhead's, never adopted
+		return nil, nil //nolint:nilnil // as above
 	}
-	var left []string
-	err = r.removeNamespace(ctx, home, &left)
-	return left, err
+	return home, nil
 }
 
 // removeClusterObjects takes away the tenant's cluster-scoped objects: as long as it has a namespace, it has its own share of the
@@ -199,9 +206,6 @@ func (r *Reconciler) inventory(ctx context.Context, p *pass) ([]string, error) {
 
 // Keys of an off-boarding record, a ConfigMap in Bulkhead's own namespace.
 const (
-	// recordLabel marks records, so that they can be listed: kubectl -n bulkhead-system get configmap -l bulkhead.dev/record
-	recordLabel, recordOffboarding = v1alpha1.LabelRecord, "offboarding"
-
 	recordTenant    = "tenant"
 	recordUID       = "uid"
 	recordRequested = "requested"
@@ -210,44 +214,44 @@ const (
 	recordResidue   = "residue"
 )
 
-// recordName is offboarded-TENANT- and the start of the Tenant's UID: a tenant of the same name may come again.
-func recordName(t *v1alpha1.Tenant) string {
-	const enough = 8
-	uid := string(t.UID)
-	return "offboarded-" + t.Name + "-" + uid[:min(enough, len(uid))]
-}
-
 // openRecord writes down what there is to remove before anything is removed. A record that exists is kept: it was
 // written when there was more.
 func (r *Reconciler) openRecord(ctx context.Context, p *pass) ([]string, error) {
 	record := &corev1.ConfigMap{}
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: recordName(p.tenant)}, record)
-	if err == nil {
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: removal.RecordName(p.tenant.Name, p.tenant)}, record)
+	if err == nil && record.Data[recordUID] != "" {
 		return nil, nil
 	}
-	if !apierrors.IsNotFound(err) {
+	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("get the off-boarding record of tenant %s: %w", p.tenant.Name, err)
 	}
-	inventory, err := r.inventory(ctx, p)
-	if err != nil {
-		return nil, err
+	inventory, failed := r.inventory(ctx, p)
+	if failed != nil {
+		return nil, failed
 	}
 	for i := range p.tenant.Status.Ledger {
 		inventory = append(inventory, "Space "+v1alpha1.HomeNamespace(p.tenant.Name)+"/"+p.tenant.Status.Ledger[i].Space)
 	}
-	record = &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: v1alpha1.SystemNamespace, Name: recordName(p.tenant),
-			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, recordLabel: recordOffboarding},
-		},
-		Data: map[string]string{
-			recordTenant:    p.tenant.Name,
-			recordUID:       string(p.tenant.UID),
-			recordRequested: p.tenant.DeletionTimestamp.UTC().Format(time.RFC3339),
-			recordRemoved:   strings.Join(inventory, "\n"),
-		},
+	data := map[string]string{
+		recordTenant:    p.tenant.Name,
+		recordUID:       string(p.tenant.UID),
+		recordRequested: p.tenant.DeletionTimestamp.UTC().Format(time.RFC3339),
+		recordRemoved:   strings.Join(inventory, "\n"),
 	}
-	if err := r.Client.Create(ctx, record, client.FieldOwner(v1alpha1.ManagedBy)); err != nil && !apierrors.IsAlreadyExists(err) {
+	if err == nil { // a Space had something to record before
+		maps.Copy(record.Data, data)
+		err = r.Client.Update(ctx, record, client.FieldOwner(v1alpha1.ManagedBy))
+	} else {
+		record = &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: v1alpha1.SystemNamespace, Name: removal.RecordName(p.tenant.Name, p.tenant),
+				Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRecord: removal.RecordOffboarding},
+			},
+			Data: data,
+		}
+		err = client.IgnoreAlreadyExists(r.Client.Create(ctx, record, client.FieldOwner(v1alpha1.ManagedBy)))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("write the off-boarding record of tenant %s into namespace %s: %w", p.tenant.Name, v1alpha1.SystemNamespace, err)
 	}
 	return nil, nil
@@ -256,7 +260,7 @@ func (r *Reconciler) openRecord(ctx context.Context, p *pass) ([]string, error) 
 // closeRecord adds when all was gone, and that a search found nothing.
 func (r *Reconciler) closeRecord(ctx context.Context, p *pass) error {
 	record := &corev1.ConfigMap{}
-	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: recordName(p.tenant)}, record); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: removal.RecordName(p.tenant.Name, p.tenant)}, record); err != nil {
 		return fmt.Errorf("get the off-boarding record of tenant %s: %w", p.tenant.Name, err)
 	}
 	if record.Data[recordFinished] != "" {

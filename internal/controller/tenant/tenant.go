@@ -14,6 +14,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/removal"
 	"github.com/bulkhead-dev/bulkhead/internal/status"
 	"github.com/bulkhead-dev/bulkhead/placement"
 )
@@ -30,6 +31,8 @@ type Reconciler struct {
 	// Proofs are made in the background.
 	Proofs *Proofs
 	Clock  clock.PassiveClock
+	// Remover removes namespaces.
+	Remover *removal.Remover
 }
 
 // pass is one pass over one Tenant.

@@ -75,6 +75,7 @@ func Read(ctx context.Context, config *rest.Config, o Options) (*observe.World, 
 		found := r.read(ctx, &l)
 		found.addTo(c)
 	}
+	c.Missing = append(c.Missing, r.deciding(ctx, served)...)
 	c.Revision = revisionRange(revisions)
 	w, err := c.World(o.Tenants)
 	if err != nil {
@@ -94,7 +95,8 @@ func Rights() []rbacv1.PolicyRule {
 		resource, _ := meta.UnsafeGuessKindToResource(gk.WithVersion("")) // no kind that proofs read has an irregular plural
 		resources[gk.Group] = append(resources[gk.Group], resource.Resource)
 	}
-	var rules []rbacv1.PolicyRule
+	// Kinds that may decide the network are listed, to know whether there are any.
+	rules := []rbacv1.PolicyRule{{APIGroups: observe.NetworkGroups(), Resources: []string{"*"}, Verbs: []string{"list"}}}
 	for _, group := range slices.Sorted(maps.Keys(resources)) {
 		slices.Sort(resources[group])
 		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources[group], Verbs: []string{"list", "watch"}})
@@ -155,10 +157,57 @@ func isNewer(server string) bool {
 	return err != nil || has.Major() == 0 || version.MustParseGeneric(componentversion.DefaultKubeBinaryVersion).LessThan(version.MajorMinor(has.Major(), has.Minor()))
 }
 
+// deciding names the kinds that may decide the network, that no proof reads, and of which there are objects, or may be.
+func (r *reader) deciding(ctx context.Context, served *servedKinds) []snapshot.Missing {
+	table := observe.Kinds()
+	kinds := map[schema.GroupKind]schema.GroupVersionKind{} // in one version each
+	for gvk := range served.resources {
+		if _, read := table[gvk.GroupKind()]; !read && observe.DecidesNetwork(gvk.GroupKind()) {
+			if known, has := kinds[gvk.GroupKind()]; !has || gvk.Version < known.Version {
+				kinds[gvk.GroupKind()] = gvk
+			}
+		}
+	}
+	var missing []snapshot.Missing
+	for _, gvk := range slices.SortedFunc(maps.Values(kinds), func(a, b schema.GroupVersionKind) int { return cmp.Compare(a.String(), b.String()) }) {
+		resource := gvk.GroupVersion().WithResource(served.resources[gvk])
+		first, objects, err := r.first(ctx, resource)
+		switch kind := gvk.Kind + " " + gvk.GroupVersion().String(); {
+		case apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err): // a kind of which there are no objects
+		case err != nil:
+			missing = append(missing, snapshot.Missing{Kind: "NetworkPolicy", Why: fmt.Sprintf("%s, which may decide the network, could not be listed: %v", kind, err)})
+		case objects > 0:
+			missing = append(missing, observe.MissingDeciding(first, kind, objects))
+		}
+	}
+	return missing
+}
+
+// first returns the first object of a resource, and how many there are on its page; those that only mirror policies aside.
+func (r *reader) first(ctx context.Context, resource schema.GroupVersionResource) (name string, objects int, err error) {
+	options := metav1.ListOptions{Limit: pageSize}
+	for {
+		page, err := r.client.Resource(resource).List(ctx, options)
+		if err != nil {
+			return "", 0, err
+		}
+		for i := range page.Items {
+			if item := &page.Items[i]; !observe.MirrorsPolicy(resource.Group, item.GetName()) {
+				name = cmp.Or(name, snapshot.RefOf(item.GetKind(), item).String())
+				objects++
+			}
+		}
+		if options.Continue = page.GetContinue(); objects > 0 || options.Continue == "" {
+			return name, objects, nil
+		}
+	}
+}
+
 // listing is one kind to be listed.
 type listing struct {
 	name     string // as people know the kind
 	missing  string // the kind that proofs lack without it
+	within   bool   // an object of it acts in its own namespace alone
 	kind     schema.GroupVersionKind
 	resource schema.GroupVersionResource
 	// asJSON is how a Follower watches it, instead of in its Go type.
@@ -187,7 +236,7 @@ func (r *reader) listings(served *servedKinds) []listing {
 		if k.FilesOnly {
 			continue
 		}
-		l := listing{name: gk.Kind, missing: k.Missing, put: k.Put, take: func(value map[string]any) (any, error) { return k.Decode(value) }}
+		l := listing{name: gk.Kind, missing: k.Missing, within: k.Within, put: k.Put, take: func(value map[string]any) (any, error) { return k.Decode(value) }}
 		var others []string
 		for gvk, resource := range served.resources {
 			if gvk.GroupKind() == gk && !k.Understands(gvk.Version) {
@@ -314,7 +363,8 @@ func (f *listed) add(item *unstructured.Unstructured) {
 	name := snapshot.RefOf(f.listing.name, item).String()
 	object, err := f.listing.take(item.Object)
 	if err != nil {
-		f.missing = append(f.missing, snapshot.Missing{Kind: f.listing.missing, Why: name + ": " + err.Error()})
+		k := observe.Kind{Missing: f.listing.missing, Within: f.listing.within}
+		f.missing = append(f.missing, k.MissingOf(item.GetNamespace(), name+": "+err.Error()))
 	}
 	var unknown *observe.UnknownFieldsError
 	if err == nil || errors.As(err, &unknown) {

@@ -101,7 +101,7 @@ func (f *Follower) World(ctx context.Context) (*observe.World, error) {
 	reader := reader{client: f.client}
 	lists := reader.listings(served)
 	for i := range lists {
-		lists[i].asJSON = served.newer || lists[i].kind.Version != "v1"
+		lists[i].asJSON = served.newer || lists[i].kind.Version != "v1" || !f.scheme.Recognizes(lists[i].kind)
 	}
 	lists = append(lists, ownListings(served)...)
 	c := &observe.Contents{}
@@ -113,6 +113,7 @@ func (f *Follower) World(ctx context.Context) (*observe.World, error) {
 	if err := f.take(ctx, c, parameters); err != nil {
 		return nil, err
 	}
+	c.Missing = append(c.Missing, reader.deciding(ctx, served)...)
 	if err := f.dropOthers(ctx, append(lists, parameters...)); err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func understand(known *runtime.Scheme, kinds map[schema.GroupKind]observe.Kind) 
 			Object: &metav1.ObjectMeta{
 				Namespace: object.GetNamespace(), Name: object.GetName(), UID: object.GetUID(), ResourceVersion: object.GetResourceVersion(),
 			},
-			missing: snapshot.Missing{Kind: k.Missing, Why: snapshot.RefOf(gvk.Kind, object).String() + ": " + err.Error()},
+			missing: k.MissingOf(object.GetNamespace(), snapshot.RefOf(gvk.Kind, object).String()+": "+err.Error()),
 		}
 		if unknown := (*observe.UnknownFieldsError)(nil); errors.As(err, &unknown) {
 			partly.known = kept

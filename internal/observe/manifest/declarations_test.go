@@ -57,6 +57,28 @@ status: {patterns: Hard}
 	}
 }
 
+// Promise: no folder goes unread without a word: a link to one is refused by name, a link to a file is read.
+func TestLinkedFolderIsRefused(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	file := filepath.Join(elsewhere, "tenants.yaml")
+	if err := os.WriteFile(file, testdecision.Tenants(2), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := func(to, name string) {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(file, "linked.yaml")
+	if files, err := ReadDeclarations([]string{dir}, nil); err != nil || len(files.Tenants) != 2 {
+		t.Fatalf("a link to a file: %d tenants, %v", len(files.Tenants), err)
+	}
+	link(elsewhere, "more")
+	if _, err := ReadDeclarations([]string{dir}, nil); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "more")+" is a link to a folder") {
+		t.Errorf("a link to a folder: %v", err)
+	}
+}
+
 // Promise: a file says the same in YAML, in JSON, in a List and in a list of its kind.
 func TestReadFilesReadsEveryForm(t *testing.T) {
 	read := func(content string) string {

@@ -35,15 +35,18 @@ type definition struct {
 	rules      *cel.Validator
 }
 
-// definitions are Bulkhead's kinds. Each is compiled when the first object of it is met: compiling costs as much as
-// checking hundreds of objects.
+// definitions are kinds that CustomResourceDefinitions define. Each is compiled when the first object of it is met: compiling
+// costs as much as checking hundreds of objects.
 type definitions struct {
 	byKind func() (map[string]func() (*definition, error), error)
 }
 
-func newDefinitions() *definitions {
+// newDefinitions returns Bulkhead's kinds.
+func newDefinitions() *definitions { return definitionsOf(crds.All) }
+
+func definitionsOf(load func() ([]*apiextensionsv1.CustomResourceDefinition, error)) *definitions {
 	return &definitions{sync.OnceValues(func() (map[string]func() (*definition, error), error) {
-		all, err := crds.All()
+		all, err := load()
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +58,7 @@ func newDefinitions() *definitions {
 	})}
 }
 
-// errNoSuchKind is returned for kinds that Bulkhead does not define.
+// errNoSuchKind is returned for kinds that are not defined.
 var errNoSuchKind = errors.New("no such kind")
 
 // of returns the definition of a kind; errNoSuchKind when there is none of this name.

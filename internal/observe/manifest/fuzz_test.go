@@ -68,7 +68,7 @@ func TestReadFilesTellsFilesThatCannotBeRead(t *testing.T) {
 	if err == nil || errors.As(err, &faults) {
 		t.Fatalf("got %v, want an error in reading", err)
 	}
-	for _, want := range []string{"none.yaml: no such file or directory", "has no *.yaml, *.yml or *.json file"} {
+	for _, want := range []string{"there is no file or folder", "has no *.yaml, *.yml or *.json file"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: does not tell %q", err, want)
 		}

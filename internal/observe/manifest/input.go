@@ -85,6 +85,9 @@ func filesUnder(path string) ([]string, error) {
 		return []string{path}, nil
 	}
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file or folder %s", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read what is declared: %w", err)
 	}
@@ -103,6 +106,8 @@ func filesUnder(path string) ([]string, error) {
 			return nil
 		case kustomization.Is(name):
 			return &UnrenderedError{name}
+		case isLinkedFolder(name, entry):
+			return fmt.Errorf("%s is a link to a folder, and links are not followed: what is in it would go unread; name the folder itself with -f too, or replace the link by it", name)
 		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(name))):
 			names = append(names, name)
 		}
@@ -118,6 +123,16 @@ func filesUnder(path string) ([]string, error) {
 		return nil, fmt.Errorf("folder %s has no *.yaml, *.yml or *.json file", path)
 	}
 	return names, nil
+}
+
+// isLinkedFolder reports whether an entry is a symbolic link to a folder, which a walk passes without a word. A loop of links
+// leads to no folder.
+func isLinkedFolder(name string, entry fs.DirEntry) bool {
+	if entry.Type()&fs.ModeSymlink == 0 {
+		return false
+	}
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 // readInput reads one file, or stdin, up to the limit.

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -85,7 +86,7 @@ func TestWhatIsNotUnderstoodIsMissing(t *testing.T) {
 		"a version": {"apiVersion: rbac.authorization.k8s.io/v1beta1\nkind: ClusterRole\nmetadata: {name: a}\n",
 			"ClusterRole", "<stdin>:1:1: ClusterRole a is of version v1beta1, which is not understood: give v1"},
 		"a type": {"apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: b}\nspec: {ports: [{port: http}]}\n",
-			"Service", "<stdin>:1:1: Service b/a cannot be decoded: "},
+			"Service", "<stdin>:4:23: Service b/a cannot be decoded: spec.ports[0].port: "},
 		"a workload without a template": {"apiVersion: batch/v1\nkind: Job\nmetadata: {name: a, namespace: b}\n", "Pod", "<stdin>:1:1: Job b/a cannot be decoded: it has no template for its pods"},
 	} {
 		s := readManifests(t, c.content).Snapshot
@@ -95,7 +96,7 @@ func TestWhatIsNotUnderstoodIsMissing(t *testing.T) {
 	}
 }
 
-// Promise: what is malformed gives its place and no snapshot.
+// Promise: what is malformed gives its place, and no snapshot where that is asked for.
 func TestMalformedManifestsAreFaults(t *testing.T) {
 	for content, want := range map[string]string{
 		"a: [":                                   "<stdin>:1:1: not valid YAML",
@@ -107,9 +108,28 @@ func TestMalformedManifestsAreFaults(t *testing.T) {
 		"apiVersion: v1\nkind: {{ .Values.kind }}\n":                                                                                        "render it first",
 		"apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {b: c}}\n": "<stdin>:5:1: Namespace a: already declared, and differently, at <stdin>:1:1",
 	} {
-		_, err := Read([]string{"-"}, strings.NewReader(content), Options{})
+		_, err := Read([]string{"-"}, strings.NewReader(content), Options{Strict: true})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", content, err, want)
+		}
+	}
+}
+
+// Promise: one malformed file among many is named, and the rest is proven; where nothing else is there, it is refused.
+func TestOneMalformedFileAmongMany(t *testing.T) {
+	const good = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {tenant: shop}}\n"
+	s := readManifests(t, good+"---\na: [\n---\nwords\n").Snapshot
+	if len(s.Tenants) != 1 || len(s.Missing) != 1 || s.Missing[0].Kind != "*" || !strings.HasPrefix(s.Missing[0].Why, "<stdin>:5:1: not valid YAML") ||
+		!strings.HasSuffix(s.Missing[0].Why, ", and 1 faults more in this file") {
+		t.Errorf("tenants %v, missing %q", s.Tenants, s.Missing)
+	}
+	var faults *FaultsError
+	for _, c := range []struct {
+		content string
+		strict  bool
+	}{{"a: [\n", false}, {good + "---\na: [\n", true}} {
+		if _, err := Read([]string{"-"}, strings.NewReader(c.content), Options{Strict: c.strict}); !errors.As(err, &faults) {
+			t.Errorf("%q: %v, want its faults", c.content, err)
 		}
 	}
 }
@@ -149,7 +169,7 @@ func TestWorkloadsThatAreDeclaredTwice(t *testing.T) {
 			if differs == content {
 				continue
 			}
-			_, err := Read([]string{"-"}, strings.NewReader(content+"---\n"+differs), Options{})
+			_, err := Read([]string{"-"}, strings.NewReader(content+"---\n"+differs), Options{Strict: true})
 			if err == nil || err.Error() != fmt.Sprintf(want, kind) {
 				t.Errorf("%s: %v, want the fault of two copies that differ:\n%s", kind, err, differs)
 			}
@@ -193,7 +213,8 @@ func TestManifestsOfEveryForm(t *testing.T) {
 // Promise: Secrets are never read, not even where an admission policy names them as its parameters; other parameters are.
 func TestParametersAreReadAndSecretsAreNot(t *testing.T) {
 	policy := func(name, kind string) string {
-		return "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: " + name + "}\nspec: {paramKind: {apiVersion: v1, kind: " + kind + "}, validations: [{expression: 'true'}]}\n---\n"
+		return "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: " + name + "}\nspec: {paramKind: {apiVersion: v1, kind: " + kind +
+			"}, matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}, validations: [{expression: 'true'}]}\n---\n"
 	}
 	w := readManifests(t, policy("a", "Secret")+policy("b", "ConfigMap")+
 		"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: !!binary aGVsbG8=}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: b}\n")

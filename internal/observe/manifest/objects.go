@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -22,6 +23,8 @@ import (
 type objectReader struct {
 	kinds map[schema.GroupKind]observe.Kind
 	own   *definitions
+	// policies are the definitions of administrators' network policies.
+	policies *definitions
 }
 
 // read turns one document into what it declares.
@@ -113,19 +116,44 @@ func (d *documentReader) object(node *yaml.Node, gvk schema.GroupVersionKind) {
 		return
 	}
 	k, needed := d.objectReader.kinds[gvk.GroupKind()]
+	if current := d.successor(gvk); !needed && current != "" {
+		d.miss(gvk.Kind, node, nodeName(gvk.Kind, node), "is of "+gvk.GroupVersion().String()+", which API servers have removed, and counts as absent: give "+current)
+	}
 	if !needed {
-		d.passed = append(d.passed, gvk.Kind+" "+gvk.GroupVersion().String())
+		kind := gvk.Kind + " " + gvk.GroupVersion().String()
+		d.passed = append(d.passed, kind)
+		if observe.DecidesNetwork(gvk.GroupKind()) {
+			d.deciding = append(d.deciding, deciding{kind, d.source(node), 1})
+		}
 		return
 	}
 	value, ok := d.convert(node)
 	if !ok {
 		return
 	}
-	if gvk.Version == "" || !k.Understands(gvk.Version) {
+	switch {
+	case gvk.Version == "" || !k.Understands(gvk.Version):
 		d.miss(k.Missing, node, objectName(gvk.Kind, value), "is of version "+gvk.Version+", which is not understood: give "+strings.Join(k.Versions, " or "))
+		return
+	case !k.Served(gvk.Version):
+		d.missIn(namespaceOf(&k, value), k.Missing, node, objectName(gvk.Kind, value), "is of version "+gvk.Version+", which API servers have removed or do not serve by default, and counts as absent: give v1")
 		return
 	}
 	d.take(node, &k, gvk.Kind, value)
+}
+
+// successor is the group and version that took over a kind of the group extensions, of which no API server has anything left; empty
+// for other groups and kinds.
+func (d *documentReader) successor(gvk schema.GroupVersionKind) string {
+	if gvk.Group != "extensions" {
+		return ""
+	}
+	for _, group := range []string{"networking.k8s.io", "apps"} {
+		if k, read := d.objectReader.kinds[schema.GroupKind{Group: group, Kind: gvk.Kind}]; read {
+			return group + "/" + k.Versions[0]
+		}
+	}
+	return ""
 }
 
 // take decodes an object of a kind that proofs read.
@@ -141,14 +169,12 @@ func (d *documentReader) take(node *yaml.Node, k *observe.Kind, kindName string,
 			d.miss(k.Missing, place(node, path), name, fmt.Sprintf("has field %s, which is not known here", path))
 		}
 	case err != nil:
-		d.miss(k.Missing, node, name, "cannot be decoded: "+err.Error())
+		path, why := misfit(k, value, err)
+		d.miss(k.Missing, place(node, path), name, "cannot be decoded: "+why)
 		return
 	}
-	if object.GetName() == "" {
-		object.SetName(object.GetGenerateName())
-	}
 	switch {
-	case object.GetName() == "":
+	case object.GetName()+object.GetGenerateName() == "":
 		d.fault(node, kindName, "metadata.name is missing")
 		return
 	case !k.Namespaced:
@@ -156,6 +182,11 @@ func (d *documentReader) take(node *yaml.Node, k *observe.Kind, kindName string,
 	case object.GetNamespace() == "":
 		object.SetNamespace(metav1.NamespaceDefault)
 	}
+	if why := d.refusals(kindName, value, object, k.Namespaced); len(why) > 0 {
+		d.missIn(object.GetNamespace(), k.Missing, place(node, why[0].path), name, "would be refused by the API server, and counts as absent: "+words(why))
+		return
+	}
+	object.SetName(cmp.Or(object.GetName(), object.GetGenerateName()))
 	read := item{kind: kindName, object: object, put: k.Put, at: d.source(node)}
 	if _, isWorkload := object.(*observe.Workload); isWorkload {
 		delete(value, "metadata")
@@ -166,7 +197,22 @@ func (d *documentReader) take(node *yaml.Node, k *observe.Kind, kindName string,
 
 // miss notes that an object of a kind is not understood, so that what was read is not taken for all.
 func (d *documentReader) miss(kind string, at *yaml.Node, object, why string) {
-	d.missing = append(d.missing, snapshot.Missing{Kind: kind, Why: fmt.Sprintf("%s: %s %s", d.source(at), object, why)})
+	d.missIn("", kind, at, object, why)
+}
+
+// missIn is the same for an object that concerns its namespace alone: one that the API server refuses acts nowhere.
+func (d *documentReader) missIn(namespace, kind string, at *yaml.Node, object, why string) {
+	d.missing = append(d.missing, snapshot.Missing{Kind: kind, Why: fmt.Sprintf("%s: %s %s", d.source(at), object, why), Namespace: namespace})
+}
+
+// namespaceOf an object that was converted; empty for a cluster-scoped one.
+func namespaceOf(k *observe.Kind, value map[string]any) string {
+	if !k.Namespaced {
+		return ""
+	}
+	meta, _ := value["metadata"].(map[string]any)
+	name, _ := meta["namespace"].(string)
+	return cmp.Or(name, metav1.NamespaceDefault)
 }
 
 // convert reads a node as Kubernetes' own tools read it.
@@ -199,7 +245,7 @@ func (m *objectReader) parameters(documents []document, results []objects, wante
 
 // untyped reads a document's objects of some kinds as they are.
 func (m *objectReader) untyped(doc *document, wanted map[schema.GroupVersionKind]bool) ([]*unstructured.Unstructured, []Fault) {
-	raw := objectReader{own: m.own, kinds: map[schema.GroupKind]observe.Kind{}}
+	raw := objectReader{own: m.own, policies: m.policies, kinds: map[schema.GroupKind]observe.Kind{}}
 	for gvk := range wanted {
 		raw.kinds[gvk.GroupKind()] = observe.Kind{Versions: []string{gvk.Version}, Namespaced: true, Missing: gvk.Kind, Decode: func(value map[string]any) (metav1.Object, error) {
 			return &unstructured.Unstructured{Object: value}, nil
@@ -224,6 +270,15 @@ func revisionOf(inputs []input) string {
 	}
 	const digits = 12
 	return "files-" + hex.EncodeToString(all.Sum(nil))[:digits]
+}
+
+// nodeName is objectName of what was not converted.
+func nodeName(kind string, node *yaml.Node) string {
+	meta := resolvedChild(node, "metadata")
+	if meta == nil {
+		return kind
+	}
+	return snapshot.Ref{Kind: kind, Namespace: wordAt(meta, "namespace"), Name: wordAt(meta, "name")}.String()
 }
 
 func wordAt(node *yaml.Node, key string) string {

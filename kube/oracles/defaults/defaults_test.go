@@ -44,14 +44,11 @@ import (
 // left are the kinds whose defaults Bulkhead does not set: a tenant's owners create none of them, and proofs read no field
 // that has a default (of endpoints the addresses).
 var left = []string{
-	"authentication.k8s.io/v1 TokenRequest",
 	"certificates.k8s.io/v1 PodCertificateRequest",
 	"core/v1 Endpoints",
 	"discovery.k8s.io/v1 EndpointSlice",
 	"networking.k8s.io/v1 IngressClass",
 	"resource.k8s.io/v1 DeviceTaintRule",
-	"resource.k8s.io/v1 ResourceClaim",
-	"resource.k8s.io/v1 ResourceClaimTemplate",
 	"resource.k8s.io/v1 ResourceSlice",
 	"storage.k8s.io/v1 CSIDriver",
 	"storage.k8s.io/v1 VolumeAttachment",

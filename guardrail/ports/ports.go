@@ -1,4 +1,5 @@
-package guardrail
+// Package ports calculates with sets of destination ports, for the network policies of package guardrail. It is pure.
+package ports
 
 import (
 	"cmp"
@@ -14,9 +15,9 @@ import (
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
 )
 
-// portSet is a set of destination ports. Every port is a set of its own kind and not the empty list, as in the API:
+// Set is a set of destination ports. Every port is a set of its own kind and not the empty list, as in the API:
 // the intersection of two lists may be empty, and must not come to mean every port.
-type portSet struct {
+type Set struct {
 	all    bool
 	ranges []portRange // sorted, disjoint, not adjacent
 	names  []portName  // sorted, each once
@@ -32,12 +33,12 @@ type portName struct {
 	name     string
 }
 
-// portsOf a flow. Ports that are not well-formed, which the API server refuses, are left out.
-func portsOf(ports []v1alpha1.FlowPort) portSet {
+// Of a flow. Ports that are not well-formed, which the API server refuses, are left out.
+func Of(ports []v1alpha1.FlowPort) Set {
 	if len(ports) == 0 {
-		return portSet{all: true}
+		return Set{all: true}
 	}
-	var s portSet
+	var s Set
 	for i := range ports {
 		p := &ports[i]
 		protocol := cmp.Or(p.Protocol, corev1.ProtocolTCP)
@@ -58,7 +59,7 @@ func portsOf(ports []v1alpha1.FlowPort) portSet {
 	return s.normal()
 }
 
-func (s portSet) normal() portSet {
+func (s Set) normal() Set {
 	slices.SortFunc(s.ranges, func(a, b portRange) int {
 		return cmp.Or(cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.first, b.first), cmp.Compare(a.last, b.last))
 	})
@@ -78,18 +79,19 @@ func (s portSet) normal() portSet {
 	return s
 }
 
-func (s portSet) empty() bool { return !s.all && len(s.ranges) == 0 && len(s.names) == 0 }
+// Empty reports whether no port is in the set.
+func (s Set) Empty() bool { return !s.all && len(s.ranges) == 0 && len(s.names) == 0 }
 
-// intersect has the ports that both sets have for certain. A name is the same as the same name only: which number it
+// Intersect has the ports that both sets have for certain. A name is the same as the same name only: which number it
 // stands for is known to the pods alone.
-func (s portSet) intersect(o portSet) portSet {
+func (s Set) Intersect(o Set) Set {
 	if s.all {
 		return o
 	}
 	if o.all {
 		return s
 	}
-	var both portSet
+	var both Set
 	for _, a := range s.ranges {
 		for _, b := range o.ranges {
 			r := portRange{a.protocol, max(a.first, b.first), min(a.last, b.last)}
@@ -106,21 +108,23 @@ func (s portSet) intersect(o portSet) portSet {
 	return both.normal()
 }
 
-func (s portSet) union(o portSet) portSet {
+// Union has the ports of either set.
+func (s Set) Union(o Set) Set {
 	if s.all || o.all {
-		return portSet{all: true}
+		return Set{all: true}
 	}
-	return portSet{
+	return Set{
 		ranges: slices.Concat(s.ranges, o.ranges), names: slices.Concat(s.names, o.names),
 	}.normal()
 }
 
-func (s portSet) equal(o portSet) bool {
+// Equal reports whether both sets have the same ports.
+func (s Set) Equal(o Set) bool {
 	return s.all == o.all && slices.Equal(s.ranges, o.ranges) && slices.Equal(s.names, o.names)
 }
 
-// rules for a NetworkPolicy, where no port means every port. The set must not be empty.
-func (s portSet) rules() []networkingv1.NetworkPolicyPort {
+// Rules for a NetworkPolicy, where no port means every port. The set must not be empty.
+func (s Set) Rules() []networkingv1.NetworkPolicyPort {
 	if s.all {
 		return nil
 	}
@@ -141,7 +145,7 @@ func (s portSet) rules() []networkingv1.NetworkPolicyPort {
 }
 
 // String such as "TCP 80, TCP 8000-8100, UDP dns".
-func (s portSet) String() string {
+func (s Set) String() string {
 	if s.all {
 		return "every port"
 	}

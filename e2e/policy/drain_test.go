@@ -1,0 +1,100 @@
+package policy_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Promise: a budget as charts ship it cannot stop a drain: one pod goes while all are healthy. The next goes only when all are again.
+func TestNoBudgetStopsADrain(t *testing.T) {
+	owner, ns := newSpace(t, "drained", nil, nil)
+	selects := func(app string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
+	}
+	for app, spec := range map[string]policyv1.PodDisruptionBudgetSpec{
+		"single": {MinAvailable: ptr(intstr.FromInt32(1))},
+		"pair":   {MinAvailable: ptr(intstr.FromInt32(2))},
+		"share":  {MinAvailable: ptr(intstr.FromString("99%"))},
+		"wanted": {MinAvailable: ptr(intstr.FromInt32(1 << 20))},
+		"lonely": {MaxUnavailable: ptr(intstr.FromInt32(1))}, // pods of no controller
+	} {
+		spec.Selector = selects(app)
+		if err := owner.Create(t.Context(), &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: app}, Spec: spec}); err != nil {
+			t.Fatalf("%s: %v", app, err)
+		}
+	}
+	for app, replicas := range map[string]int32{"single": 1, "pair": 2, "share": 2, "wanted": 1} {
+		d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: app}, Spec: appsv1.DeploymentSpec{Replicas: &replicas, Selector: selects(app),
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}}, Spec: bare(ns, nil).Spec}}}
+		if err := owner.Create(t.Context(), d); err != nil {
+			t.Fatalf("%s: %v", app, err)
+		}
+	}
+	lonely := bare(ns, nil)
+	lonely.Name, lonely.Labels = "lonely", map[string]string{"app": "lonely"}
+	if err := owner.Create(t.Context(), lonely); err != nil {
+		t.Fatal(err)
+	}
+	for app, replicas := range map[string]int{"single": 1, "pair": 2, "share": 2, "wanted": 1, "lonely": 1} {
+		t.Run(app, func(t *testing.T) {
+			pods := running(t, ns, app, replicas)
+			evict := func(p *corev1.Pod) error {
+				return admin.SubResource("eviction").Create(t.Context(), p, &policyv1.Eviction{})
+			}
+			var last error
+			err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+				last = evict(&pods[0])
+				return last == nil, nil
+			})
+			if err != nil {
+				b := &policyv1.PodDisruptionBudget{}
+				_ = admin.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: app}, b)
+				t.Fatalf("no pod goes: %v; the budget's status is %+v", last, b.Status)
+			}
+			if replicas == 1 {
+				return
+			}
+			if err := evict(&pods[1]); !apierrors.IsTooManyRequests(err) {
+				t.Errorf("the second pod goes while the first is not back: %v", err)
+			}
+			running(t, ns, app, replicas)
+			err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+				return evict(&pods[1]) == nil, nil
+			})
+			if err != nil {
+				t.Errorf("the second pod does not go when the first is back: %v", err)
+			}
+		})
+	}
+}
+
+// running waits until a workload has its pods, and says of each, as a kubelet would, that it is ready.
+func running(t *testing.T, ns, app string, replicas int) []corev1.Pod {
+	t.Helper()
+	pods := &corev1.PodList{}
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		err := admin.List(ctx, pods, client.InNamespace(ns), client.MatchingLabels{"app": app})
+		return len(pods.Items) == replicas, err
+	})
+	if err != nil {
+		t.Fatalf("%s has %d pods, want %d: %v", app, len(pods.Items), replicas, err)
+	}
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		p.Status.Phase, p.Status.Conditions = corev1.PodRunning, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		if err := admin.Status().Update(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return pods.Items
+}

@@ -1,0 +1,45 @@
+package fields
+
+// requests are the parameters of requests, and what only subresources carry.
+var requests = []Section{
+	{Query, []Row{
+		{"command", Harmless, "It runs in a container of the tenant's own pod, with that container's limits.", ""},
+		{"container", Harmless, "It names a container of the tenant's own pod.", ""},
+		{"continue", Harmless, "It is the API server's own token, for the same namespace.", ""},
+		{"dryRun", Harmless, "Nothing is stored.", ""},
+		{"fieldManager", Harmless, "It is a name of at most 128 characters in the tenant's own object.", ""},
+		{"fieldSelector", Harmless, "It narrows down what the tenant may delete.", ""},
+		{"fieldValidation", Harmless, "It decides whether unknown fields are refused or dropped; both keep them out.", ""},
+		{"force", Harmless, "It takes over fields of the tenant's own objects: Bulkhead's objects cannot be changed at all (control guardrail).", ""},
+		{"gracePeriodSeconds", Checked, "The API server makes DeleteOptions of it, which control quota judges.", ""},
+		{"ignoreStoreReadErrorWithClusterBreakingPotential", Checked,
+			"The API server asks for the verb unsafe-delete-ignore-read-errors, which is not in the owners' list.", ""},
+		{"labelSelector", Harmless, "It narrows down what the tenant may delete.", ""},
+		{"limit", Harmless, "It narrows down what the tenant may delete.", ""},
+		{"orphanDependents", Harmless, "As DeleteOptions.orphanDependents.", ""},
+		{"ports", Harmless, "They are ports inside the tenant's own pod.", ""},
+		{"pretty", Harmless, "It indents the answer.", ""},
+		{"propagationPolicy", Harmless, "As DeleteOptions.propagationPolicy.", ""},
+		{"resourceVersion", Harmless, "It picks the age of the list of what is deleted, in the tenant's own namespace.", ""},
+		{"resourceVersionMatch", Harmless, "It picks the age of the list of what is deleted, in the tenant's own namespace.", ""},
+		{"sendInitialEvents", Harmless, "A deletion takes no notice of it.", ""},
+		{"shardSelector", Harmless, "It narrows down what the tenant may delete.", ""},
+		{"stderr", Harmless, "It is a stream of the tenant's own container.", ""},
+		{"stdin", Harmless, "It is a stream of the tenant's own container.", ""},
+		{"stdout", Harmless, "It is a stream of the tenant's own container.", ""},
+		{"timeoutSeconds", Harmless, "It ends the request sooner.", ""},
+		{"tty", Harmless, "It is a terminal of the tenant's own container.", ""},
+	}},
+	{"authentication.v1.TokenRequest", []Row{
+		{"status", Server, "The API server answers with it.", ""},
+		{"spec.audiences", Bounded, "token", "token/request-audience"},
+		{"spec.expirationSeconds", Bounded, "token", "token/long-request"},
+		{"spec.boundObjectRef", Bounded, "token", "token/request-bound"},
+		{"spec.attestations", Checked, "The API server takes them only of a token that is bound to a webhook, which control token refuses (request-bound).", ""},
+	}},
+	{"policy.v1.Eviction", nil},
+	{"autoscaling.v1.Scale", []Row{
+		{"status", Server, "The workload's controller writes it.", ""},
+		{"spec.replicas", Bounded, "quota", "quota/by-scale"},
+	}},
+}
