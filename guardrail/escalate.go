@@ -30,17 +30,19 @@ var rbacEscalateControl = Control{
 		"impersonate-groups", "impersonate-node", "impersonate-uids", "impersonate-user-info", "foreign-token", "csr",
 		"approve", "sign", "attest", "apiservices", "policies", "webhooks", "nodes-proxy", "nodes-proxy-write", "pod-proxy",
 		"service-proxy", "pod-status", "service-status", "ingress-status", "claim-status", "annotate-*", "template-annotated",
-		"label-*", "template-labelled", "scale-*", "metrics-*",
+		"label-*", "template-labelled", "made-*", "scale-*", "metrics-*",
 	},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
-		return []validation{roleBindings(), metadata(s), autoscalers(s)}
+		return []validation{roleBindings(), metadata(s), metadataOwn(s), metadataMade(s), autoscalers(s)}
 	},
 }
 
 // harmlessAnnotations are the keys that concern nothing but the object itself: Kubernetes' own and those of clients. A domain
-// stands for all its keys. Others' policies judge AppArmor's (pod-security) and the old one of storage classes (storage).
+// stands for all its keys. Other policies judge AppArmor's (pod-security), the old one of storage classes (storage), that of tokens (token) and
+// those of the older version of autoscalers (below).
 var harmlessAnnotations = []string{
-	"kubectl.kubernetes.io", "meta.helm.sh", "batch.kubernetes.io", "container.apparmor.security.beta.kubernetes.io",
+	"kubectl.kubernetes.io", "meta.helm.sh", "helm.sh", "deployment.kubernetes.io", "autoscaling.alpha.kubernetes.io", "kubernetes.io/service-account.name",
+	"batch.kubernetes.io", "container.apparmor.security.beta.kubernetes.io",
 	"kubernetes.io/description", "kubernetes.io/change-cause", "kubernetes.io/limit-ranger", "controller.kubernetes.io/pod-deletion-cost",
 	"service.kubernetes.io/topology-mode", "volume.beta.kubernetes.io/storage-class",
 }
@@ -55,29 +57,97 @@ var harmlessLabels = []string{
 // balancer, an ingress controller, a runtime. A subject that creates the object is judged, since controllers copy what tenants wrote; who
 // changes it and may do so in every namespace is the platform's.
 func metadata(s *v1alpha1.PlatformSpec) validation {
-	meta := func(object, kind string) string {
-		return strings.ReplaceAll(`(OBJ.kind in ['Pod', 'Service', 'Ingress', 'PersistentVolumeClaim'] ? dyn(OBJ).?metadata :
+	v := judgedMarks(s, `(OBJ.kind in ['Pod', 'Service', 'Ingress', 'PersistentVolumeClaim'] ? dyn(OBJ).?metadata :
  OBJ.kind == 'CronJob' ? dyn(OBJ).spec.jobTemplate.spec.template.?metadata :
- OBJ.kind == 'PodTemplate' ? dyn(OBJ).template.?metadata : dyn(OBJ).spec.template.?metadata).?`+kind+`.orValue({})`, "OBJ", object)
+ OBJ.kind == 'PodTemplate' ? dyn(OBJ).template.?metadata : dyn(OBJ).spec.template.?metadata)`,
+		"(request.operation == 'UPDATE' && "+celOfPlatform("'update'")+")")
+	v.name = "metadata"
+	v.about = "Pods, templates, Services, Ingresses and claims have annotations and labels that the platform names, and harmless ones."
+	v.match.rules = append(anyPodSpec(), on("", []string{"services", "persistentvolumeclaims"}, onCreate, onUpdate),
+		on("networking.k8s.io", []string{"ingresses"}, onCreate, onUpdate))
+	return v
+}
+
+// metadataOwn (control rbac-escalate) judges what is left: objects on which controllers outside of Kubernetes act as well, such as those that copy
+// Secrets, give service accounts an identity in a cloud, or queue and change workloads; and the Jobs and claims that workloads have made. Operators
+// of the platform make such objects with marks of their own; but of what Kubernetes' own controllers make, the marks are the tenant's.
+func metadataOwn(s *v1alpha1.PlatformSpec) validation {
+	const made = "object.kind in ['Job', 'ReplicaSet']"
+	v := judgedMarks(s, "dyn(OBJ).?metadata", "(request.operation == 'UPDATE' || !("+made+")) && "+celOfPlatform("request.operation == 'CREATE' ? 'create' : 'update'"))
+	v.name = "metadata-own"
+	v.about = "Every other object has annotations and labels that the platform names, and harmless ones."
+	v.match.rules = []admissionv1.NamedRuleWithOperations{
+		on("", []string{"configmaps", "podtemplates", "replicationcontrollers", "secrets", "serviceaccounts"}, onCreate, onUpdate),
+		on("apps", []string{"daemonsets", "deployments", "replicasets", "statefulsets"}, onCreate, onUpdate),
+		on("autoscaling", []string{"horizontalpodautoscalers"}, onCreate, onUpdate),
+		on("batch", []string{"cronjobs", "jobs"}, onCreate, onUpdate),
+		on("coordination.k8s.io", []string{"leases"}, onCreate, onUpdate),
+		on("networking.k8s.io", []string{"networkpolicies"}, onCreate, onUpdate),
+		on("policy", []string{"poddisruptionbudgets"}, onCreate, onUpdate),
+		on("rbac.authorization.k8s.io", []string{"rolebindings", "roles"}, onCreate, onUpdate),
+	}
+	return v
+}
+
+// metadataMade (control rbac-escalate) says at the workload what the Jobs and claims that it has made would run into.
+func metadataMade(s *v1alpha1.PlatformSpec) validation {
+	const made = `(OBJ.kind == 'CronJob' ? [dyn(OBJ).spec.jobTemplate.?metadata.orValue({})] :
+ dyn(OBJ).spec.?volumeClaimTemplates.orValue([]).map(t, t.?metadata.orValue({})))`
+	of := func(object string) string { return strings.ReplaceAll(made, "OBJ", object) }
+	foreign := func(kind string, allowed []string) string {
+		return "m.?" + kind + ".orValue({}).transformList(k, v, " + celForeign(allowed) + ", k)"
+	}
+	annotations, labels := slices.Concat(harmlessAnnotations, s.Annotations), slices.Concat(harmlessLabels, s.Labels)
+	const says = " may have a controller act with rights that you lack; leave it out, or ask the platform team to name it in the Platform's annotations or labels"
+	return validation{
+		name:  "metadata-made",
+		about: "Jobs and claims that workloads have made have annotations and labels that the platform names, and harmless ones.",
+		match: match{
+			rules: []admissionv1.NamedRuleWithOperations{
+				on("apps", []string{"statefulsets"}, onCreate, onUpdate), on("batch", []string{"cronjobs"}, onCreate, onUpdate),
+			},
+			namespaces: inSpaces(),
+			conditions: []admissionv1.MatchCondition{{Name: "made-is-new", Expression: "oldObject == null || " + of("object") + " != " + of("oldObject")}},
+		},
+		variables: []admissionv1.Variable{
+			let("foreign", of("object")+".map(m, ("+foreign("annotations", annotations)+" +\n "+foreign("labels", labels)+").join(', ')).filter(m, m != '')"),
+		},
+		checks: []check{{
+			expression: "size(variables.foreign) == 0 || (request.operation == 'UPDATE' && " + celOfPlatform("'update'") + ")",
+			message:    "'in the template of what it makes, ' + variables.foreign.join(', ') + " + celString(says),
+			fallback:   "in the template of what it makes, an annotation or label" + says,
+			reason:     metav1.StatusReasonForbidden,
+		}},
+	}
+}
+
+// celForeign is true for a key k with a domain that is not allowed, by itself or by its domain.
+func celForeign(allowed []string) string {
+	return `k.contains('/') && k.substring(0, k.indexOf('/')).contains('.') &&
+ !` + celList(allowed) + `.exists(a, k == a || k.startsWith(a + '/'))`
+}
+
+// celOfPlatform is true for who may do in every namespace what the request does in one.
+func celOfPlatform(verb string) string {
+	return "authorizer.group(request.resource.group).resource(request.resource.resource).check(" + verb + ").allowed()"
+}
+
+// judgedMarks judges the annotations and labels of the metadata that an expression finds in OBJ, unless another is true.
+func judgedMarks(s *v1alpha1.PlatformSpec, found, exempt string) validation {
+	meta := func(object, kind string) string {
+		return strings.ReplaceAll(found, "OBJ", object) + ".?" + kind + ".orValue({})"
 	}
 	changed := func(kind string) string {
 		return "[" + meta("object", kind) + "].all(m, m.exists(k, k.contains('/')) && (oldObject == null || m != " + meta("oldObject", kind) + "))"
 	}
 	foreign := func(kind string, allowed []string) string {
-		return `variables.` + kind + `.transformList(k, v, k.contains('/') && k.substring(0, k.indexOf('/')).contains('.') &&
- !(k in variables.` + kind + `Before && variables.` + kind + `Before[k] == v) &&
- !` + celList(allowed) + `.exists(a, k == a || k.startsWith(a + '/')), k)`
+		return `variables.` + kind + `.transformList(k, v, ` + celForeign(allowed) + ` &&
+ !(k in variables.` + kind + `Before && variables.` + kind + `Before[k] == v), k)`
 	}
-	v := validation{
-		name:  "metadata",
-		about: "Pods, templates, Services, Ingresses and claims have annotations and labels that the platform names, and harmless ones.",
-		match: match{
-			rules: append(anyPodSpec(), on("", []string{"services", "persistentvolumeclaims"}, onCreate, onUpdate),
-				on("networking.k8s.io", []string{"ingresses"}, onCreate, onUpdate)),
-			namespaces: inSpaces(),
-			conditions: []admissionv1.MatchCondition{{Name: "metadata-is-new", Expression: changed("annotations") + " ||\n " + changed("labels")}},
-		},
-	}
+	v := validation{match: match{
+		namespaces: inSpaces(),
+		conditions: []admissionv1.MatchCondition{{Name: "metadata-is-new", Expression: changed("annotations") + " ||\n " + changed("labels")}},
+	}}
 	for _, of := range []struct {
 		kind, one string
 		own, more []string
@@ -87,11 +157,10 @@ func metadata(s *v1alpha1.PlatformSpec) validation {
 			let(of.kind+"Before", "oldObject == null ? dyn({}) : dyn("+meta("oldObject", of.kind)+")"),
 			let(of.kind+"Foreign", foreign(of.kind, slices.Concat(of.own, of.more))))
 		v.checks = append(v.checks, check{
-			expression: "size(variables." + of.kind + "Foreign) == 0 || (request.operation == 'UPDATE' && " +
-				"authorizer.group(request.resource.group).resource(request.resource.resource).check('update').allowed())",
-			message:  celString(of.one+", ") + " + variables." + of.kind + "Foreign.join(', ') + " + celString(acts+leaveOut(of.kind, of.more)),
-			fallback: of.one + strings.TrimPrefix(acts, ",") + leaveOut(of.kind, of.more),
-			reason:   metav1.StatusReasonForbidden,
+			expression: "size(variables." + of.kind + "Foreign) == 0 || " + exempt,
+			message:    celString(of.one+", ") + " + variables." + of.kind + "Foreign.join(', ') + " + celString(acts+leaveOut(of.kind, of.more)),
+			fallback:   of.one + strings.TrimPrefix(acts, ",") + leaveOut(of.kind, of.more),
+			reason:     metav1.StatusReasonForbidden,
 		})
 	}
 	return v

@@ -44,6 +44,8 @@ type validation struct {
 	variables   []admissionv1.Variable
 	checks      []check
 	audit       []admissionv1.AuditAnnotation
+	// others is the kind of object next to which the checks judge: each of those in the object's namespace is params once. Nil for none.
+	others *admissionv1.ParamKind
 	// behind is, of a policy that no case of package hostile reaches, what refuses tenants before it. Tests of e2e/policy send
 	// it requests of others.
 	behind string
@@ -88,6 +90,7 @@ func (v *validation) policy(control string) Object {
 		ObjectMeta: policyMeta(v.name, control, v.about),
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			FailurePolicy:    &failure,
+			ParamKind:        v.others,
 			MatchConstraints: v.match.constraints(),
 			MatchConditions:  v.match.conditions,
 			Variables:        v.variables,
@@ -106,11 +109,16 @@ func (v *validation) policy(control string) Object {
 }
 
 func (v *validation) binding(control string) Object {
+	var all *admissionv1.ParamRef
+	if v.others != nil {
+		all = &admissionv1.ParamRef{Selector: &metav1.LabelSelector{}, ParameterNotFoundAction: ptrTo(admissionv1.AllowAction)}
+	}
 	return &admissionv1.ValidatingAdmissionPolicyBinding{
 		TypeMeta:   admissionType("ValidatingAdmissionPolicyBinding"),
 		ObjectMeta: policyMeta(v.name, control, v.about),
 		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
 			PolicyName:     v1alpha1.PolicyPrefix + v.name,
+			ParamRef:       all,
 			MatchResources: v.match.spaces(),
 			// Audit writes what was refused, and by which policy, into the audit event.
 			ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny, admissionv1.Audit},

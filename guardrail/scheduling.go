@@ -1,6 +1,8 @@
 package guardrail
 
 import (
+	"strings"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -14,16 +16,19 @@ var schedulingControl = Control{
 	How: "An admission policy allows the Platform's schedulerNames only and refuses nodeName; the right to bind pods " +
 		"is not in the owners' role. Budgets of disruption that say that no pod may go are refused. One that lets none go for lack of " +
 		"pods, as minAvailable 1 of one pod, lets one go while all are healthy: another policy corrects what the disruption controller " +
-		"allows. So nodes can be drained, though pods that never get ready can delay it: then delete the pod.",
+		"allows, also of a budget that it cannot compute. Two budgets of a Space that a pod could fall under are refused, for no pod of two " +
+		"budgets can be evicted; two that are made within the same moment are a finding of the proof. So nodes can be drained, though pods " +
+		"that never get ready can delay it: then delete the pod.",
 	Objects: []string{"ClusterRole bulkhead:space-owner"},
-	Fix: "Developer: leave nodeName and schedulerName out, and give budgets of disruption maxUnavailable of 1 or more, or minAvailable below 100%. Platform: add a scheduler of your own to the Platform's " +
+	Fix: "Developer: leave nodeName and schedulerName out, and give budgets of disruption maxUnavailable of 1 or more, or minAvailable below 100%, " +
+		"and each its own pods by matchLabels. Platform: add a scheduler of your own to the Platform's " +
 		"schedulerNames.",
 	Waivable:  true,
 	Mappings:  []string{"K04"},
 	cases:     []string{"scheduler-name*", "binding", "old-binding", "bind-pods", "no-drain*"},
 	mutations: []func(*v1alpha1.PlatformSpec) mutation{evictUnhealthy, letOneGo},
 	validations: func(s *v1alpha1.PlatformSpec) []validation {
-		return []validation{scheduling(s), disruptions()}
+		return []validation{scheduling(s), disruptions(), disruptionsApart()}
 	},
 }
 
@@ -63,7 +68,38 @@ func disruptions() validation {
 			"!string(dyn(object).spec.?maxUnavailable.orValue(0)).matches('^0+%?$')) &&\n "+
 			"object.spec.?unhealthyPodEvictionPolicy.orValue('') == 'AlwaysAllow') || variables.waived",
 			"a budget that lets no pod go stops the drain of a node; give maxUnavailable of 1 or more or minAvailable below 100%, and leave "+
-				"unhealthyPodEvictionPolicy out")},
+				"unhealthyPodEvictionPolicy out"),
+			bound("size(dyn(object).spec.?selector.?matchLabels.orValue({})) > 0 || variables.waived",
+				"a budget selects its pods by matchLabels, so that none falls under two budgets, which stops the drain of a node; name a label of its pods there")},
+	}
+}
+
+// disruptionsApart (control scheduling): the API server evicts no pod that two PodDisruptionBudgets select. Two select no pod in common, whatever
+// the pods' labels are, when they demand different values of one label. The other budgets are the policy's parameters: the API server knows them by
+// a watch, so that two which are made within the same moment may both get in. The proof finds them.
+func disruptionsApart() validation {
+	const labels = "OBJ.spec.?selector.?matchLabels.orValue({})"
+	return validation{
+		name:  "disruptions-apart",
+		about: "No pod falls under two budgets of disruption.",
+		match: match{
+			rules:      []admissionv1.NamedRuleWithOperations{on("policy", []string{"poddisruptionbudgets"}, onCreate, onUpdate)},
+			namespaces: inSpaces(), conditions: specChanged(),
+		},
+		others: &admissionv1.ParamKind{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
+		variables: []admissionv1.Variable{
+			waived("scheduling"),
+			let("own", strings.ReplaceAll(labels, "OBJ", "dyn(object)")), let("other", strings.ReplaceAll(labels, "OBJ", "dyn(params)")),
+		},
+		checks: []check{{
+			expression: "params.metadata.name == object.metadata.?name.orValue('') ||\n " +
+				"variables.own.exists(k, k in variables.other && variables.own[k] != variables.other[k]) || variables.waived",
+			message: "'a pod could fall under this budget and under ' + params.metadata.name + ', and then it cannot be evicted: give the matchLabels " +
+				"of both one key with different values, or make one budget of them'",
+			fallback: "a pod could fall under this budget and under another one, and then it cannot be evicted: give the matchLabels of both one key " +
+				"with different values, or make one budget of them",
+			reason: metav1.StatusReasonForbidden,
+		}},
 	}
 }
 
@@ -74,6 +110,9 @@ func disruptions() validation {
 // With minAvailable as a number, the controller expects as many pods as there are at the moment: one less, right after an eviction,
 // until the next is made. So where there are fewer pods than before, one goes only if as many are healthy as the budget wants. More pods than
 // before, all healthy at once, may be what the controller sees first, and it does not look again.
+//
+// Where the controller cannot compute a budget, as for a pod whose owner has no scale, it leaves all counts as they were, the generation that it
+// observed too, and allows none, for ever. One goes then each time that it tries.
 func letOneGo(*v1alpha1.PlatformSpec) mutation {
 	return mutation{
 		name:  "disruptions-allowed",
@@ -83,13 +122,15 @@ func letOneGo(*v1alpha1.PlatformSpec) mutation {
 			namespaces: inSpaces(),
 			conditions: []admissionv1.MatchCondition{
 				{Name: "by-the-controller", Expression: celController("disruption-controller")},
-				{Name: "all-healthy-and-none-may-go", Expression: `[dyn(object).?status.orValue({})].all(s, s.?disruptionsAllowed.orValue(0) == 0 &&
+				{Name: "all-healthy-or-unknown-and-none-may-go", Expression: `[dyn(object).?status.orValue({})].all(s, s.?disruptionsAllowed.orValue(0) == 0 &&
+ (s.?conditions.orValue([]).exists(c, c.type == 'DisruptionAllowed' && c.reason == 'SyncFailed') ||
  s.?currentHealthy.orValue(0) > 0 && s.?currentHealthy.orValue(0) >= s.?expectedPods.orValue(0) &&
  s.?desiredHealthy.orValue(0) >= s.?expectedPods.orValue(0) && size(s.?disruptedPods.orValue({})) == 0 &&
- (s.?currentHealthy.orValue(0) >= s.?desiredHealthy.orValue(0) || dyn(oldObject).?status.?expectedPods.orValue(0) <= s.?expectedPods.orValue(0)))`},
+ (s.?currentHealthy.orValue(0) >= s.?desiredHealthy.orValue(0) || dyn(oldObject).?status.?expectedPods.orValue(0) <= s.?expectedPods.orValue(0))))`},
 			},
 		},
-		patch: notWaived("scheduling") + " ? [JSONPatch{op: 'add', path: '/status/disruptionsAllowed', value: 1}] : []",
+		patch: notWaived("scheduling") + ` ? [JSONPatch{op: 'add', path: '/status/disruptionsAllowed', value: 1},
+ JSONPatch{op: 'add', path: '/status/observedGeneration', value: dyn(object).metadata.?generation.orValue(0)}] : []`,
 	}
 }
 

@@ -55,6 +55,8 @@ type Step struct {
 	// On names a kind of object (plural) of which the identity first makes a harmless one, for the step to act on. Empty for
 	// none.
 	On string
+	// Near names a kind of object (plural) of which the step must know those that are there; empty for none.
+	Near string
 	// Ask makes the request for a scene. An error is what the scene lacks; the answer is then Unknown.
 	Ask func(Scene) (Ask, error)
 }
@@ -90,6 +92,9 @@ type Real struct {
 	Request Request
 	// Then is done to the object that was made; nil for nothing. Its name is filled in.
 	Then *Request
+	// Watched reports that who must refuse knows by a watch of the object that Step.On made: the answer counts that is given when it was
+	// seen, or after some seconds.
+	Watched bool
 	// Pods makes the answer what becomes of the pods that the made object asks for: allowed when one appears, and else the
 	// refusal that its controller reports.
 	Pods bool

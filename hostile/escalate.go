@@ -3,6 +3,7 @@ package hostile
 import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -39,7 +40,7 @@ func markedWith(step Step, title, kind, key, value string, at ...string) Step {
 
 // changedMetadata is a step with other metadata of the object, or of its template.
 func changedMetadata(step Step, title string, change func(map[string]any), at ...string) Step {
-	return Step{Title: title, Ask: func(s Scene) (Ask, error) {
+	return Step{Title: title, On: step.On, Near: step.Near, Ask: func(s Scene) (Ask, error) {
 		ask, err := step.Ask(s)
 		if err != nil {
 			return Ask{}, err
@@ -48,15 +49,30 @@ func changedMetadata(step Step, title string, change func(map[string]any), at ..
 		if err != nil {
 			return Ask{}, err
 		}
-		metadata := whole
-		for _, field := range append(at, "metadata") {
-			metadata, _ = metadata[field].(map[string]any)
+		around := whole
+		for _, field := range at {
+			around, _ = around[field].(map[string]any)
+		}
+		metadata, is := around["metadata"].(map[string]any)
+		if !is {
+			metadata = map[string]any{}
+			around["metadata"] = metadata
 		}
 		change(metadata)
 		ask.DryRun.Body = whole
 		return ask, nil
 	}}
 }
+
+// harmlessAccount and harmlessSecret are what owners make all day.
+var (
+	harmlessAccount = create("create a service account for its pods", "", "serviceaccounts", func(s Scene) any {
+		return &corev1.ServiceAccount{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"}, ObjectMeta: marked(s), AutomountServiceAccountToken: new(false)}
+	})
+	harmlessSecret = create("create a Secret for its pods", "", "secrets", func(s Scene) any {
+		return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: marked(s), StringData: map[string]string{"key": "value"}}
+	})
+)
 
 // byMark have controllers act by an annotation or a label.
 func byMark() []Case {
@@ -92,6 +108,33 @@ func byMark() []Case {
 		ownObject("annotate-service-by-patch", control, "has a load balancer act by an annotation of a Service, afterwards",
 			patchOwn("annotate a Service for people", "", "services", patchOfMetadata("annotations", map[string]any{"kubernetes.io/description": "a Service"})),
 			patchOwn("annotate a Service for a load balancer", "", "services", patchOfMetadata("annotations", map[string]any{elsewhere + "/class": "any"})), refusal),
+	}
+	own := refusal
+	own.Name = v1alpha1.PolicyPrefix + "metadata-own"
+	for _, row := range []struct {
+		id, title, kind, key, value string
+		twin                        Step
+	}{
+		{"annotate-account", "gets an identity in a cloud by an annotation of a service account", "annotations", "eks.amazonaws.com/role-arn", nothing, harmlessAccount},
+		{"annotate-secret", "has a Secret copied into other namespaces by an annotation", "annotations", elsewhere + "/replicate-to", "any", harmlessSecret},
+		{"annotate-map", "has a ConfigMap copied into other namespaces by an annotation", "annotations", elsewhere + "/replicate-to", "any", harmlessMap},
+		{"annotate-role", "has a controller act by an annotation of a Role", "annotations", elsewhere + "/sync", "any", harmlessRole},
+		{"annotate-network-policy", "has a controller act by an annotation of a NetworkPolicy", "annotations", elsewhere + "/sync", "any", harmlessPolicy},
+		{"annotate-budget", "has a controller act by an annotation of a budget of disruption", "annotations", elsewhere + "/sync", "any", harmlessBudget},
+		{"annotate-workload", "has a controller change a workload by an annotation", "annotations", elsewhere + "/policy", "all", createWorkload("create a compliant "+deployment.Kind, deployment, unchanged)},
+		{"label-account", "has an identity in a cloud given out by a label of a service account", "labels", elsewhere + "/use", "true", harmlessAccount},
+		{"label-workload", "has a queue admit a workload by a label", "labels", "kueue.x-k8s.io/queue-name", nothing, createWorkload("create a compliant "+deployment.Kind, deployment, unchanged)},
+	} {
+		c := ownObject(row.id, control, row.title, row.twin, markedWith(row.twin, row.title, row.kind, row.key, row.value), own)
+		cases = append(cases, c)
+	}
+	cronJob := workloadOf("cronjobs")
+	made := refusal
+	made.Name = v1alpha1.PolicyPrefix + "metadata-made"
+	for _, kind := range []string{"annotations", "labels"} {
+		title := "has a queue admit the Jobs of a CronJob by their " + kind
+		twin := createWorkload("create a compliant "+cronJob.Kind, cronJob, unchanged)
+		cases = append(cases, ownObject("made-"+kind, control, title, twin, markedWith(twin, title, kind, "kueue.x-k8s.io/queue-name", nothing, "spec", "jobTemplate"), made))
 	}
 	for _, row := range []struct{ id, title, key, value string }{
 		{"snippet", "writes into the configuration of the ingress controller", "nginx.ingress.kubernetes.io/server-snippet", "return 200;"},

@@ -159,7 +159,7 @@ func harmlessSteps() map[string]Step {
 	return map[string]Step{
 		"services": harmlessService, "networkpolicies.networking.k8s.io": harmlessPolicy, "roles.rbac.authorization.k8s.io": harmlessRole,
 		"rolebindings.rbac.authorization.k8s.io": shareRole, "configmaps": harmlessMap, "persistentvolumeclaims": harmlessClaim,
-		"ingresses.networking.k8s.io": harmlessIngress,
+		"ingresses.networking.k8s.io": harmlessIngress, "poddisruptionbudgets.policy": harmlessBudget,
 	}
 }
 
@@ -187,12 +187,10 @@ func Harmless(s Scene) (map[string]map[string]any, error) {
 			return nil, err
 		}
 	}
-	own := map[string]any{"matchLabels": map[string]any{"app": nothing}}
 	maps.Copy(made, map[string]map[string]any{
 		"secrets":                              {"apiVersion": "v1", "kind": "Secret", "stringData": map[string]any{"key": "value"}},
 		"serviceaccounts":                      {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": false},
 		"leases.coordination.k8s.io":           {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": map[string]any{"holderIdentity": nothing}},
-		"poddisruptionbudgets.policy":          {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": map[string]any{"maxUnavailable": float64(1), "selector": own}},
 		"horizontalpodautoscalers.autoscaling": {"spec": map[string]any{"maxReplicas": float64(1), "scaleTargetRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": nothing}}},
 	})
 	made["pods/eviction"], made["serviceaccounts/token"] = map[string]any{}, map[string]any{"spec": map[string]any{}}

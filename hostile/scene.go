@@ -28,6 +28,8 @@ type Scene struct {
 	Making string
 	// Target is the object that Step.On asked for, as it stands.
 	Target map[string]any
+	// Near are the objects that Step.Near asked for.
+	Near []map[string]any
 	// Facts are what the runner observed of the cluster before it began.
 	Facts *Facts
 }

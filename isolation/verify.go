@@ -136,6 +136,12 @@ func (p *proof) report(checks []check, found []outcome) *Report {
 
 // eachConcerned calls do for each tenant whose report has the finding.
 func (r *Report) eachConcerned(f *finding.Finding, index map[string]int, do func(*TenantReport)) {
+	if f.Given {
+		if i, has := index[f.To]; has {
+			do(&r.Tenants[i])
+		}
+		return
+	}
 	if f.From != finding.EveryTenant && f.To != finding.EveryTenant && (f.From != finding.ThePlatform || f.To != finding.ThePlatform) {
 		for _, name := range slices.Compact([]string{f.From, f.To}) {
 			if i, has := index[name]; has {

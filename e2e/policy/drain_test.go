@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Promise: a budget as charts ship it cannot stop a drain: one pod goes while all are healthy. The next goes only when all are again.
+// Promise: a budget as charts ship it cannot stop a drain: one pod goes while all are healthy. The next goes only when all are again. Of a budget that
+// the disruption controller cannot compute, one goes each time that it tries.
 func TestNoBudgetStopsADrain(t *testing.T) {
 	owner, ns := newSpace(t, "drained", nil, nil)
 	selects := func(app string) *metav1.LabelSelector {
@@ -27,6 +29,7 @@ func TestNoBudgetStopsADrain(t *testing.T) {
 		"share":  {MinAvailable: ptr(intstr.FromString("99%"))},
 		"wanted": {MinAvailable: ptr(intstr.FromInt32(1 << 20))},
 		"lonely": {MaxUnavailable: ptr(intstr.FromInt32(1))}, // pods of no controller
+		"owned":  {MaxUnavailable: ptr(intstr.FromInt32(1))}, // pods of what has no scale
 	} {
 		spec.Selector = selects(app)
 		if err := owner.Create(t.Context(), &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: app}, Spec: spec}); err != nil {
@@ -40,12 +43,20 @@ func TestNoBudgetStopsADrain(t *testing.T) {
 			t.Fatalf("%s: %v", app, err)
 		}
 	}
-	lonely := bare(ns, nil)
+	lonely, owned := bare(ns, nil), bare(ns, nil)
 	lonely.Name, lonely.Labels = "lonely", map[string]string{"app": "lonely"}
-	if err := owner.Create(t.Context(), lonely); err != nil {
+	owned.Name, owned.Labels = "owned", map[string]string{"app": "owned"}
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "owner"}}
+	if err := owner.Create(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	for app, replicas := range map[string]int{"single": 1, "pair": 2, "share": 2, "wanted": 1, "lonely": 1} {
+	owned.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: config.Name, UID: config.UID, Controller: ptr(true)}}
+	for _, pod := range []*corev1.Pod{lonely, owned} {
+		if err := owner.Create(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for app, replicas := range map[string]int{"single": 1, "pair": 2, "share": 2, "wanted": 1, "lonely": 1, "owned": 1} {
 		t.Run(app, func(t *testing.T) {
 			pods := running(t, ns, app, replicas)
 			evict := func(p *corev1.Pod) error {
@@ -75,6 +86,45 @@ func TestNoBudgetStopsADrain(t *testing.T) {
 				t.Errorf("the second pod does not go when the first is back: %v", err)
 			}
 		})
+	}
+}
+
+// Promise: no pod falls under two budgets, since none of two can be evicted: who makes the second is told of the first, at a change too.
+func TestBudgetsAreApart(t *testing.T) {
+	owner, ns := newSpace(t, "apart", nil, nil)
+	budget := func(name string, labels map[string]string) *policyv1.PodDisruptionBudget {
+		return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable: ptr(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+		}}
+	}
+	first := budget("first", map[string]string{"app": "web", "part": "front"})
+	if err := owner.Create(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), "a pod could fall under this budget and under first") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	var last error
+	_ = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
+		last = owner.Create(ctx, budget("same", map[string]string{"app": "web"}), client.DryRunAll) // until the API server has seen the first
+		return last != nil, nil
+	})
+	refused("the same label", last)
+	refused("other labels", owner.Create(t.Context(), budget("other", map[string]string{"tier": "web"})))
+	second := budget("second", map[string]string{"app": "web", "part": "back"})
+	if err := owner.Create(t.Context(), second); err != nil {
+		t.Fatalf("a budget of other pods: %v", err)
+	}
+	was := second.DeepCopy()
+	second.Spec.Selector.MatchLabels["part"] = "front"
+	refused("by a change", owner.Patch(t.Context(), second, client.MergeFrom(was)))
+	was = first.DeepCopy()
+	first.Spec.MaxUnavailable = ptr(intstr.FromInt32(2))
+	if err := owner.Patch(t.Context(), first, client.MergeFrom(was)); err != nil {
+		t.Errorf("a budget is held against itself: %v", err)
 	}
 }
 

@@ -10,8 +10,8 @@ var metadata = []Section{
 		{"kind", Checked, "It must be that of the request's path.", ""},
 	}},
 	{"meta.v1.ObjectMeta", []Row{
-		{"annotations", Bounded, "rbac-escalate", "rbac-escalate/annotate-pod rbac-escalate/annotate-service rbac-escalate/annotate-claim rbac-escalate/annotate-ingress-class rbac-escalate/template-annotated"},
-		{"labels", Bounded, "rbac-escalate", "rbac-escalate/label-pod rbac-escalate/label-service rbac-escalate/label-claim rbac-escalate/label-ingress rbac-escalate/template-labelled"},
+		{"annotations", Bounded, "rbac-escalate", "rbac-escalate/annotate-pod rbac-escalate/annotate-service rbac-escalate/annotate-claim rbac-escalate/annotate-ingress-class rbac-escalate/template-annotated rbac-escalate/annotate-account rbac-escalate/annotate-secret rbac-escalate/annotate-map rbac-escalate/annotate-workload rbac-escalate/made-annotations"},
+		{"labels", Bounded, "rbac-escalate", "rbac-escalate/label-pod rbac-escalate/label-service rbac-escalate/label-claim rbac-escalate/label-ingress rbac-escalate/template-labelled rbac-escalate/label-account rbac-escalate/label-workload rbac-escalate/made-labels"},
 		{"finalizers", Bounded, "guardrail", "guardrail/finalizer-space guardrail/finalizer-space-by-patch guardrail/finalizer-configmap guardrail/finalizer-configmap-by-patch " +
 			"guardrail/finalizer-role guardrail/finalizer-role-binding guardrail/finalizer-pod guardrail/finalizer-template-deployment"},
 		{"ownerReferences", Harmless, "The garbage collector acts on the object that holds the reference, and looks for owners in its namespace or without one; " +

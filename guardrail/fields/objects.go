@@ -100,7 +100,8 @@ var scaling = []Section{
 		{"status", Server, "Its controller writes it.", ""},
 		{"spec.maxUnavailable", Bounded, "scheduling", "scheduling/no-drain scheduling/no-drain-percent scheduling/no-drain-unset"},
 		{"spec.minAvailable", Bounded, "scheduling", "scheduling/no-drain-available"},
-		{"spec.selector", Harmless, "It selects pods of its own namespace.", ""},
+		{"spec.selector", Bounded, "scheduling", "scheduling/no-drain-together scheduling/no-drain-everything"},
+		{"spec.selector.matchExpressions", Harmless, "They narrow down the pods that matchLabels select.", ""},
 		{"spec.unhealthyPodEvictionPolicy", Bounded, "scheduling", "scheduling/no-drain-unhealthy"},
 	}},
 }

@@ -81,6 +81,8 @@ type Finding struct {
 	From string `json:"from,omitempty"`
 	// To is the tenant to whom it is done: a name, EveryTenant or ThePlatform.
 	To string `json:"to,omitempty"`
+	// Given is true where To gave it, by an object of its own namespaces: it is To's to take back, and in To's report alone.
+	Given bool `json:"given,omitempty"`
 	// What is the finding in one sentence: who can do what to whom, or what is missing for an answer.
 	What string `json:"what"`
 	// Witness is the shortest way there, step by step. An Exposed finding always has one.
@@ -115,6 +117,9 @@ func (f *Finding) ID() string {
 
 // Concerns reports whether the finding belongs into a tenant's report: the tenant may do it, or it is done to it.
 func (f *Finding) Concerns(tenant string) bool {
+	if f.Given {
+		return f.To == tenant
+	}
 	return f.From == tenant || f.To == tenant || f.From == EveryTenant || f.To == EveryTenant ||
 		f.From == ThePlatform && f.To == ThePlatform
 }

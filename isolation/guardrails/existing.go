@@ -7,7 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -31,7 +33,7 @@ type madeOf struct {
 	labels, kind string
 }
 
-// existing puts pods, Services and Ingresses that are there through admission once more, as if they were made now: what was made before a
+// existing puts pods, Services, Ingresses and budgets of disruption that are there through admission once more, as if they were made now: what was made before a
 // policy was there, or in a namespace that it left out, is as dangerous as what it refuses. Pod Security's refusals are check pods'.
 func (g *guardrails) existing() []finding.Finding {
 	if g.Admission == nil || len(g.ValidatingPolicies) == 0 {
@@ -57,6 +59,16 @@ func (g *guardrails) existing() []finding.Finding {
 		if s, ours := standingObject("Ingress", networkingv1.SchemeGroupVersion.WithResource("ingresses"), o, &networkingv1.Ingress{Spec: o.Spec}), managed(o); !ours {
 			add(o.Namespace, s)
 		}
+	}
+	for _, o := range g.Parameters { // budgets are read where a policy holds them against each other
+		if o.GroupVersionKind() != policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget") || managed(o) {
+			continue
+		}
+		budget := &unstructured.Unstructured{Object: map[string]any{"apiVersion": o.GetAPIVersion(), "kind": o.GetKind(), "spec": o.Object["spec"]}}
+		s := standingObject("PodDisruptionBudget", policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets"), o, budget)
+		s.request.Name = o.GetName() // it is not held against itself
+		budget.SetName(o.GetName())
+		add(o.GetNamespace(), s)
 	}
 	found := make([][]finding.Finding, len(g.Tenants))
 	g.Parallel(len(g.Tenants), func(i int) {

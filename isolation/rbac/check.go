@@ -46,7 +46,7 @@ func (r *Reach) findings(parallel func(n int, f func(i int))) []finding.Finding 
 	}
 	findings := bundle(gains, len(r.snapshot.Tenants))
 	for i := range r.members.shared {
-		findings = append(findings, sharedFinding(&r.members.shared[i]))
+		findings = append(findings, sharedFindings(&r.members.shared[i])...)
 	}
 	for i := range r.members.strangers {
 		findings = append(findings, r.strangerFinding(&r.members.strangers[i]))
@@ -67,23 +67,44 @@ func (r *Reach) FromAccounts(tenant string, accounts []rbacv1.Subject) []finding
 	return bundle(r.gainsOf(r.followed(tenant, begin)), len(r.snapshot.Tenants))
 }
 
-// sharedFinding: a group in several tenants' namespaces may be the platform's staff, or tie the tenants together.
-func sharedFinding(s *sharedSubject) finding.Finding {
-	return finding.Finding{Code: codeWhose, Verdict: finding.Unknown, From: finding.EveryTenant, To: finding.EveryTenant,
-		What: fmt.Sprintf("%s %s is bound in namespaces of %d tenants (%s), and no tenant declares it: its members reach all of them",
-			s.subject.Kind, s.subject.Name, len(s.tenants), finding.Few(s.tenants)),
-		Blame: s.bindings[:min(len(s.bindings), manyTenants)],
-		Fix:   "declare whose it is (owners of a Tenant), or bind a subject of each tenant's own"}
+// sharedFindings: a group in several tenants' namespaces may be the platform's staff, or tie these tenants together. It is no matter of others.
+func sharedFindings(s *undeclared) []finding.Finding {
+	findings := make([]finding.Finding, len(s.tenants))
+	for i, tenant := range s.tenants {
+		findings[i] = finding.Finding{Code: codeWhose, Verdict: finding.Unknown, From: tenant, To: tenant,
+			What: fmt.Sprintf("%s %q is bound in namespaces of %d tenants (%s), and no tenant declares it: its members reach all of them",
+				s.subject.Kind, s.subject.Name, len(s.tenants), finding.Few(s.tenants)),
+			Blame: s.bindings[tenant],
+			Fix:   "declare whose it is (owners of a Tenant), or bind a subject of each tenant's own"}
+	}
+	return findings
 }
 
-// strangerFinding: a subject that no tenant declares may be somebody whom the owners work with, an owner who was removed, or an outsider.
-func (r *Reach) strangerFinding(s *sharedSubject) finding.Finding {
-	what := fmt.Sprintf("%s %q is bound in namespaces of tenant %s, and no Tenant declares it: whose it is cannot be said", s.subject.Kind, s.subject.Name, s.tenants[0])
+// strangerFinding: a subject that no tenant declares may be somebody whom the owners work with, an owner who was removed, or an outsider. What
+// it may do elsewhere is not the tenant's by that: the tenant can bind whom it likes.
+func (r *Reach) strangerFinding(s *undeclared) finding.Finding {
+	tenant := s.tenants[0]
+	what := fmt.Sprintf("%s %q is bound in namespaces of tenant %s, and no Tenant declares it: whose it is cannot be said", s.subject.Kind, s.subject.Name, tenant)
+	if elsewhere := r.boundElsewhere(s.subject, tenant); len(elsewhere) > 0 {
+		what += fmt.Sprintf("; outside of them it has rights by %s, which are the tenant's too if it is", finding.Few(elsewhere))
+	}
 	if like := r.members.lookalike(s.subject); like != "" {
 		what += fmt.Sprintf("; its name may be taken for %q, which is declared", like)
 	}
-	return finding.Finding{Code: codeWhose, Verdict: finding.Unknown, From: s.tenants[0], To: s.tenants[0], What: what,
-		Blame: s.bindings, Fix: "declare it (owners of the Tenant), or take it out of " + s.bindings[0].String()}
+	return finding.Finding{Code: codeWhose, Verdict: finding.Unknown, From: tenant, To: tenant, What: what,
+		Blame: s.bindings[tenant], Fix: "declare it (owners of the Tenant), or take it out of " + s.bindings[tenant][0].String()}
+}
+
+// boundElsewhere are the bindings outside a tenant's namespaces that give a subject something.
+func (r *Reach) boundElsewhere(s rbacv1.Subject, tenant string) []string {
+	var names []string
+	for _, g := range r.grantsOf(s) {
+		if scope := g.binding.scope(); scope == "" || r.owner[scope] != tenant {
+			names = append(names, g.binding.object.String())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // danglingFindings: in a folder, a role that is not there may be in the cluster. In a cluster, no subject has it, and only the

@@ -148,6 +148,8 @@ type gain struct {
 	scope string
 	own   bool
 	maybe string
+	// given is true where the way begins with a binding in a namespace of the tenant to whom it is done.
+	given bool
 	// yields overrides what the right says.
 	yields string
 	// pair is the other grant of a combination.
@@ -403,6 +405,8 @@ func (c *closure) gain(found *gain) {
 	found.blame = first.binding.object
 	if scope := first.binding.scope(); scope != "" && c.owner[scope] == c.tenant {
 		found.blame = first.role.object // the binding is the tenant's by right
+	} else if scope != "" && c.owner[scope] != finding.ThePlatform {
+		found.given = c.owner[scope] == found.to
 	}
 	if found.maybe == "" {
 		found.maybe = found.node.maybe

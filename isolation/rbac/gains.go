@@ -240,7 +240,7 @@ func (g *gain) fix() string {
 
 // finding is the gain as a finding.
 func (g *gain) finding() finding.Finding {
-	f := finding.Finding{Code: g.code, Verdict: finding.Exposed, From: g.from, To: g.to, What: g.sentence(), Witness: g.witness(), Blame: g.blamed(), Fix: g.fix(), Requests: g.requests()}
+	f := finding.Finding{Code: g.code, Verdict: finding.Exposed, From: g.from, To: g.to, Given: g.given, What: g.sentence(), Witness: g.witness(), Blame: g.blamed(), Fix: g.fix(), Requests: g.requests()}
 	if g.maybe != "" {
 		f.Verdict = finding.Unknown
 	}
@@ -284,7 +284,7 @@ func bundle(gains []*gain, all int) []finding.Finding {
 				continue
 			}
 			done[group(g, false)] = true
-			f.To, f.What = finding.EveryTenant, fmt.Sprintf("%s (and against %d more tenants)", f.What, n-1)
+			f.To, f.Given, f.What = finding.EveryTenant, false, fmt.Sprintf("%s (and against %d more tenants)", f.What, n-1)
 		}
 		findings = append(findings, f)
 	}

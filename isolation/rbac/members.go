@@ -18,6 +18,8 @@ type principal struct {
 	// name in reports: "group shop-developers".
 	name    string
 	subject finding.Subject
+	// stranger is true where whose it is is Unknown: it stands for the tenant no further than by what the tenant's namespaces give it.
+	stranger bool
 	// grants that are followed from here, context what else it has: together they are looked at for combinations.
 	grants, context []grant
 }
@@ -29,27 +31,29 @@ type members struct {
 	// of are the principals by tenant, in the snapshot's order.
 	of [][]principal
 	// shared are subjects that no tenant declares and that are bound in several tenants' namespaces, with those tenants.
-	shared []sharedSubject
+	shared []undeclared
 	// strangers are subjects that no tenant declares and that are bound in the namespaces of one tenant, which declares its owners.
-	strangers []sharedSubject
+	strangers []undeclared
 	// owners are the tenants of declared and of counted users, groups and service accounts.
 	owners map[subjectKey]string
 	// accounts are the service accounts that are given something by name, by namespace.
 	accounts map[string][]string
 }
 
-// sharedSubject is a user or group whose tenant is not declared.
-type sharedSubject struct {
+// undeclared is a user or group that no tenant declares, with the tenants in whose namespaces it is bound, sorted, and the bindings of each, in the
+// snapshot's order.
+type undeclared struct {
 	subject  rbacv1.Subject
 	tenants  []string
-	bindings []snapshot.Ref
+	bindings map[string][]snapshot.Ref
 }
 
 type subjectKey struct{ kind, name string }
 
-// membersOf finds out who is whose. A tenant's are its declared owners, the service accounts of its namespaces, there or
-// not, and users and groups that no tenant declares and that are bound in its namespaces alone: what they may do counts as what the
-// tenant may do. Where the tenant declares its owners, it is Unknown besides whose they are. Names that begin with system: are Kubernetes' own and no tenant's.
+// membersOf finds out who is whose. A tenant's are its declared owners and the service accounts of its namespaces, there or not. Users and groups
+// that no tenant declares and that are bound in the namespaces of one tenant alone count as its as well: what they may do counts as what the
+// tenant may do. Where the tenant declares its owners, only their rights in its own namespaces do, and it is Unknown whose they are: a tenant binds
+// whom it likes, and nobody's rights become its own by that. Names that begin with system: are Kubernetes' own and no tenant's.
 func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *members {
 	m := &members{accounts: map[string][]string{}, owners: map[subjectKey]string{}, of: make([][]principal, len(s.Tenants))}
 	for user := range r.users {
@@ -67,15 +71,19 @@ func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *me
 		{name: "every authenticated user", subject: finding.Subject{User: "somebody", Groups: []string{GroupAuthenticated}}, grants: authenticated},
 		{name: "every service account", subject: ServiceAccount("somewhere", "some"), grants: accounts, context: authenticated},
 	}
-	bound, extra := m.undeclared(s, owner)
-	m.shared = bound
+	extra := m.find(s, owner)
 	for i := range s.Tenants {
 		t := &s.Tenants[i]
-		people := slices.Concat(t.Owners, extra[t.Name])
+		people := t.Owners
+		if len(people) == 0 {
+			people = extra[t.Name]
+		}
 		for _, p := range people {
 			m.owners[subjectKey{p.Kind, p.Name}] = t.Name
 		}
-		m.of[i] = r.people(people)
+		if m.of[i] = r.people(people); len(t.Owners) > 0 {
+			m.of[i] = append(m.of[i], within(r.people(extra[t.Name]), t.Name, owner)...)
+		}
 		for _, ns := range t.Namespaces {
 			m.of[i] = append(m.of[i], r.accountsOf(ns, m.accounts[ns])...)
 		}
@@ -91,44 +99,53 @@ func (m *members) whose(s rbacv1.Subject, owner map[string]string) string {
 	return m.owners[subjectKey{s.Kind, s.Name}]
 }
 
-// undeclared are the users and groups bound in tenants' namespaces that no tenant declares: those of several tenants, and
-// those of one.
-func (m *members) undeclared(s *snapshot.Snapshot, owner map[string]string) (shared []sharedSubject, extra map[string][]rbacv1.Subject) {
-	found := foundIn(s, owner)
+// within are principals with what they are given in the namespaces of one tenant.
+func within(people []principal, tenant string, owner map[string]string) []principal {
+	elsewhere := func(g grant) bool { return g.binding.scope() == "" || owner[g.binding.scope()] != tenant }
+	for i := range people {
+		people[i].stranger = true
+		people[i].grants = slices.DeleteFunc(slices.Clone(people[i].grants), elsewhere)
+		people[i].context = slices.DeleteFunc(slices.Clone(people[i].context), elsewhere)
+	}
+	return people
+}
+
+// find fills in the users and groups bound in tenants' namespaces that no tenant declares, and returns those that count as one tenant's.
+func (m *members) find(s *snapshot.Snapshot, owner map[string]string) (extra map[string][]rbacv1.Subject) {
 	extra = map[string][]rbacv1.Subject{}
 	declares := map[string]bool{}
 	for i := range s.Tenants {
 		declares[s.Tenants[i].Name] = len(s.Tenants[i].Owners) > 0
 	}
-	for _, f := range found {
-		slices.Sort(f.tenants)
-		if f.tenants = slices.Compact(f.tenants); len(f.tenants) == 1 {
-			extra[f.tenants[0]] = append(extra[f.tenants[0]], f.subject)
-			if declares[f.tenants[0]] {
-				m.strangers = append(m.strangers, *f)
-			}
-		} else {
-			shared = append(shared, *f)
+	for _, f := range foundIn(s, owner) {
+		f.tenants = slices.Sorted(maps.Keys(f.bindings))
+		if len(f.tenants) > 1 {
+			m.shared = append(m.shared, *f)
+			continue
+		}
+		extra[f.tenants[0]] = append(extra[f.tenants[0]], f.subject)
+		if declares[f.tenants[0]] {
+			m.strangers = append(m.strangers, *f)
 		}
 	}
 	for _, list := range extra {
 		slices.SortFunc(list, compareSubjects)
 	}
-	for _, list := range [][]sharedSubject{shared, m.strangers} {
-		slices.SortFunc(list, func(a, b sharedSubject) int { return compareSubjects(a.subject, b.subject) })
+	for _, list := range [][]undeclared{m.shared, m.strangers} {
+		slices.SortFunc(list, func(a, b undeclared) int { return compareSubjects(a.subject, b.subject) })
 	}
-	return shared, extra
+	return extra
 }
 
-// foundIn are the users and groups bound in tenants' namespaces that no tenant declares, each with the tenants and one binding of each.
-func foundIn(s *snapshot.Snapshot, owner map[string]string) map[subjectKey]*sharedSubject {
+// foundIn are the users and groups bound in tenants' namespaces that no tenant declares, each with some bindings of each tenant.
+func foundIn(s *snapshot.Snapshot, owner map[string]string) map[subjectKey]*undeclared {
 	declared := map[subjectKey]bool{}
 	for i := range s.Tenants {
 		for _, o := range s.Tenants[i].Owners {
 			declared[subjectKey{o.Kind, o.Name}] = true
 		}
 	}
-	found := map[subjectKey]*sharedSubject{}
+	found := map[subjectKey]*undeclared{}
 	for _, b := range s.RoleBindings {
 		tenant := owner[b.Namespace]
 		if tenant == finding.ThePlatform {
@@ -140,11 +157,10 @@ func foundIn(s *snapshot.Snapshot, owner map[string]string) map[subjectKey]*shar
 				continue
 			}
 			if found[key] == nil {
-				found[key] = &sharedSubject{subject: subject}
+				found[key] = &undeclared{subject: subject, bindings: map[string][]snapshot.Ref{}}
 			}
-			if f := found[key]; !slices.Contains(f.tenants[max(0, len(f.tenants)-2):], tenant) {
-				f.tenants = append(f.tenants, tenant)
-				f.bindings = append(f.bindings, snapshot.Ref{Kind: "RoleBinding", Namespace: b.Namespace, Name: b.Name})
+			if f := found[key]; len(f.bindings[tenant]) < manyTenants {
+				f.bindings[tenant] = append(f.bindings[tenant], snapshot.Ref{Kind: "RoleBinding", Namespace: b.Namespace, Name: b.Name})
 			}
 		}
 	}
@@ -205,6 +221,14 @@ func (r *Authorizer) people(subjects []rbacv1.Subject) []principal {
 			context: append(slices.Clone(ofGroups), r.groups[GroupAuthenticated]...)})
 	}
 	return append(list, accounts...)
+}
+
+// grantsOf are what a user or group is given by its name.
+func (r *Authorizer) grantsOf(s rbacv1.Subject) []grant {
+	if s.Kind == rbacv1.GroupKind {
+		return r.groups[s.Name]
+	}
+	return r.users[s.Name]
 }
 
 // account is a service account as a principal, with what its namespace's group is given.

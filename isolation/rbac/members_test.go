@@ -41,7 +41,16 @@ func TestWhoCountsAsATenant(t *testing.T) {
 		"a subject bound in one tenant's namespace": {func(r *rights) {
 			r.bind("a1", "x", "ClusterRole/edit", "User/ann")
 			r.bindCluster("x", "ClusterRole/root", "User/ann")
-		}, []string{"BH1001 a>*", "BH1018 a>a?"}},
+		}, []string{"BH1018 a>a?"}},
+		"a subject bound in one tenant's namespace, which declares no owners": {func(r *rights) {
+			r.Tenants[0].Owners = nil
+			r.bind("a1", "x", "ClusterRole/edit", "User/ann")
+			r.bindCluster("x", "ClusterRole/root", "User/ann")
+		}, []string{"BH1001 a>*"}},
+		"a subject that may more in one tenant's namespace than the tenant": {func(r *rights) {
+			r.clusterRole("more", rule("patch", "/services/status"))
+			r.bind("a1", "x", "ClusterRole/more", "User/ann")
+		}, []string{"BH1014 a>", "BH1018 a>a?"}},
 		"a subject that no Tenant declares": {func(r *rights) { r.bind("a1", "x", "ClusterRole/hello", "User/ann") }, []string{"BH1018 a>a?"}},
 		"a name like an owner's":            {func(r *rights) { r.bind("a1", "x", "ClusterRole/hello", "Group/A-dev") }, []string{"BH1018 a>a?"}},
 		"where no owners are declared": {func(r *rights) {
@@ -51,7 +60,7 @@ func TestWhoCountsAsATenant(t *testing.T) {
 		"a subject bound in two tenants' namespaces": {func(r *rights) {
 			r.bind("a1", "x", "ClusterRole/edit", "User/ann")
 			r.bind("b2", "x", "ClusterRole/edit", "User/ann")
-		}, []string{"BH1018 *>*?"}},
+		}, []string{"BH1018 a>a?", "BH1018 b>b?"}},
 		"an owner bound in another tenant's namespace": {func(r *rights) { r.bind("b2", "x", "ClusterRole/edit", "Group/a-dev") }, []string{"BH1002 a>b"}},
 		"the platform's staff": {func(r *rights) {
 			r.bindCluster("x", "ClusterRole/root", "User/ann", "Group/sre", "ServiceAccount/ops/x")
@@ -114,5 +123,29 @@ func TestTokensOfAFallenNodeLeadOn(t *testing.T) {
 	}
 	if found = reach.FromAccounts("a", subjectsOf([]string{"ServiceAccount/ops/other"})); len(found) != 0 {
 		t.Errorf("from one that may nothing: %+v", found)
+	}
+}
+
+// Promise: who gives rights in its own namespaces is exposed by that, and not who gets them: it can neither refuse nor take them away.
+func TestTheGiverOfRightsIsExposed(t *testing.T) {
+	for name, c := range map[string]struct {
+		namespace string
+		given     bool
+	}{"in the other tenant's namespace": {"b1", true}, "in the platform's": {"ops", false}} {
+		t.Run(name, func(t *testing.T) {
+			r := cleanRights()
+			r.bind(c.namespace, "x", "ClusterRole/edit", "Group/a-dev")
+			s := snapshotOf(t, r.Snapshot)
+			in := finding.NewInput(s, finding.Options{})
+			findings, _ := rbac.Find(in, rbac.NewReach(in))
+			if len(findings) == 0 {
+				t.Fatal("nothing is found")
+			}
+			for _, f := range findings {
+				if f.Given != c.given || f.Concerns("a") == c.given || c.given && !f.Concerns("b") {
+					t.Errorf("%s %s>%s: given %t, concerns a %t and b %t", f.Code, f.From, f.To, f.Given, f.Concerns("a"), f.Concerns("b"))
+				}
+			}
+		})
 	}
 }

@@ -18,12 +18,20 @@ const (
 	// podsWithin is how long a controller may take to make a pod, or to say why it cannot.
 	podsWithin = time.Minute
 	podsEvery  = 200 * time.Millisecond
+	// seenWithin is how long the API server may take to see, by its own watch, what it has stored.
+	seenWithin = 5 * time.Second
 )
 
 // real carries a request out. It refuses to when it is neither a read nor the making of what bears the mark.
 func (t *Trial) real(ctx context.Context, scene *hostile.Scene, r *hostile.Real) hostile.Answer {
 	if !r.Request.Reads() && !r.Request.Creates() {
 		return hostile.Unclear("the attack would change what is not its own: %s", &r.Request)
+	}
+	if r.Watched {
+		_ = wait.PollUntilContextTimeout(ctx, podsEvery, seenWithin, true, func(ctx context.Context) (bool, error) {
+			answer, _ := t.Runner.Server.Send(ctx, &scene.Subject, &r.Request, true)
+			return !answer.Allowed, nil
+		}) // where it stays allowed, so is the request below
 	}
 	answer, object := t.Runner.Server.Send(ctx, &scene.Subject, &r.Request, false)
 	if !answer.Allowed || object == nil || r.Request.Reads() {

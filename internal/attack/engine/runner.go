@@ -184,6 +184,13 @@ func (t *Trial) one(ctx context.Context, k *Task) Result {
 func (t *Trial) step(ctx context.Context, scene hostile.Scene, step *hostile.Step) hostile.Answer {
 	t.Runner.made++
 	scene.Making = fmt.Sprintf("%s-%d", t.Runner.Run, t.Runner.made)
+	if step.Near != "" {
+		there, err := t.there(ctx, &scene, step.Near)
+		if err != nil {
+			return hostile.Unclear("cannot %s: see what %s are there: %v", step.Title, step.Near, err)
+		}
+		scene.Near = there
+	}
 	if step.On != "" {
 		target, made := t.targetOf(ctx, scene, step.On)
 		if !made.Allowed {
@@ -238,4 +245,20 @@ func (t *Trial) targetOf(ctx context.Context, scene hostile.Scene, resource stri
 		t.targets[key] = object
 	}
 	return object, answer
+}
+
+// there are the objects of a kind in the scene's namespace, as the runner itself sees them.
+func (t *Trial) there(ctx context.Context, scene *hostile.Scene, resource string) ([]map[string]any, error) {
+	harmless, err := hostile.Target(*scene, resource)
+	if err != nil {
+		return nil, err
+	}
+	list := hostile.Request{Group: harmless.Group, Version: harmless.Version, Namespace: harmless.Namespace, Resource: harmless.Resource}
+	var found struct {
+		Items []map[string]any `json:"items"`
+	}
+	if err := t.Runner.Server.Read(ctx, list.URL(), &found); err != nil {
+		return nil, fmt.Errorf("list %s: %w", list.URL(), err)
+	}
+	return found.Items, nil
 }
