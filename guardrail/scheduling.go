@@ -64,13 +64,15 @@ func disruptions() validation {
 			namespaces: inSpaces(), conditions: specChanged(),
 		},
 		variables: []admissionv1.Variable{waived("scheduling")},
-		checks: []check{bound("((has(object.spec.minAvailable) ? !string(dyn(object).spec.minAvailable).matches('^0*[1-9][0-9][0-9]+%$') :\n "+
-			"!string(dyn(object).spec.?maxUnavailable.orValue(0)).matches('^0+%?$')) &&\n "+
-			"object.spec.?unhealthyPodEvictionPolicy.orValue('') == 'AlwaysAllow') || variables.waived",
-			"a budget that lets no pod go stops the drain of a node; give maxUnavailable of 1 or more or minAvailable below 100%, and leave "+
-				"unhealthyPodEvictionPolicy out"),
+		checks: []check{
+			bound("(has(object.spec.minAvailable) ? !string(dyn(object).spec.minAvailable).matches('^0*[1-9][0-9][0-9]+%$') :\n "+
+				"!string(dyn(object).spec.?maxUnavailable.orValue(0)).matches('^0+%?$')) || variables.waived",
+				"a budget that lets no pod go stops the drain of a node; give maxUnavailable of 1 or more or minAvailable below 100%"),
+			bound("object.spec.?unhealthyPodEvictionPolicy.orValue('') == 'AlwaysAllow' || variables.waived",
+				"a budget that holds pods which are not ready stops the drain of a node; leave unhealthyPodEvictionPolicy out, or give AlwaysAllow"),
 			bound("size(dyn(object).spec.?selector.?matchLabels.orValue({})) > 0 || variables.waived",
-				"a budget selects its pods by matchLabels, so that none falls under two budgets, which stops the drain of a node; name a label of its pods there")},
+				"a budget selects its pods by matchLabels, so that none falls under two budgets, which stops the drain of a node; name a label of its pods there"),
+		},
 	}
 }
 

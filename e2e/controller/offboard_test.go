@@ -73,8 +73,7 @@ func remains(t *testing.T, space *v1alpha1.Space, what ...string) {
 // Promise: an off-boarding ends. Rights go first, also those that the tenant gave, with what keeps them; the policies that confine pods stay
 // until the last pod is gone; by the deadline pods get no more time, and by the next one finalizers that nobody took off are, and stand in
 // the record.
-func TestOffboardingEnds(t *testing.T) {
-	t.Parallel()
+func TestOffboardingEnds(t *testing.T) { // not next to others: these controllers, with their clock, see the tenants of all
 	clock := &laterClock{}
 	start(t, func(o *run.Options) { o.Clock = clock })
 	tenant, space := newTenant("leaving"), newSpace("leaving", "shop")

@@ -78,6 +78,8 @@ func Rights() []Right {
 			"validatingadmissionpolicies", "validatingadmissionpolicybindings"), renderedPolicies("ValidatingAdmissionPolicy")...)},
 		{Why: "keep these mutating admission policies in place", Rule: named(rule(admissionGroup, written,
 			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings"), renderedPolicies("MutatingAdmissionPolicy")...)},
+		{Why: "keep and prove the policy that holds budgets of disruption against each other: the API server lets only those write it who may read them",
+			Rule: rule("policy", watched, "poddisruptionbudgets")},
 		{Why: "dedicate nodes to tenants by label and taint", Rule: rule("", []string{"get", "list", "watch", "patch"}, "nodes")},
 		{Why: "check that the classes which the Platform names exist and reclaim by Delete", Rule: rule("storage.k8s.io", watched, "storageclasses")},
 		{Why: "check that the runtimes which the Platform names exist", Rule: rule("node.k8s.io", watched, "runtimeclasses")},
