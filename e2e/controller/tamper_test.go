@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,9 +156,12 @@ func TestTamperingIsRepairedAndTold(t *testing.T) {
 	if len(objects) < 40 {
 		t.Fatalf("only %d managed objects: the test would hold little", len(objects))
 	}
-	slowest := time.Duration(0)
-	for _, was := range objects {
-		t.Run(kindOf(was)+"/"+was.GetName(), func(t *testing.T) {
+	var slowest atomic.Int64
+	one := func(was client.Object) func(*testing.T) {
+		return func(t *testing.T) {
+			if kindOf(was) != "Namespace" { // a policy that keeps namespaces is tampered with below
+				t.Parallel()
+			}
 			var about client.Object = p
 			if was.GetLabels()[v1alpha1.LabelTenant] != "" {
 				about = tenant
@@ -203,15 +207,22 @@ func TestTamperingIsRepairedAndTold(t *testing.T) {
 					t.Fatalf("%s: %v", how.name, err)
 				}
 				took := repaired(t, was, since)
-				slowest = max(slowest, took)
+				if took > time.Duration(slowest.Load()) {
+					slowest.Store(int64(took))
+				}
 				if took > repairTime {
 					t.Errorf("%s: repaired after %s, promised within %s", how.name, took, repairTime)
 				}
 				withEvent(t, about, how.says...)
 			}
-		})
+		}
 	}
-	t.Logf("%d objects; the slowest repair took %s", len(objects), slowest)
+	t.Run("each", func(t *testing.T) {
+		for _, was := range objects {
+			t.Run(kindOf(was)+"/"+was.GetName(), one(was))
+		}
+	})
+	t.Logf("%d objects; the slowest repair took about %s", len(objects), time.Duration(slowest.Load()))
 }
 
 // Promise: without an audit log the Event says who it was as far as the object tells, and plainly that no more is known.
