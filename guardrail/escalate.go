@@ -25,7 +25,7 @@ var rbacEscalateControl = Control{
 	cases: []string{
 		"role-everything*", "role-escalate*", "role-impersonate*", "role-endpoints*", "role-quotas*", "role-bindings*",
 		"bind-admin", "bind-cluster-admin", "bind-edit", "bind-other-role", "bind", "bind-roles", "escalate", "escalate-roles", "wildcard",
-		"share-with-accounts", "share-with-everybody", "share-with-nobody", "share-with-strangers",
+		"share-with-accounts", "share-with-controllers", "share-with-everybody", "share-with-nobody", "share-with-strangers",
 		"share-with-their-accounts", "impersonate", "impersonate-account", "impersonate-accounts", "impersonate-extras",
 		"impersonate-groups", "impersonate-node", "impersonate-uids", "impersonate-user-info", "foreign-token", "csr",
 		"approve", "sign", "attest", "apiservices", "policies", "webhooks", "nodes-proxy", "nodes-proxy-write", "pod-proxy",

@@ -242,6 +242,7 @@ func roleCases() []Case {
 		bound("share-with-strangers", "opens its namespace to another tenant's service account", v1alpha1.RoleOwner, stranger, policy),
 		bound("share-with-their-accounts", "opens its namespace to all of another namespace's service accounts", v1alpha1.RoleOwner,
 			group(serviceAccounts+":"+metav1.NamespaceSystem), policy),
+		bound("share-with-controllers", "has what Bulkhead's controllers may do count as its own", v1alpha1.RoleOwner, group(v1alpha1.ControllerGroup), policy),
 	}
 	for id, rule := range map[string]rbacv1.PolicyRule{
 		"everything":  {APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}},

@@ -73,7 +73,7 @@ type PlatformSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="self.contains('.') && self.matches('[.][a-z]([-a-z0-9]*[a-z0-9])?$') && !self.matches('(^|[.])(local|localhost|internal|arpa|svc|pod)$')",message="an external name is a domain outside the cluster with a dot, such as example.com: no address, and no name that the cluster or a node answers itself (local, localhost, internal, arpa, svc, pod)"
 	ExternalNames []Subdomain `json:"externalNames,omitempty"`
 
-	// Annotations that tenants may write on pods, templates, Services, Ingresses and claims (control rbac-escalate): a domain, such
+	// Annotations that tenants may write on objects and in templates (control rbac-escalate): a domain, such
 	// as prometheus.io, or one key, such as nginx.ingress.kubernetes.io/rewrite-target. Controllers of meshes, load balancers,
 	// ingress, DNS and runtimes act on annotations with rights of their own. Keys without a domain that has a dot, and those of
 	// kubectl, Helm and Kubernetes' own that only concern the object, are always allowed.
@@ -85,7 +85,7 @@ type PlatformSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('bulkhead.dev')",message="annotations bulkhead.dev/... are for Bulkhead to set"
 	Annotations []string `json:"annotations,omitempty"`
 
-	// Labels that tenants may write on pods, templates, Services, Ingresses and claims (control rbac-escalate), as annotations: a
+	// Labels that tenants may write on objects and in templates (control rbac-escalate), as annotations: a
 	// domain, such as istio.io, or one key, such as sidecar.istio.io/inject. Injectors, meshes and proxies act on labels with rights
 	// of their own. Keys without a domain that has a dot, and those of app.kubernetes.io, helm.sh and Kubernetes' own controllers of
 	// workloads, are always allowed.
