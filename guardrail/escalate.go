@@ -68,7 +68,7 @@ func metadata(s *v1alpha1.PlatformSpec) validation {
 	return v
 }
 
-// metadataOwn (control rbac-escalate) judges what is left: objects on which controllers outside of Kubernetes act as well, such as those that copy
+// metadataOwn (control rbac-escalate) judges what is left: objects on which other controllers than Kubernetes' own act as well, such as those that copy
 // Secrets, give service accounts an identity in a cloud, or queue and change workloads; and the Jobs and claims that workloads have made. Operators
 // of the platform make such objects with marks of their own; but of what Kubernetes' own controllers make, the marks are the tenant's.
 func metadataOwn(s *v1alpha1.PlatformSpec) validation {

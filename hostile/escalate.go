@@ -16,7 +16,7 @@ import (
 
 // rbacEscalateCases raise the tenant's own rights.
 func rbacEscalateCases() []Case {
-	cases := slices.Concat(escalateRights(), roleCases(), askedRights(), byMark(), scalers())
+	cases := slices.Concat(escalateRights(), roleCases(), askedRights(), byMark(), byOwnMark(), scalers())
 	return append(cases, atHome("rbac-escalate",
 		homeRow{"pod-status", "patch", "", "pods/status", "writes the status of pods, and so slips one into a Service"},
 		homeRow{"service-status", "patch", "", "services/status", "writes the address of a load balancer"},
@@ -109,8 +109,25 @@ func byMark() []Case {
 			patchOwn("annotate a Service for people", "", "services", patchOfMetadata("annotations", map[string]any{"kubernetes.io/description": "a Service"})),
 			patchOwn("annotate a Service for a load balancer", "", "services", patchOfMetadata("annotations", map[string]any{elsewhere + "/class": "any"})), refusal),
 	}
-	own := refusal
-	own.Name = v1alpha1.PolicyPrefix + "metadata-own"
+	for _, row := range []struct{ id, title, key, value string }{
+		{"snippet", "writes into the configuration of the ingress controller", "nginx.ingress.kubernetes.io/server-snippet", "return 200;"},
+		{"location-snippet", "writes into the configuration of a location of the ingress controller", "nginx.ingress.kubernetes.io/configuration-snippet", "return 200;"},
+		{"alias", "answers for a second host by an annotation", "nginx.ingress.kubernetes.io/server-alias", elsewhere},
+		{"class", "picks an ingress controller by the older annotation", "kubernetes.io/ingress.class", nothing},
+	} {
+		c := add("annotate-ingress-"+row.id, row.title, harmlessIngress, row.key, row.value)
+		c.Applies = func(s Scene) bool { return len(s.Tenant.Spec.IngressHosts) > 0 }
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// byOwnMark have controllers act by an annotation or a label of objects that run nothing themselves, or of a workload itself.
+func byOwnMark() []Case {
+	const control, says = "rbac-escalate", "may have a controller act"
+	deployment := workloadOf("deployments")
+	workload := createWorkload("create a compliant "+deployment.Kind, deployment, unchanged)
+	var cases []Case
 	for _, row := range []struct {
 		id, title, kind, key, value string
 		twin                        Step
@@ -121,30 +138,18 @@ func byMark() []Case {
 		{"annotate-role", "has a controller act by an annotation of a Role", "annotations", elsewhere + "/sync", "any", harmlessRole},
 		{"annotate-network-policy", "has a controller act by an annotation of a NetworkPolicy", "annotations", elsewhere + "/sync", "any", harmlessPolicy},
 		{"annotate-budget", "has a controller act by an annotation of a budget of disruption", "annotations", elsewhere + "/sync", "any", harmlessBudget},
-		{"annotate-workload", "has a controller change a workload by an annotation", "annotations", elsewhere + "/policy", "all", createWorkload("create a compliant "+deployment.Kind, deployment, unchanged)},
+		{"annotate-workload", "has a controller change a workload by an annotation", "annotations", elsewhere + "/policy", "all", workload},
 		{"label-account", "has an identity in a cloud given out by a label of a service account", "labels", elsewhere + "/use", "true", harmlessAccount},
-		{"label-workload", "has a queue admit a workload by a label", "labels", "kueue.x-k8s.io/queue-name", nothing, createWorkload("create a compliant "+deployment.Kind, deployment, unchanged)},
+		{"label-workload", "has a queue admit a workload by a label", "labels", "kueue.x-k8s.io/queue-name", nothing, workload},
 	} {
-		c := ownObject(row.id, control, row.title, row.twin, markedWith(row.twin, row.title, row.kind, row.key, row.value), own)
+		c := ownObject(row.id, control, row.title, row.twin, markedWith(row.twin, row.title, row.kind, row.key, row.value), byPolicy("metadata-own", says))
 		cases = append(cases, c)
 	}
 	cronJob := workloadOf("cronjobs")
-	made := refusal
-	made.Name = v1alpha1.PolicyPrefix + "metadata-made"
 	for _, kind := range []string{"annotations", "labels"} {
 		title := "has a queue admit the Jobs of a CronJob by their " + kind
 		twin := createWorkload("create a compliant "+cronJob.Kind, cronJob, unchanged)
-		cases = append(cases, ownObject("made-"+kind, control, title, twin, markedWith(twin, title, kind, "kueue.x-k8s.io/queue-name", nothing, "spec", "jobTemplate"), made))
-	}
-	for _, row := range []struct{ id, title, key, value string }{
-		{"snippet", "writes into the configuration of the ingress controller", "nginx.ingress.kubernetes.io/server-snippet", "return 200;"},
-		{"location-snippet", "writes into the configuration of a location of the ingress controller", "nginx.ingress.kubernetes.io/configuration-snippet", "return 200;"},
-		{"alias", "answers for a second host by an annotation", "nginx.ingress.kubernetes.io/server-alias", elsewhere},
-		{"class", "picks an ingress controller by the older annotation", "kubernetes.io/ingress.class", nothing},
-	} {
-		c := add("annotate-ingress-"+row.id, row.title, harmlessIngress, row.key, row.value)
-		c.Applies = func(s Scene) bool { return len(s.Tenant.Spec.IngressHosts) > 0 }
-		cases = append(cases, c)
+		cases = append(cases, ownObject("made-"+kind, control, title, twin, markedWith(twin, title, kind, "kueue.x-k8s.io/queue-name", nothing, "spec", "jobTemplate"), byPolicy("metadata-made", says)))
 	}
 	return cases
 }

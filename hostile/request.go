@@ -3,6 +3,7 @@ package hostile
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -138,6 +139,33 @@ func (r Refusal) String() string {
 // Matches reports whether a refusal that was given is the one that is expected.
 func (r Refusal) Matches(given Refusal) bool {
 	return r.By == given.By && r.Name == given.Name && strings.Contains(given.Says, r.Says)
+}
+
+var (
+	policyRefusal = regexp.MustCompile(`^ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request: (?s:(.*))$`)
+	limitRefusal  = regexp.MustCompile(`^\[?(minimum|maximum) [-a-z./]+ usage per (Container|Pod|PersistentVolumeClaim) is `)
+	quotaRefusal  = regexp.MustCompile(`^exceeded quota: ([^,]+), (?s:(.*))$`)
+)
+
+// Read reads who in admission refused a request, out of the API server's words behind "forbidden: "; false where they are no one's that is known.
+func (r *Refusal) Read(said string) bool {
+	if m := policyRefusal.FindStringSubmatch(said); m != nil {
+		*r = Refusal{By: Policy, Name: m[1], Says: m[2]}
+		return true
+	}
+	if m := quotaRefusal.FindStringSubmatch(said); m != nil {
+		*r = Refusal{By: Quota, Name: m[1], Says: m[2]}
+		return true
+	}
+	switch {
+	case limitRefusal.MatchString(said):
+		*r = Refusal{By: Limits, Says: said}
+	case strings.HasPrefix(said, "violates PodSecurity "):
+		*r = Refusal{By: PodSecurity, Says: said}
+	default:
+		return false
+	}
+	return true
 }
 
 // byPolicy is the refusal by one of Bulkhead's admission policies.

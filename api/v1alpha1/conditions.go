@@ -7,6 +7,8 @@ const (
 	ConditionEnforced = "Enforced"
 	ConditionProven   = "Proven"
 	ConditionReady    = "Ready"
+	// ConditionWorkloadsBlocked is of a Space: some of its workloads lack pods, since the API server refuses them. It is there as long as they do.
+	ConditionWorkloadsBlocked = "WorkloadsBlocked"
 	// ConditionActive is the Waiver's one condition.
 	ConditionActive = "Active"
 )
@@ -59,6 +61,9 @@ const (
 	ReasonProofStale = "ProofStale"
 	// ReasonProofFailed: a question could not be asked or answered; unknown is never safe.
 	ReasonProofFailed = "ProofFailed"
+
+	// ReasonPodsRefused: the API server refuses pods of a workload that is there.
+	ReasonPodsRefused = "PodsRefused"
 
 	// ReasonReady: all conditions hold.
 	ReasonReady = "Ready"

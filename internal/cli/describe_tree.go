@@ -129,7 +129,7 @@ func drawSpaces(root *output.Branch, v *tenantView, verbose bool) {
 	var well []spaceView
 	var rest []*output.Branch
 	for _, s := range v.Spaces {
-		if s.Ready.Status == metav1.ConditionTrue && len(s.ClosedFlows) == 0 && !verbose {
+		if s.Ready.Status == metav1.ConditionTrue && len(s.ClosedFlows) == 0 && s.Blocked == "" && !verbose {
 			well = append(well, s)
 			continue
 		}
@@ -141,6 +141,9 @@ func drawSpaces(root *output.Branch, v *tenantView, verbose bool) {
 			ready++
 		} else if m := s.Ready.mark(); worst != output.Problem {
 			worst = m
+		}
+		if s.Blocked != "" {
+			worst = output.Problem
 		}
 	}
 	b := root.Add(worst, "spaces: %d of %d ready", ready, len(v.Spaces))
@@ -165,6 +168,9 @@ func drawSpace(s *spaceView, verbose bool) *output.Branch {
 		if verbose || c.Status != metav1.ConditionTrue && c.Reason != s.Ready.Reason {
 			b.Add(c.mark(), "%s: %s", c.Type, c.text())
 		}
+	}
+	if s.Blocked != "" {
+		b.Add(output.Problem, "workloads blocked: %s", s.Blocked)
 	}
 	for _, flow := range s.ClosedFlows {
 		b.Add(output.Note, "flow closed: %s", flow)

@@ -89,6 +89,8 @@ type spaceView struct {
 	Quota       corev1.ResourceList   `json:"quota,omitempty"`
 	ClosedFlows []v1alpha1.ClosedFlow `json:"closedFlows,omitempty"`
 	Remaining   []string              `json:"remaining,omitempty"`
+	// Blocked says which workloads lack pods that are refused, and why; empty for none.
+	Blocked string `json:"workloadsBlocked,omitempty"`
 }
 
 // The states of a control for one tenant.
@@ -145,6 +147,9 @@ func viewTenant(facts *tenantFacts, now time.Time) *tenantView {
 			Conditions: viewConditions(s.Status.Conditions, s.Generation),
 			Quota:      s.Status.Quota, ClosedFlows: s.Status.ClosedFlows, Remaining: s.Status.Remaining,
 		})
+		if c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionWorkloadsBlocked); c != nil && c.Status == metav1.ConditionTrue {
+			v.Spaces[i].Blocked = c.Message
+		}
 	}
 	for i := range facts.waivers {
 		w := &facts.waivers[i]

@@ -252,6 +252,7 @@ func reasonTopics() []topic {
 		{v1alpha1.ReasonProofPending, "Not asked since the last change.", "Nothing, unless it lasts: then see `bulkhead check`."},
 		{v1alpha1.ReasonProofStale, "The last proof is older than the Platform's proofFreshness, so it is no evidence for the present.", "Check that the controller runs: `bulkhead check`, codes BHC204 and BHC205."},
 		{v1alpha1.ReasonProofFailed, "A question could not be asked or answered. Unknown is never safe.", "The message names the question and the reason; make sure that the controller has its rights (`bulkhead check`, code BHC203)."},
+		{v1alpha1.ReasonPodsRefused, "The API server refuses pods of a workload that it took: only the controller that makes them sees it.", "The condition's message names the workload, the control and what to change."},
 		{v1alpha1.ReasonReady, "Decided, placed, enforced and proven.", ""},
 		{v1alpha1.ReasonDeleting, "Being removed; status.remaining lists what is left.", "Nothing, unless it lasts: then what remains has a finalizer that another controller must remove."},
 		{v1alpha1.ReasonProtected, "Deletion was requested, and spec.protected refuses it.", "Set spec.protected to false on the Tenant if the deletion is meant."},

@@ -14,13 +14,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"github.com/bulkhead-dev/bulkhead/internal/apply"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/workloads"
 )
 
 // Caches hold what Bulkhead manages and nothing of what tenants make, so that memory grows with the number of tenants
 // and not with what runs in their namespaces.
 func Caches() cache.Options {
 	objects := map[client.Object]cache.ByObject{
-		&corev1.Node{}: {Transform: abridgeNode},
+		&corev1.Event{}: workloads.Events(),
+		&corev1.Node{}:  {Transform: abridgeNode},
 	}
 	for _, kind := range apply.Kinds() {
 		objects[kind.Object] = cache.ByObject{Label: apply.Managed(), Transform: abridge}

@@ -35,6 +35,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/controller/space"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/tenant"
 	"github.com/bulkhead-dev/bulkhead/internal/controller/waiver"
+	"github.com/bulkhead-dev/bulkhead/internal/controller/workloads"
 	"github.com/bulkhead-dev/bulkhead/internal/observe"
 	"github.com/bulkhead-dev/bulkhead/internal/observe/auditlog"
 	"github.com/bulkhead-dev/bulkhead/internal/observe/cluster"
@@ -195,6 +196,9 @@ func wire(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		}).SetupWithManager, workers},
 		{"waiver", waiver.Index, (&waiver.Reconciler{
 			Client: c, Status: writer, Clock: o.Clock,
+		}).SetupWithManager, 1},
+		{"workloads", none, (&workloads.Reconciler{
+			Client: c, Live: mgr.GetAPIReader(), Status: writer, Clock: o.Clock,
 		}).SetupWithManager, 1},
 		{"isolationreport", none, (&isolationreport.Reconciler{
 			Client: c, Live: mgr.GetAPIReader(), Status: writer, Clock: o.Clock, Read: o.Read,

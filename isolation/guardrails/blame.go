@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/hostile"
 	"github.com/bulkhead-dev/bulkhead/isolation/finding"
 	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
@@ -47,7 +48,7 @@ func (g *guardrails) blame(ns *snapshot.Namespace, p *probe, carriers []snapshot
 		if name, waived := ns.Labels.Get(v1alpha1.WaiverPrefix + p.Control); waived {
 			return []snapshot.Ref{o}, []finding.Step{{Object: o, Does: "bears waiver " + name + " of control " + p.Control}}
 		}
-		if p.Control == "pod-security" {
+		if p.Control == "pod-security" && p.Refusal.By != hostile.Policy {
 			level, has := ns.Labels.Get("pod-security.kubernetes.io/enforce")
 			if !has {
 				level = "nothing, which is privileged"

@@ -86,7 +86,7 @@ func (r *Reach) strangerFinding(s *undeclared) finding.Finding {
 	tenant := s.tenants[0]
 	what := fmt.Sprintf("%s %q is bound in namespaces of tenant %s, and no Tenant declares it: whose it is cannot be said", s.subject.Kind, s.subject.Name, tenant)
 	if elsewhere := r.boundElsewhere(s.subject, tenant); len(elsewhere) > 0 {
-		what += fmt.Sprintf("; outside of them it has rights by %s, which are the tenant's too if it is", finding.Few(elsewhere))
+		what += fmt.Sprintf("; elsewhere it has rights by %s, which are the tenant's too if it is", finding.Few(elsewhere))
 	}
 	if like := r.members.lookalike(s.subject); like != "" {
 		what += fmt.Sprintf("; its name may be taken for %q, which is declared", like)

@@ -53,7 +53,7 @@ type subjectKey struct{ kind, name string }
 // membersOf finds out who is whose. A tenant's are its declared owners and the service accounts of its namespaces, there or not. Users and groups
 // that no tenant declares and that are bound in the namespaces of one tenant alone count as its as well: what they may do counts as what the
 // tenant may do. Where the tenant declares its owners, only their rights in its own namespaces do, and it is Unknown whose they are: a tenant binds
-// whom it likes, and nobody's rights become its own by that. Names that begin with system: are Kubernetes' own and no tenant's.
+// whom it likes, and rights of others do not become its own by that. Names that begin with system: are Kubernetes' own and no tenant's.
 func membersOf(r *Authorizer, s *snapshot.Snapshot, owner map[string]string) *members {
 	m := &members{accounts: map[string][]string{}, owners: map[subjectKey]string{}, of: make([][]principal, len(s.Tenants))}
 	for user := range r.users {

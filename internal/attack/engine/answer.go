@@ -61,11 +61,8 @@ func rbacReason(reason string) bool {
 var sanitizer = strings.NewReplacer(`&`, "&amp;", `<`, "&lt;", `>`, "&gt;")
 
 var (
-	policyRefusal = regexp.MustCompile(`^ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request: (?s:(.*))$`)
-	failedPolicy  = regexp.MustCompile(`resulted in error: |^failed to configure |running out of cost budget|^compilation|^unrecognized `)
-	limitRefusal  = regexp.MustCompile(`^\[?(minimum|maximum) [-a-z./]+ usage per (Container|Pod|PersistentVolumeClaim) is `)
-	quotaRefusal  = regexp.MustCompile(`^exceeded quota: ([^,]+), (?s:(.*))$`)
-	rbacRefusal   = regexp.MustCompile(`^User (".*") cannot [a-z]+ (?:resource "[^"]*" in API group "[^"]*" (?:in the namespace "[^"]*"|at the cluster scope)|path "[^"]*")(?:: (?s:(.*)))?$`)
+	failedPolicy = regexp.MustCompile(`resulted in error: |^failed to configure |running out of cost budget|^compilation|^unrecognized `)
+	rbacRefusal  = regexp.MustCompile(`^User (".*") cannot [a-z]+ (?:resource "[^"]*" in API group "[^"]*" (?:in the namespace "[^"]*"|at the cluster scope)|path "[^"]*")(?:: (?s:(.*)))?$`)
 )
 
 // ReadAnswer reads the answer to a dry-run that was made as subject.
@@ -118,20 +115,11 @@ func ReadRight(err error, subject hostile.Subject) hostile.Answer {
 
 // forbidden finds the authority whose words these are.
 func forbidden(said string, subject hostile.Subject) hostile.Answer {
-	if m := policyRefusal.FindStringSubmatch(said); m != nil {
-		if failedPolicy.MatchString(m[2]) {
-			return hostile.Unclear("ValidatingAdmissionPolicy %s failed instead of judging: %s", m[1], m[2])
+	if by := (hostile.Refusal{}); by.Read(said) {
+		if by.By == hostile.Policy && failedPolicy.MatchString(by.Says) {
+			return hostile.Unclear("ValidatingAdmissionPolicy %s failed instead of judging: %s", by.Name, by.Says)
 		}
-		return hostile.Answer{Refusal: hostile.Refusal{By: hostile.Policy, Name: m[1], Says: m[2]}}
-	}
-	if m := quotaRefusal.FindStringSubmatch(said); m != nil {
-		return hostile.Answer{Refusal: hostile.Refusal{By: hostile.Quota, Name: m[1], Says: m[2]}}
-	}
-	if limitRefusal.MatchString(said) {
-		return hostile.Answer{Refusal: hostile.Refusal{By: hostile.Limits, Says: said}}
-	}
-	if strings.HasPrefix(said, "violates PodSecurity ") {
-		return hostile.Answer{Refusal: hostile.Refusal{By: hostile.PodSecurity, Says: said}}
+		return hostile.Answer{Refusal: by}
 	}
 	if strings.HasPrefix(said, fmt.Sprintf("user %q (groups=", subject.User)) &&
 		strings.Contains(said, " is attempting to grant RBAC permissions not currently held:") {
