@@ -376,3 +376,38 @@ func checkFlowSchema(t *testing.T, f *flowcontrolv1.FlowSchema) {
 		t.Errorf("%+v", f.Spec)
 	}
 }
+
+// Promise: an owner finds every list of the Platform's that judges what its objects name, in the order in which the Platform has it, and nothing
+// that is not allowed.
+func TestAllowsHasEveryListOfThePlatform(t *testing.T) {
+	elsewhere := map[string]string{
+		"sandboxRuntimes": "the decision chooses one of them", "services": "flows name them", "flows": "flows of Spaces name the tenants", "nodeGroups": "Bulkhead assigns them",
+	}
+	p, want := &v1alpha1.Platform{}, map[string][]string{}
+	spec := reflect.ValueOf(&p.Spec).Elem()
+	for i := range spec.NumField() {
+		name, _, _ := strings.Cut(spec.Type().Field(i).Tag.Get("json"), ",")
+		if spec.Field(i).Kind() != reflect.Slice || elsewhere[name] != "" {
+			continue
+		}
+		want[name] = []string{"b", "a"}
+		if spec.Field(i).Type() == reflect.TypeFor[[]string]() {
+			spec.Field(i).Set(reflect.ValueOf(want[name]))
+		}
+	}
+	p.Spec.Tolerations = []v1alpha1.TaintToleration{{Key: "b"}, {Key: "a"}}
+	p.Spec.TenantResources = []v1alpha1.TenantResource{{Group: "example.com", Resources: []string{"b"}}, {Group: "batch", Resources: []string{"jobs"}}}
+	want["tenantResources"] = []string{"b.example.com"}
+	tenant := &v1alpha1.Tenant{Spec: v1alpha1.TenantSpec{IngressHosts: []string{"b", "a"}, Workloads: []v1alpha1.Workload{{Name: "api", APIAccess: tenancy.APIAccessOwnNamespaces}, {Name: "web"}}}}
+	want["ingressHosts"], want["apiAccess"], want["runtimeClass"] = []string{"b", "a"}, []string{"OwnNamespaces"}, []string{"gvisor"}
+	got := map[string][]string{}
+	for _, a := range Allows(p, tenant, "api", tenancy.Outcome{Sandboxed: true, RuntimeClass: "gvisor"}) {
+		got[a.What] = a.Values
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if less := Allows(&v1alpha1.Platform{}, &v1alpha1.Tenant{}, "web", tenancy.Outcome{}); len(less) > 0 {
+		t.Errorf("where nothing is allowed: %v", less)
+	}
+}

@@ -145,6 +145,34 @@ func spaceNamespace(in *SpaceInput) *corev1.Namespace {
 	return namespace(in.namespace(), labels, annotations)
 }
 
+// Allows is what objects in a Space's namespace may name, sorted by what it is, its values in the Platform's order. What nothing is allowed of is left
+// out.
+func Allows(p *v1alpha1.Platform, t *v1alpha1.Tenant, workload string, decided tenancy.Outcome) []v1alpha1.Allowance {
+	in := &SpaceInput{Platform: p, Tenant: t, Space: &v1alpha1.Space{Spec: v1alpha1.SpaceSpec{Workload: workload}}, Decision: decided}
+	var token, runtimes, resources []string
+	if in.apiAccess() == tenancy.APIAccessOwnNamespaces {
+		token = []string{string(tenancy.APIAccessOwnNamespaces)}
+	}
+	if decided.Sandboxed && decided.RuntimeClass != "" {
+		runtimes = []string{decided.RuntimeClass}
+	}
+	for i := range p.Spec.TenantResources {
+		r := &p.Spec.TenantResources[i]
+		for _, name := range usable(r) {
+			resources = append(resources, name+"."+r.Group)
+		}
+	}
+	list := []v1alpha1.Allowance{
+		{What: "annotations", Values: p.Spec.Annotations}, {What: "apiAccess", Values: token}, {What: "externalNames", Values: p.Spec.ExternalNames},
+		{What: "finalizers", Values: p.Spec.Finalizers}, {What: "ingressClasses", Values: p.Spec.IngressClasses}, {What: "ingressHosts", Values: t.Spec.IngressHosts},
+		{What: "labels", Values: p.Spec.Labels}, {What: "loadBalancerClasses", Values: p.Spec.LoadBalancerClasses}, {What: "priorityClasses", Values: p.Spec.PriorityClasses},
+		{What: "registries", Values: p.Spec.Registries}, {What: "runtimeClass", Values: runtimes}, {What: "schedulerNames", Values: p.Spec.SchedulerNames},
+		{What: "storageClasses", Values: p.Spec.StorageClasses}, {What: "tenantResources", Values: resources}, {What: "tolerations", Values: tolerationNames(p.Spec.Tolerations)},
+		{What: "volumeAttributesClasses", Values: p.Spec.VolumeAttributesClasses},
+	}
+	return slices.DeleteFunc(list, func(a v1alpha1.Allowance) bool { return len(a.Values) == 0 })
+}
+
 // namespace is complete: the API server adds this finalizer to every namespace.
 func namespace(name string, labels, annotations map[string]string) *corev1.Namespace {
 	return &corev1.Namespace{

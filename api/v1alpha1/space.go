@@ -139,6 +139,12 @@ type SpaceStatus struct {
 	// Quota granted now.
 	// +optional
 	Quota corev1.ResourceList `json:"quota,omitempty"`
+	// Allows is what objects in the Space's namespace may name, by the field of the Platform or Tenant that lists it: registries, storageClasses,
+	// ingressHosts and so on. What is not here may not be named. `bulkhead guide` reads it to owners.
+	// +optional
+	// +listType=map
+	// +listMapKey=what
+	Allows []Allowance `json:"allows,omitempty"`
 	// ClosedFlows are the flows declared here that are not open.
 	// +optional
 	// +listType=atomic
@@ -151,6 +157,15 @@ type SpaceStatus struct {
 	// +optional
 	// +listType=atomic
 	Remaining []string `json:"remaining,omitempty"`
+}
+
+// Allowance is a list of names that a tenant's objects may use.
+type Allowance struct {
+	// What the names are of, such as registries.
+	What string `json:"what"`
+	// Values that are allowed, in the Platform's order.
+	// +listType=atomic
+	Values []string `json:"values"`
 }
 
 // ClosedFlow is a declared flow that is not open.

@@ -14,7 +14,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/internal/testcluster"
 )
 
-// Promise: what install, uninstall, check and describe say on a real API server, and with which exit code, is what
+// Promise: what install, uninstall, check, describe and guide say on a real API server, and with which exit code, is what
 // their scripts in testdata say. The scripts share one cluster, one after the other.
 func TestOnACluster(t *testing.T) {
 	cluster, err := testcluster.Start()
@@ -30,7 +30,7 @@ func TestOnACluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, script := range []string{"install", "check", "describe", "prove_cluster", "uninstall"} {
+	for _, script := range []string{"install", "check", "describe", "guide", "prove_cluster", "uninstall"} {
 		t.Run(script, func(t *testing.T) {
 			runScript(t, "testdata/"+script+".txtar", func(env *testscript.Env) error {
 				env.Setenv("KUBECONFIG", cluster.Kubeconfig)

@@ -48,6 +48,7 @@ func commands() []func(IOStreams) *cobra.Command {
 		newProveCommand,
 		newAttackCommand,
 		newDescribeCommand,
+		newGuideCommand,
 		newExplainCommand,
 		newRunCommand,
 	}

@@ -202,6 +202,7 @@ func (r *Reconciler) grantOwners(ctx context.Context, p *pass) error {
 		}
 	}
 	p.space.Status.Revision = revision(slices.Concat(p.guardrails, p.rights))
+	p.space.Status.Allows = guardrail.Allows(p.platform, p.tenant, p.space.Spec.Workload, p.where.Decision.Outcome)
 	p.space.Status.ClosedFlows = nil
 	for _, flow := range p.closed {
 		p.space.Status.ClosedFlows = append(p.space.Status.ClosedFlows, v1alpha1.ClosedFlow{Field: flow.Field, Why: flow.Why})
