@@ -136,11 +136,13 @@ func histories() validation {
 	}
 }
 
-// deletions (control quota): a deletion names no longer grace period than a pod may have.
+// deletions (control quota): a deletion names no longer grace period than a pod may have. The API server takes the allowance of a budget of
+// disruption away before it evicts the pod, and gives it back two minutes later where that fails: so tenants' evictions ask for nothing by which
+// they could fail. Who may evict in every namespace is the platform's, and drains nodes.
 func deletions() validation {
 	return validation{
 		name:  "deletions",
-		about: "Deletions and evictions of pods name no long grace period.",
+		about: "Deletions and evictions of pods name no long grace period, and evictions nothing by which they fail halfway.",
 		match: match{
 			rules: []admissionv1.NamedRuleWithOperations{
 				on("", []string{"pods"}, onDelete), on("", []string{"pods/eviction"}, onCreate),
@@ -149,7 +151,10 @@ func deletions() validation {
 		},
 		checks: []check{bound(fmt.Sprintf(`[request.operation == 'DELETE' ? dyn(request).?options.orValue(null) : dyn(object).?deleteOptions.orValue(null)].all(o,
  o == null || o.?gracePeriodSeconds.orValue(0) <= %d)`, maxGrace),
-			fmt.Sprintf("gracePeriodSeconds is at most %d: a pod that ends later holds its node and its namespace", maxGrace))},
+			fmt.Sprintf("gracePeriodSeconds is at most %d: a pod that ends later holds its node and its namespace", maxGrace)),
+			bound("request.operation == 'DELETE' || dyn(object).?deleteOptions.orValue({}).all(k, k in ['apiVersion', 'kind', 'gracePeriodSeconds', 'dryRun']) ||\n "+
+				"authorizer.group('').resource('pods').subresource('eviction').check('create').allowed()",
+				"an eviction that fails halfway stops the drain of a node; leave preconditions and propagationPolicy out")},
 	}
 }
 

@@ -41,7 +41,7 @@ var rbacEscalateControl = Control{
 // stands for all its keys. Other policies judge AppArmor's (pod-security), the old one of storage classes (storage), that of tokens (token) and
 // those of the older version of autoscalers (below).
 var harmlessAnnotations = []string{
-	"kubectl.kubernetes.io", "meta.helm.sh", "helm.sh", "deployment.kubernetes.io", "autoscaling.alpha.kubernetes.io", "kubernetes.io/service-account.name",
+	"kubectl.kubernetes.io", "applyset.kubernetes.io", "meta.helm.sh", "helm.sh", "cronjob.kubernetes.io", "deployment.kubernetes.io", "autoscaling.alpha.kubernetes.io", "kubernetes.io/service-account.name",
 	"batch.kubernetes.io", "container.apparmor.security.beta.kubernetes.io",
 	"kubernetes.io/description", "kubernetes.io/change-cause", "kubernetes.io/limit-ranger", "controller.kubernetes.io/pod-deletion-cost",
 	"service.kubernetes.io/topology-mode", "volume.beta.kubernetes.io/storage-class",
@@ -50,7 +50,7 @@ var harmlessAnnotations = []string{
 // harmlessLabels are the labels with a domain that tenants write or controllers of workloads set, next to the Platform's. A domain stands for
 // all its keys. Others' policies judge bulkhead.dev's (guardrail).
 var harmlessLabels = []string{
-	"app.kubernetes.io", "helm.sh", "batch.kubernetes.io", "apps.kubernetes.io", "statefulset.kubernetes.io", v1alpha1.GroupVersion.Group,
+	"app.kubernetes.io", "applyset.kubernetes.io", "service.kubernetes.io/headless", "helm.sh", "batch.kubernetes.io", "apps.kubernetes.io", "statefulset.kubernetes.io", v1alpha1.GroupVersion.Group,
 }
 
 // metadata (control rbac-escalate): an annotation or a label is how a controller with rights of its own is told what to do: a mesh, a load

@@ -29,7 +29,7 @@ var quotaControl = Control{
 	cases: []string{
 		"compute", "compute-of-pod", "claim", "by-scale", "by-resize", "bounds-cpu", "bounds-memory", "bounds-ephemeral-storage", "bounds-objects",
 		"spaces", "bounds-storage", "foreign-resource*", "init-foreign-resource", "huge-pages*", "devices*", "many-*", "much-text*",
-		"grace*", "probe-grace", "revisions-of-*", "old-jobs", "other-controller*", "scheduling-group", "eviction-responders", "job-scheduling",
+		"grace*", "probe-grace", "revisions-of-*", "old-jobs", "other-controller*", "scheduling-group", "eviction-responders", "job-scheduling", "evict-*",
 	},
 	validations: func(_ *v1alpha1.PlatformSpec) []validation {
 		return []validation{histories(), deletions(), podBounds()}

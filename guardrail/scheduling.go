@@ -18,7 +18,7 @@ var schedulingControl = Control{
 		"pods, as minAvailable 1 of one pod, lets one go while all are healthy: another policy corrects what the disruption controller " +
 		"allows, also of a budget that it cannot compute. Two budgets of a Space that a pod could fall under are refused, for no pod of two " +
 		"budgets can be evicted; two that are made within the same moment are a finding of the proof. So nodes can be drained, though pods " +
-		"that never get ready can delay it: then delete the pod.",
+		"that are not ready, that are finished or that cannot be made can delay it, which look alike in a budget's status: then delete the pod.",
 	Objects: []string{"ClusterRole bulkhead:space-owner"},
 	Fix: "Developer: leave nodeName and schedulerName out, and give budgets of disruption maxUnavailable of 1 or more, or minAvailable below 100%, " +
 		"and each its own pods by matchLabels. Platform: add a scheduler of your own to the Platform's " +
@@ -109,9 +109,9 @@ func disruptionsApart() validation {
 // there are, or since it counts pods of no controller as none that may go. While all are healthy, one may: the eviction takes the
 // allowance away, and the controller comes back to it when all are healthy again. A budget that holds for now stays as it is.
 //
-// With minAvailable as a number, the controller expects as many pods as there are at the moment: one less, right after an eviction,
-// until the next is made. So where there are fewer pods than before, one goes only if as many are healthy as the budget wants. More pods than
-// before, all healthy at once, may be what the controller sees first, and it does not look again.
+// With minAvailable as a number, the controller expects as many pods as there are at the moment. A pod that ends counts until it is gone, and
+// one that is made counts from the start, so that the next goes when its replacement is ready. For the moment in which the one is gone and the
+// other not made yet, which a StatefulSet has, another one may go: less would hold the pods of a workload that was made smaller for ever.
 //
 // Where the controller cannot compute a budget, as for a pod whose owner has no scale, it leaves all counts as they were, the generation that it
 // observed too, and allows none, for ever. One goes then each time that it tries.
@@ -127,8 +127,7 @@ func letOneGo(*v1alpha1.PlatformSpec) mutation {
 				{Name: "all-healthy-or-unknown-and-none-may-go", Expression: `[dyn(object).?status.orValue({})].all(s, s.?disruptionsAllowed.orValue(0) == 0 &&
  (s.?conditions.orValue([]).exists(c, c.type == 'DisruptionAllowed' && c.reason == 'SyncFailed') ||
  s.?currentHealthy.orValue(0) > 0 && s.?currentHealthy.orValue(0) >= s.?expectedPods.orValue(0) &&
- s.?desiredHealthy.orValue(0) >= s.?expectedPods.orValue(0) && size(s.?disruptedPods.orValue({})) == 0 &&
- (s.?currentHealthy.orValue(0) >= s.?desiredHealthy.orValue(0) || dyn(oldObject).?status.?expectedPods.orValue(0) <= s.?expectedPods.orValue(0))))`},
+ s.?desiredHealthy.orValue(0) >= s.?expectedPods.orValue(0) && size(s.?disruptedPods.orValue({})) == 0))`},
 			},
 		},
 		patch: notWaived("scheduling") + ` ? [JSONPatch{op: 'add', path: '/status/disruptionsAllowed', value: 1},

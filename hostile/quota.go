@@ -50,7 +50,7 @@ func quotaCases() []Case {
 	cases = append(cases, boundBy("bounds-storage", "claims storage without bound", func(Scene) [][]corev1.ResourceName {
 		return [][]corev1.ResourceName{{corev1.ResourceRequestsStorage}}
 	}))
-	return append(cases, keptCases()...)
+	return append(append(cases, keptCases()...), evictionCases()...)
 }
 
 // countedKeys are the keys by which a quota bounds the number of objects of each kind.
@@ -389,23 +389,47 @@ func keptCases() []Case {
 			return ask, nil
 		}}, byPolicy("histories", says))
 	}
-	evict := func(title string, seconds int64) Step {
-		return Step{Title: title, On: "pods", Ask: func(s Scene) (Ask, error) {
-			return Ask{DryRun: &Request{Version: "v1", Namespace: s.Namespace(), Resource: "pods", Name: targetName(s), Subresource: "eviction",
-				Body: &policyv1.Eviction{TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "Eviction"},
-					ObjectMeta: metav1.ObjectMeta{Name: targetName(s), Namespace: s.Namespace()}, DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: &seconds}}}}, nil
-		}}
-	}
 	cases := []Case{
 		kept("old-jobs", "keeps every Job that failed", "cronjobs", "failedJobsHistoryLimit", 1000, "are at most"),
 		kept("other-controller", "has another controller run its Job", "jobs", "managedBy", elsewhere+"/controller", "managedBy"),
 		whereServed(kept("job-scheduling", "has objects made for its Job that no quota counts", "jobs", "scheduling",
 			map[string]any{"schedulingPolicy": map[string]any{"basic": map[string]any{}}}, "scheduling has controllers act"), "spec", "scheduling"),
-		ownObject("grace-by-eviction", control, "keeps a pod for days after it was evicted", evict("evict a pod", 30), evict("evict a pod in days", 1<<20),
+		ownObject("grace-by-eviction", control, "keeps a pod for days after it was evicted", evict("evict a pod", func(o *metav1.DeleteOptions) { o.GracePeriodSeconds = new(int64(30)) }),
+			evict("evict a pod in days", func(o *metav1.DeleteOptions) { o.GracePeriodSeconds = new(int64(1 << 20)) }),
 			byPolicy("deletions", "gracePeriodSeconds is at most")),
 	}
 	for _, resource := range []string{"daemonsets", "deployments", "statefulsets"} {
 		cases = append(cases, kept("revisions-of-"+resource, "keeps every revision of its "+resource, resource, "revisionHistoryLimit", 1000, "are at most"))
 	}
 	return cases
+}
+
+// evict is a step that evicts a pod.
+func evict(title string, change func(*metav1.DeleteOptions)) Step {
+	return Step{Title: title, On: "pods", Ask: func(s Scene) (Ask, error) {
+		options := &metav1.DeleteOptions{}
+		change(options)
+		return Ask{DryRun: &Request{Version: "v1", Namespace: s.Namespace(), Resource: "pods", Name: targetName(s), Subresource: "eviction",
+			Body: &policyv1.Eviction{TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "Eviction"},
+				ObjectMeta: metav1.ObjectMeta{Name: targetName(s), Namespace: s.Namespace()}, DeleteOptions: options}}}, nil
+	}}
+}
+
+// evictionCases take the allowance of a budget away without a pod that goes.
+func evictionCases() []Case {
+	twin := evict("evict a pod at once", func(o *metav1.DeleteOptions) { o.GracePeriodSeconds = new(int64(1)) })
+	fail := func(id, title string, change func(*metav1.DeleteOptions)) Case {
+		return ownObject(id, "quota", title, twin, evict(title, func(o *metav1.DeleteOptions) {
+			o.GracePeriodSeconds = new(int64(1))
+			change(o)
+		}), byPolicy("deletions", "stops the drain of a node"))
+	}
+	return []Case{
+		fail("evict-another", "stops the drain of a node by the eviction of a pod that is another one", func(o *metav1.DeleteOptions) {
+			o.Preconditions = metav1.NewUIDPreconditions("00000000-0000-4000-8000-000000000000")
+		}),
+		fail("evict-orphaning", "stops the drain of a node by an eviction that contradicts itself", func(o *metav1.DeleteOptions) {
+			o.PropagationPolicy = new(metav1.DeletePropagationOrphan)
+		}),
+	}
 }

@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,6 +21,9 @@ import (
 // the disruption controller cannot compute, one goes each time that it tries.
 func TestNoBudgetStopsADrain(t *testing.T) {
 	owner, ns := newSpace(t, "drained", nil, nil)
+	if err := admin.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "drained"}}); err != nil {
+		t.Fatal(err)
+	}
 	selects := func(app string) *metav1.LabelSelector {
 		return &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
 	}
@@ -29,6 +33,7 @@ func TestNoBudgetStopsADrain(t *testing.T) {
 		"share":  {MinAvailable: ptr(intstr.FromString("99%"))},
 		"wanted": {MinAvailable: ptr(intstr.FromInt32(1 << 20))},
 		"lonely": {MaxUnavailable: ptr(intstr.FromInt32(1))}, // pods of no controller
+		"shrunk": {MinAvailable: ptr(intstr.FromInt32(3))},
 		"owned":  {MaxUnavailable: ptr(intstr.FromInt32(1))}, // pods of what has no scale
 	} {
 		spec.Selector = selects(app)
@@ -36,7 +41,7 @@ func TestNoBudgetStopsADrain(t *testing.T) {
 			t.Fatalf("%s: %v", app, err)
 		}
 	}
-	for app, replicas := range map[string]int32{"single": 1, "pair": 2, "share": 2, "wanted": 1} {
+	for app, replicas := range map[string]int32{"single": 1, "pair": 2, "share": 2, "wanted": 1, "shrunk": 3} {
 		d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: app}, Spec: appsv1.DeploymentSpec{Replicas: &replicas, Selector: selects(app),
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}}, Spec: bare(ns, nil).Spec}}}
 		if err := owner.Create(t.Context(), d); err != nil {
@@ -56,12 +61,12 @@ func TestNoBudgetStopsADrain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	evict := func(p *corev1.Pod) error { // with a precondition, as the platform's autoscalers have it
+		return admin.SubResource("eviction").Create(t.Context(), p, &policyv1.Eviction{DeleteOptions: &metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(p.UID))}})
+	}
 	for app, replicas := range map[string]int{"single": 1, "pair": 2, "share": 2, "wanted": 1, "lonely": 1, "owned": 1} {
 		t.Run(app, func(t *testing.T) {
 			pods := running(t, ns, app, replicas)
-			evict := func(p *corev1.Pod) error {
-				return admin.SubResource("eviction").Create(t.Context(), p, &policyv1.Eviction{})
-			}
 			var last error
 			err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
 				last = evict(&pods[0])
@@ -78,6 +83,9 @@ func TestNoBudgetStopsADrain(t *testing.T) {
 			if err := evict(&pods[1]); !apierrors.IsTooManyRequests(err) {
 				t.Errorf("the second pod goes while the first is not back: %v", err)
 			}
+			if err := admin.Delete(t.Context(), &pods[0], client.GracePeriodSeconds(0)); err != nil { // as a kubelet does in the end
+				t.Fatal(err)
+			}
 			running(t, ns, app, replicas)
 			err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
 				return evict(&pods[1]) == nil, nil
@@ -87,6 +95,33 @@ func TestNoBudgetStopsADrain(t *testing.T) {
 			}
 		})
 	}
+	t.Run("made smaller", func(t *testing.T) {
+		running(t, ns, "shrunk", 3)
+		d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "shrunk"}}
+		if err := owner.Patch(t.Context(), d, client.RawPatch(types.MergePatchType, []byte(`{"spec": {"replicas": 2}}`))); err != nil {
+			t.Fatal(err)
+		}
+		var last error
+		err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+			left := &corev1.PodList{}
+			if err := admin.List(ctx, left, client.InNamespace(ns), client.MatchingLabels{"app": "shrunk"}); err != nil {
+				return false, err
+			}
+			if len(left.Items) == 2 {
+				last = evict(&left.Items[0])
+				return last == nil, nil
+			}
+			for i := range left.Items {
+				if left.Items[i].DeletionTimestamp != nil {
+					_ = admin.Delete(ctx, &left.Items[i], client.GracePeriodSeconds(0)) // as a kubelet does in the end
+				}
+			}
+			return false, nil
+		})
+		if err != nil {
+			t.Errorf("no pod goes: %v", last)
+		}
+	})
 }
 
 // Promise: no pod falls under two budgets, since none of two can be evicted: who makes the second is told of the first, at a change too.
@@ -141,6 +176,15 @@ func running(t *testing.T, ns, app string, replicas int) []corev1.Pod {
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
+		if p.Spec.NodeName == "" { // so that it ends in its time, next to the one that is made for it
+			bind := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: p.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: "drained"}}
+			if err := admin.SubResource("binding").Create(t.Context(), p, bind); err != nil {
+				t.Fatal(err)
+			}
+			if err := admin.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
+				t.Fatal(err)
+			}
+		}
 		p.Status.Phase, p.Status.Conditions = corev1.PodRunning, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		if err := admin.Status().Update(t.Context(), p); err != nil {
 			t.Fatal(err)

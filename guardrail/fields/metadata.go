@@ -37,7 +37,7 @@ var metadata = []Section{
 		{"ignoreStoreReadErrorWithClusterBreakingPotential", Checked,
 			"The API server asks for the verb unsafe-delete-ignore-read-errors, which is not in the owners' list.", ""},
 		{"orphanDependents", Harmless, "The garbage collector keeps or deletes what the tenant's own object owns.", ""},
-		{"propagationPolicy", Harmless, "The garbage collector keeps or deletes what the tenant's own object owns; the finalizers that it uses it removes itself.", ""},
-		{"preconditions", Harmless, "The deletion is refused unless they hold.", ""},
+		{"propagationPolicy", Bounded, "quota", "quota/evict-orphaning"},
+		{"preconditions", Bounded, "quota", "quota/evict-another"},
 	}},
 }

@@ -180,7 +180,7 @@ func TestRememberedAnswersGoByAllThatTheyRead(t *testing.T) {
 }
 
 // Promise: the disruption controller's status of a budget that could never let a pod go lets one go when all are healthy, however many pods
-// there were before, but not right after one went: then one pod fewer is expected until the next is made.
+// there were before, and none while one is ending or not ready.
 func TestABudgetLetsOneGoWhenAllAreHealthy(t *testing.T) {
 	s := magazine(t)
 	e, err := kubeadmission.New(s, rbac.New(s), nil)
@@ -203,7 +203,9 @@ func TestABudgetLetsOneGoWhenAllAreHealthy(t *testing.T) {
 		{"more pods than before, all healthy", 1, 2, 2, 1},
 		{"the same pods, all healthy", 2, 2, 2, 1},
 		{"the same pods, one not healthy", 2, 2, 1, 0},
-		{"right after one went", 2, 1, 1, 0},
+		{"one ends, and the next is not ready", 2, 3, 1, 0},
+		{"the next is not ready", 3, 2, 1, 0},
+		{"fewer pods than before, all healthy", 3, 2, 2, 1},
 	} {
 		answer := e.Admit(&finding.AdmissionRequest{
 			Subject:   finding.Subject{User: "system:serviceaccount:kube-system:disruption-controller", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}},

@@ -70,6 +70,9 @@ func (p *Proof) summary() string {
 	case finding.Isolated:
 		text = fmt.Sprintf("isolated: %s, in each of %d checks", about, len(r.Results))
 	case finding.Exposed:
+		if n := exposed(r); p.Tenant == "" && n < len(r.Tenants) {
+			about = fmt.Sprintf("%d of %s", n, about)
+		}
 		text = fmt.Sprintf("exposed: %s; %s (%s)", about, output.Plural(count[finding.Exposed], "exposure"), severities(r))
 		if n := count[finding.Unknown]; n > 0 {
 			text += fmt.Sprintf(", and %s that cannot be decided", output.Plural(n, "question"))
@@ -82,6 +85,17 @@ func (p *Proof) summary() string {
 		text += fmt.Sprintf("; %s accepted by Waivers", output.Plural(r.Waived, "finding"))
 	}
 	return text
+}
+
+// exposed is how many tenants are.
+func exposed(r *isolation.Report) int {
+	n := 0
+	for i := range r.Tenants {
+		if r.Tenants[i].Verdict == finding.Exposed {
+			n++
+		}
+	}
+	return n
 }
 
 // severities counts exposures that no Waiver accepts, the worst first.

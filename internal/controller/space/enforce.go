@@ -13,6 +13,7 @@ import (
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
@@ -262,7 +263,7 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 	p.RequeueAfter(left)
 	switch proof.Verdict {
 	case v1alpha1.Isolated:
-		return nil
+		return provenOfTenant(p.tenant)
 	case v1alpha1.Exposed:
 		return status.Waiting(v1alpha1.ConditionProven, v1alpha1.ReasonExposed, "%v", proof.Failures)
 	default:
@@ -270,4 +271,15 @@ func (r *Reconciler) checkProof(_ context.Context, p *pass) error {
 		failed.Unknown = true
 		return failed
 	}
+}
+
+// provenOfTenant has a Space not proven where its tenant is not: the exact proof judges the tenant as a whole.
+func provenOfTenant(t *v1alpha1.Tenant) error {
+	c := condition(t.Status.Conditions, v1alpha1.ConditionProven)
+	if c == nil || c.Status == metav1.ConditionTrue || !slices.Contains([]string{v1alpha1.ReasonExposed, v1alpha1.ReasonProofFailed, v1alpha1.ReasonProofStale}, c.Reason) {
+		return nil
+	}
+	wait := status.Waiting(v1alpha1.ConditionProven, c.Reason, "tenant %s: %s", t.Name, c.Message)
+	wait.Unknown = c.Status == metav1.ConditionUnknown
+	return wait
 }

@@ -201,8 +201,13 @@ func tenantChanged(e event.UpdateEvent) bool {
 	if !ok1 || !ok2 || specChanged(e) {
 		return true
 	}
-	a, b := condition(before.Status.Conditions, v1alpha1.ConditionEnforced), condition(after.Status.Conditions, v1alpha1.ConditionEnforced)
-	return !equality.Semantic.DeepEqual(before.Status.Proof, after.Status.Proof) || (a == nil) != (b == nil) || a != nil && a.Status != b.Status
+	for _, kind := range []string{v1alpha1.ConditionEnforced, v1alpha1.ConditionProven} {
+		a, b := condition(before.Status.Conditions, kind), condition(after.Status.Conditions, kind)
+		if (a == nil) != (b == nil) || a != nil && (a.Status != b.Status || a.Reason != b.Reason) {
+			return true
+		}
+	}
+	return !equality.Semantic.DeepEqual(before.Status.Proof, after.Status.Proof)
 }
 
 // platformChanged: its spec, its node groups, or whether it is Enforced.

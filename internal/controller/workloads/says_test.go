@@ -32,11 +32,15 @@ func TestWhatARefusalSays(t *testing.T) {
 	}
 }
 
-// Promise: the condition names three workloads and where the others stand.
-func TestMessageNamesAFew(t *testing.T) {
-	got := message("acme--web", []refusal{{"Deployment a", "images: x"}, {"Deployment b", "images: y"}, {"Job c", "quota: z"}, {"Job d", "quota: z"}}, 2)
-	want := "Deployment a: images: x; Deployment b: images: y; Job c: quota: z; and 3 more: `kubectl get events -n acme--web --field-selector reason=FailedCreate`"
+// Promise: the message names each workload with its refusal, and where the others stand; what tenants wrote in it changes no terminal and makes
+// nothing too long to be stored.
+func TestMessage(t *testing.T) {
+	got := message("acme--web", []refusal{{"ReplicaSet a", "images: x"}, {"Job c", "quota: z"}}, 2)
+	want := "ReplicaSet a: images: x; Job c: quota: z; and perhaps 2 more: `kubectl get events -n acme--web --field-selector reason=FailedCreate`"
 	if got != want {
 		t.Errorf("%s", got)
+	}
+	if got := printable("a\x1b[31mb\nc\u202ed\a" + strings.Repeat("\u00e9", 50_000)); strings.ContainsAny(got, "\x1b\n\u202e\a") || len(got) > 1_000 {
+		t.Errorf("%d bytes: %q", len(got), got[:40])
 	}
 }

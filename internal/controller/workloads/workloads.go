@@ -3,11 +3,14 @@
 package workloads
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -36,9 +39,11 @@ const (
 	reasonFailedCreate = "FailedCreate"
 	// again is when blocked workloads are looked at again: they are cured without an Event.
 	again = 30 * time.Second
+	// pause is the least time between two writes for one Space.
+	pause = 10 * time.Second
 	// shown is how many workloads a message names, and looked how many are looked at in one pass: a tenant may have thousands, and the first
-	// ones say what is to be done.
-	shown, looked = 3, 20
+	// ones by name say what is to be done. longest bounds what is said of one, in characters.
+	shown, looked, longest = 3, 30, 400
 )
 
 // Reconciler keeps the condition WorkloadsBlocked of Spaces.
@@ -49,6 +54,9 @@ type Reconciler struct {
 	Live   client.Reader
 	Status *status.Writer
 	Clock  clock.PassiveClock
+
+	// written is when the condition of a Space was last written, by the Space's UID; none for a Space without the condition.
+	written sync.Map
 }
 
 // Events is what of Events is cached: those of creations that failed, with what is read of them.
@@ -94,6 +102,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) write(ctx context.Context, owner string, space *v1alpha1.Space, refusals []refusal, more int) (ctrl.Result, error) {
 	before := space.DeepCopy()
 	var now []metav1.Condition
+	known := meta.FindStatusCondition(space.Status.Conditions, v1alpha1.ConditionWorkloadsBlocked)
+	if last, wrote := r.written.Load(space.UID); wrote && known != nil && len(refusals) > 0 {
+		if left := pause - r.Clock.Since(last.(time.Time)); left > 0 { //nolint:forcetypeassert // nothing else is stored there
+			return ctrl.Result{RequeueAfter: left}, nil
+		}
+	}
 	if len(refusals) > 0 {
 		now = []metav1.Condition{{
 			Type: v1alpha1.ConditionWorkloadsBlocked, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonPodsRefused,
@@ -102,6 +116,10 @@ func (r *Reconciler) write(ctx context.Context, owner string, space *v1alpha1.Sp
 		status.Merge(&space.Status.Conditions, now)
 	} else {
 		meta.RemoveStatusCondition(&space.Status.Conditions, v1alpha1.ConditionWorkloadsBlocked)
+	}
+	r.written.Store(space.UID, r.Clock.Now())
+	if len(refusals) == 0 {
+		r.written.Delete(space.UID)
 	}
 	err := r.Status.Write(ctx, owner, before, space, before.Status.Conditions, now)
 	switch {
@@ -115,15 +133,15 @@ func (r *Reconciler) write(ctx context.Context, owner string, space *v1alpha1.Sp
 	return ctrl.Result{}, nil
 }
 
-// message says which workloads lack pods, why, and what to do. It names a few.
+// message says which workloads lack pods, why, and what to do. It names a few; more may.
 func message(namespace string, refusals []refusal, more int) string {
-	var lines []string
-	for _, one := range refusals[:min(len(refusals), shown)] {
-		lines = append(lines, one.workload+": "+one.says)
+	lines := make([]string, len(refusals))
+	for i, one := range refusals {
+		lines[i] = one.workload + ": " + one.says
 	}
 	text := strings.Join(lines, "; ")
-	if more += len(refusals) - len(lines); more > 0 {
-		text += fmt.Sprintf("; and %d more: `kubectl get events -n %s --field-selector reason=%s`", more, namespace, reasonFailedCreate)
+	if more > 0 {
+		text += fmt.Sprintf("; and perhaps %d more: `kubectl get events -n %s --field-selector reason=%s`", more, namespace, reasonFailedCreate)
 	}
 	return text
 }
@@ -148,30 +166,45 @@ func (r *Reconciler) refused(ctx context.Context, namespace string) ([]refusal, 
 	for _, e := range latest {
 		failed = append(failed, e)
 	}
-	slices.SortFunc(failed, func(a, b *corev1.Event) int { // those that were refused last first: the others may be cured
-		return b.LastTimestamp.Compare(a.LastTimestamp.Time)
+	slices.SortFunc(failed, func(a, b *corev1.Event) int { // the same ones at each pass, so that the message stays
+		return cmp.Or(strings.Compare(a.InvolvedObject.Kind, b.InvolvedObject.Kind), strings.Compare(a.InvolvedObject.Name, b.InvolvedObject.Name))
 	})
-	more := max(0, len(failed)-looked)
 	var found []refusal
-	for _, e := range failed[:len(failed)-more] {
+	for i, e := range failed {
+		if i == looked || len(found) == shown {
+			return found, len(failed) - i, nil
+		}
 		says, is := Says(e.Message)
 		if !is {
 			continue
 		}
-		workload, lacks, err := r.lacksPods(ctx, &e.InvolvedObject)
+		lacks, err := r.lacksPods(ctx, &e.InvolvedObject)
 		if err != nil {
 			return nil, 0, err
 		}
 		if lacks {
-			found = append(found, refusal{workload, says})
+			found = append(found, refusal{e.InvolvedObject.Kind + " " + e.InvolvedObject.Name, printable(says)})
 		}
 	}
-	slices.SortFunc(found, func(a, b refusal) int { return strings.Compare(a.workload, b.workload) })
-	return slices.CompactFunc(found, func(a, b refusal) bool { return a.workload == b.workload }), more, nil
+	return found, 0, nil
 }
 
-// lacksPods reports whether a workload is there and has fewer pods than it wants, with the name under which people know it.
-func (r *Reconciler) lacksPods(ctx context.Context, ref *corev1.ObjectReference) (string, bool, error) {
+// printable is a text without what could change how a terminal shows it, and no longer than people read: tenants wrote parts of it.
+func printable(text string) string {
+	runes := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text))
+	if len(runes) > longest {
+		return string(runes[:longest]) + " ..."
+	}
+	return string(runes)
+}
+
+// lacksPods reports whether a workload is there and has fewer pods than it wants.
+func (r *Reconciler) lacksPods(ctx context.Context, ref *corev1.ObjectReference) (bool, error) {
 	var object client.Object
 	var lacks func() bool
 	switch ref.Kind {
@@ -199,17 +232,13 @@ func (r *Reconciler) lacksPods(ctx context.Context, ref *corev1.ObjectReference)
 		o := &batchv1.Job{}
 		object, lacks = o, func() bool { return o.Status.Active == 0 && o.Status.CompletionTime == nil && !finished(o) }
 	default:
-		return "", false, nil // an operator's, which reports itself
+		return false, nil // an operator's, which reports itself
 	}
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, object)
 	if err != nil || object.GetUID() != ref.UID || !object.GetDeletionTimestamp().IsZero() {
-		return "", false, client.IgnoreNotFound(err)
+		return false, client.IgnoreNotFound(err)
 	}
-	name := ref.Kind + " " + ref.Name
-	if owner := metav1.GetControllerOf(object); owner != nil {
-		name = owner.Kind + " " + owner.Name
-	}
-	return name, lacks(), nil
+	return lacks(), nil
 }
 
 func finished(o *batchv1.Job) bool {
