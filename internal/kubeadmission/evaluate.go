@@ -375,7 +375,11 @@ func (e *Evaluator) evaluate(h *hook, r *request, made *stage) *judgement {
 	}
 	rights := &authorizer{rights: e.rights}
 	dispatcher := validating.NewDispatcher(rights, generic.NewPolicyMatcher(e.matcher))
-	err := dispatcher.Dispatch(background(), r.attributes(object, made.old.in(ns)), e.interfaces, []validating.PolicyHook{*h.validating})
+	policy := *h.validating
+	if h.paramKind != nil && len(r.Among) > 0 {
+		policy.ParamInformer, policy.ParamScope = parametersOf(h.paramKind, append(slices.Clone(e.paramsOf(h.paramKind)), among(r, h.paramKind)...))
+	}
+	err := dispatcher.Dispatch(background(), r.attributes(object, made.old.in(ns)), e.interfaces, []validating.PolicyHook{policy})
 	if err == nil {
 		return &judgement{matches: true, asked: rights.asked.Load()}
 	}

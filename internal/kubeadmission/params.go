@@ -82,7 +82,14 @@ func (e *Evaluator) parameters(kind *admissionv1.ParamKind) (informers.GenericIn
 	if kind == nil {
 		return nil, nil
 	}
-	list := e.params[kind.APIVersion+"/"+kind.Kind]
+	return parametersOf(kind, e.paramsOf(kind))
+}
+
+func (e *Evaluator) paramsOf(kind *admissionv1.ParamKind) []runtime.Object {
+	return e.params[kind.APIVersion+"/"+kind.Kind]
+}
+
+func parametersOf(kind *admissionv1.ParamKind, list []runtime.Object) (informers.GenericInformer, meta.RESTScope) {
 	scope := meta.RESTScopeRoot
 	if kind.APIVersion == "v1" && kind.Kind == "ConfigMap" || slices.ContainsFunc(list, func(o runtime.Object) bool {
 		return metaOf(o).GetNamespace() != ""
@@ -90,6 +97,19 @@ func (e *Evaluator) parameters(kind *admissionv1.ParamKind) (informers.GenericIn
 		scope = meta.RESTScopeNamespace
 	}
 	return paramInformer{list}, scope
+}
+
+// among are the objects of a kind that a request has next to those of the snapshot, in its namespace.
+func among(r *request, kind *admissionv1.ParamKind) []runtime.Object {
+	var list []runtime.Object
+	for _, o := range r.Among {
+		if o.GetAPIVersion() == kind.APIVersion && o.GetKind() == kind.Kind {
+			o = o.DeepCopy()
+			o.SetNamespace(r.Namespace)
+			list = append(list, o)
+		}
+	}
+	return list
 }
 
 func metaOf(o runtime.Object) metav1.Object {

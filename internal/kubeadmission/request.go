@@ -48,7 +48,7 @@ func (r *request) shared() bool {
 			return false
 		}
 	}
-	return r.Namespace != "" && !r.isNamespace()
+	return r.Namespace != "" && !r.isNamespace() && len(r.Among) == 0
 }
 
 // content is an object in both forms: as fields, which policies read, and typed where its kind is one of Kubernetes.

@@ -200,7 +200,7 @@ func (c *capacity) actors(tenant int) []actor {
 	if len(t.Namespaces) == 0 {
 		return nil
 	}
-	for _, i := range c.rights.Identities(tenant) {
+	for _, i := range c.rights.Callers(tenant) {
 		if !i.Certain() {
 			continue // the right that leads there is Unknown, or worse, already
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -120,6 +121,8 @@ type AdmissionRequest struct {
 	Namespace, Name string
 	// Object as it would be stored, typed or unstructured; nil for DELETE. OldObject for UPDATE and DELETE.
 	Object, OldObject runtime.Object
+	// Among are objects that are in the request's namespace next to those of the snapshot, for policies that judge objects by others.
+	Among []*unstructured.Unstructured
 	// Enough are those whose refusal is answer enough: when one of them refuses, it may be that no other is asked. Empty asks all.
 	Enough []snapshot.Ref
 	// At is when the request is made; zero is the time of the snapshot. Policies see it as the creation time.

@@ -171,11 +171,20 @@ func (g *guardrails) asked(scene *hostile.Scene, step *hostile.Step) ([]made, er
 	list := make([]made, len(asks))
 	for i := range asks {
 		r := asks[i].DryRun
+		watched := asks[i].Real != nil && asks[i].Real.Watched
+		if watched { // what decides is in the snapshot
+			r = &asks[i].Real.Request
+		}
 		if r == nil {
 			return nil, errLive
 		}
 		if list[i].AdmissionRequest, list[i].bound, err = g.request(r, &here); err != nil {
 			return nil, err
+		}
+		if watched {
+			there := (&unstructured.Unstructured{Object: here.Target}).DeepCopy()
+			there.SetName(probeName + "-there")
+			list[i].Among = []*unstructured.Unstructured{there}
 		}
 		switch {
 		case r.Namespace == v1alpha1.HomeNamespace(here.Tenant.Name):

@@ -33,6 +33,7 @@ func Find(in *finding.Input, rights *rbac.Reach) ([]finding.Finding, string) {
 	findings = append(findings, g.shares()...)
 	findings = append(findings, g.webhooks()...)
 	findings = append(findings, g.existing()...)
+	findings = append(findings, g.confined()...)
 	findings = append(findings, g.altered(findings)...)
 	return findings, g.considered()
 }

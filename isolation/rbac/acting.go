@@ -22,13 +22,10 @@ func (r *Reach) identitiesOf(tenant int) []Identity {
 	known := map[string]bool{}
 	for i := range c.begin {
 		p := &c.begin[i]
-		if p.stranger {
-			continue
-		}
 		known[p.name] = true
-		list = append(list, Identity{Name: p.name, Subject: p.subject, authorizer: r.Authorizer, gained: r.gainedBy(c, p)})
+		list = append(list, Identity{stranger: p.stranger, Name: p.name, Subject: p.subject, authorizer: r.Authorizer, gained: r.gainedBy(c, p)})
 	}
-	own := len(list) // strangers are left out: what they may do in the tenant's namespaces, their rights there show
+	own := len(list)
 	reaching := slices.DeleteFunc(slices.Concat(c.turned, r.everyone.turned), func(n *node) bool { return n.guessed() || !c.reachedBy(n) })
 	slices.SortStableFunc(reaching, func(a, b *node) int {
 		return cmp.Or(cmp.Compare(a.maybe, b.maybe), compareBool(r.mayEverything(a), r.mayEverything(b)))

@@ -14,6 +14,8 @@ type Identity struct {
 	Name    string
 	Subject finding.Subject
 
+	// stranger is true where whose it is is Unknown.
+	stranger   bool
 	authorizer *Authorizer
 	// as is the way to it where the tenant has to become it first.
 	as *node
@@ -21,10 +23,16 @@ type Identity struct {
 	gained []*node
 }
 
-// Identities are all that act for a tenant, by its index in the snapshot: its owners, the users and groups that are bound
-// in its namespaces alone, the service accounts of its namespaces, and those that these may become, in whichever way, and that have
-// rights in its namespaces.
-func (r *Reach) Identities(tenant int) []Identity { return r.identities[tenant]() }
+// Identities are all that act for a tenant, by its index in the snapshot: its owners, the service accounts of its namespaces, and those that these
+// may become, in whichever way, and that have rights in its namespaces. Users and groups that are bound in its namespaces alone are among them
+// where the tenant declares no owners.
+func (r *Reach) Identities(tenant int) []Identity {
+	return slices.DeleteFunc(r.Callers(tenant), func(i Identity) bool { return i.stranger })
+}
+
+// Callers are Identities and, of a tenant that declares its owners, the others that are bound in its namespaces: what these ask there counts as the
+// tenant's, and what they may do elsewhere does not.
+func (r *Reach) Callers(tenant int) []Identity { return slices.Clone(r.identities[tenant]()) }
 
 // Permit is how an identity may do something.
 type Permit struct {
