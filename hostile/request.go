@@ -147,25 +147,22 @@ var (
 	quotaRefusal  = regexp.MustCompile(`^exceeded quota: ([^,]+), (?s:(.*))$`)
 )
 
-// Read reads who in admission refused a request, out of the API server's words behind "forbidden: "; false where they are no one's that is known.
-func (r *Refusal) Read(said string) bool {
+// Read returns who in admission refused a request, out of the API server's words behind "forbidden: "; By is empty where they are no one's that is
+// known.
+func (Refusal) Read(said string) Refusal {
 	if m := policyRefusal.FindStringSubmatch(said); m != nil {
-		*r = Refusal{By: Policy, Name: m[1], Says: m[2]}
-		return true
+		return Refusal{By: Policy, Name: m[1], Says: m[2]}
 	}
 	if m := quotaRefusal.FindStringSubmatch(said); m != nil {
-		*r = Refusal{By: Quota, Name: m[1], Says: m[2]}
-		return true
+		return Refusal{By: Quota, Name: m[1], Says: m[2]}
 	}
 	switch {
 	case limitRefusal.MatchString(said):
-		*r = Refusal{By: Limits, Says: said}
+		return Refusal{By: Limits, Says: said}
 	case strings.HasPrefix(said, "violates PodSecurity "):
-		*r = Refusal{By: PodSecurity, Says: said}
-	default:
-		return false
+		return Refusal{By: PodSecurity, Says: said}
 	}
-	return true
+	return Refusal{}
 }
 
 // byPolicy is the refusal by one of Bulkhead's admission policies.

@@ -52,10 +52,8 @@ func (o *guideOptions) Run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	tenant := ""
-	if len(args) > 0 {
-		tenant = args[0]
-	} else if tenant, err = o.tenant(); err != nil {
+	tenant, err := o.tenant(args)
+	if err != nil {
 		return err
 	}
 	c, err := install.NewClient(config)
@@ -76,8 +74,11 @@ func (o *guideOptions) Run(ctx context.Context, args []string) error {
 	}
 }
 
-// tenant is that of the kubeconfig's namespace.
-func (o *guideOptions) tenant() (string, error) {
+// tenant is the one that is named, or that of the kubeconfig's namespace.
+func (o *guideOptions) tenant(args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
 	namespace, _, err := o.cluster.flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return "", fmt.Errorf("read the namespace of the kubeconfig: %w", err)

@@ -14,7 +14,7 @@ type Identity struct {
 	Name    string
 	Subject finding.Subject
 
-	// stranger is true where whose it is is Unknown.
+	// stranger is true where it is Unknown whose it is.
 	stranger   bool
 	authorizer *Authorizer
 	// as is the way to it where the tenant has to become it first.

@@ -18,7 +18,7 @@ type principal struct {
 	// name in reports: "group shop-developers".
 	name    string
 	subject finding.Subject
-	// stranger is true where whose it is is Unknown: it stands for the tenant no further than by what the tenant's namespaces give it.
+	// stranger is true where it is Unknown whose it is: it stands for the tenant no further than by what the tenant's namespaces give it.
 	stranger bool
 	// grants that are followed from here, context what else it has: together they are looked at for combinations.
 	grants, context []grant

@@ -115,7 +115,7 @@ func ReadRight(err error, subject hostile.Subject) hostile.Answer {
 
 // forbidden finds the authority whose words these are.
 func forbidden(said string, subject hostile.Subject) hostile.Answer {
-	if by := (hostile.Refusal{}); by.Read(said) {
+	if by := (hostile.Refusal{}).Read(said); by.By != "" {
 		if by.By == hostile.Policy && failedPolicy.MatchString(by.Says) {
 			return hostile.Unclear("ValidatingAdmissionPolicy %s failed instead of judging: %s", by.Name, by.Says)
 		}

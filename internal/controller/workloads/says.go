@@ -14,21 +14,18 @@ func Says(message string) (string, bool) {
 	if !forbidden {
 		return "", false
 	}
-	by := hostile.Refusal{}
-	if !by.Read(said) {
+	by := hostile.Refusal{}.Read(said)
+	if by.By == "" {
 		return said, true
 	}
-	switch by.By {
-	case hostile.Policy:
-		if strings.HasPrefix(by.Name, v1alpha1.PolicyPrefix) {
-			return by.Says, true // it begins with the control, and ends with what to do
-		}
-		return by.String() + ": " + by.Says, true
-	case hostile.PodSecurity:
+	switch {
+	case by.By == hostile.Policy && strings.HasPrefix(by.Name, v1alpha1.PolicyPrefix):
+		return by.Says, true // it begins with the control, and ends with what to do
+	case by.By == hostile.PodSecurity:
 		return "pod-security: " + by.Says, true
-	case hostile.Limits:
+	case by.By == hostile.Limits:
 		return "defaults: " + by.Says, true
-	case hostile.Quota:
+	case by.By == hostile.Quota:
 		says := "quota: exceeded: " + by.Says + "; free something, or move shares between your Spaces by their spec.quota"
 		if strings.Contains(what, "pods ") && strings.Contains(by.Says, "requested: count/pods=") {
 			says += "; pods that are finished count until they are deleted"
