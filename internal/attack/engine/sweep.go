@@ -73,7 +73,7 @@ func (r *Runner) sweepAs(ctx context.Context, s sweeper) error {
 		items, _ := list["items"].([]any)
 		for _, item := range items {
 			object, _ := item.(map[string]any)
-			if !MadeByAttack(MetadataOf(object)) {
+			if metadata := MetadataOf(object); !MadeByAttack(metadata) && !r.madeHere(metadata) {
 				continue
 			}
 			if err := r.Delete(ctx, &s.subject, &request, MetadataOf(object)); err != nil {
@@ -95,6 +95,11 @@ func MadeByAttack(o metav1.Object) bool {
 	// A workload's pods are its controller's writing; they are gone with it.
 	written := slices.ContainsFunc(o.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool { return f.Manager == v1alpha1.AttackName })
 	return o.GetLabels()[v1alpha1.LabelAttack] != "" && strings.HasPrefix(o.GetName(), v1alpha1.AttackPrefix) && o.GetDeletionTimestamp() == nil && written
+}
+
+// madeHere reports whether an object bears this run's mark, which is random: who wrote it is gone where an attempt changed its managed fields.
+func (r *Runner) madeHere(o metav1.Object) bool {
+	return r.Run != "" && o.GetLabels()[v1alpha1.LabelAttack] == r.Run && strings.HasPrefix(o.GetName(), v1alpha1.AttackPrefix) && o.GetDeletionTimestamp() == nil
 }
 
 // MetadataOf an object as JSON gave it.
