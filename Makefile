@@ -43,11 +43,11 @@ test: kube ## Run every test, with the race detector where there are goroutines.
 test-race:
 	$(GO) test $(RACE) -vet=off -timeout 60m -p $(AT_ONCE) $$($(GO) list ./e2e/... ./... | grep -vxFf bin/plain)
 	$(GO) test $(RACE) -vet=off -timeout 10m -run Workers $$(grep -rlE --include='*_test.go' '^func Test.*Workers' ./isolation | xargs -n 1 dirname | sort -u)
-	cd kube && $(GO) test -vet=off -timeout 10m ./smoke # ./... would link all of Kubernetes into a test
-	cd kube/oracles && $(GO) test -vet=off -timeout 10m ./... # the prover next to the API server: RBAC, defaults
 
 test-plain:
 	$(GO) test -vet=off -timeout 60m -p $(AT_ONCE) $$($(GO) list ./e2e/... ./... | grep -xFf bin/plain)
+	cd kube && $(GO) test -vet=off -timeout 10m ./smoke # ./... would link all of Kubernetes into a test
+	cd kube/oracles && $(GO) test -vet=off -timeout 10m ./... # the prover next to the API server: RBAC, defaults
 
 bench: kube build ## Run the benchmarks and print their figures; BENCH=Flood runs those of that name.
 	@packages=$$(grep -rHoE --include='*_test.go' '^func Benchmark[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \
