@@ -86,7 +86,7 @@ func foreignTolerations() []PodCase {
 		{"memory-pressure", "takes memory of a node that has none left", corev1.TaintNodeMemoryPressure, corev1.TaintEffectNoSchedule, true},
 		{"disk-pressure", "takes disk of a node that has none left", corev1.TaintNodeDiskPressure, corev1.TaintEffectNoSchedule, true},
 		{"out-of-service", "stays on a node that is out of service", corev1.TaintNodeOutOfService, corev1.TaintEffectNoExecute, true},
-		{"uninitialized", "runs on a node that its cloud has not prepared", "node.cloudprovider.kubernetes.io/uninitialized", corev1.TaintEffectNoSchedule, true},
+		{"uninitialized", "runs on a node before its cloud prepared it", "node.cloudprovider.kubernetes.io/uninitialized", corev1.TaintEffectNoSchedule, true},
 	} {
 		cases = append(cases, PodCase{ID: "tolerate-" + row.id, Control: "node-affinity", Title: row.title, Refusal: byPolicy("node-affinity", saysToleration),
 			variant: row.variant, Change: specChange(func(s *corev1.PodSpec) {

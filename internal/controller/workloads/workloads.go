@@ -146,7 +146,7 @@ func message(namespace string, refusals []refusal, more int) string {
 	return text
 }
 
-// refusal is why a workload has not all of its pods.
+// refusal is why a workload lacks pods.
 type refusal struct{ workload, says string }
 
 // refused are the workloads of a namespace that lack pods now, by name, and how many more may.
