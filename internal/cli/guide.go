@@ -130,6 +130,15 @@ func viewGuide(ctx context.Context, c client.Client, tenant string) (*guideView,
 	case err != nil:
 		return nil, fmt.Errorf("list the Spaces in namespace %s: %w", home, err)
 	}
+	if len(spaces.Items) == 0 { // an owner may list here and may not read Tenants; for anybody else the name may be mistyped
+		err := c.Get(ctx, client.ObjectKey{Name: tenant}, &v1alpha1.Tenant{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil, noTenant(ctx, c, tenant)
+		case err != nil && !apierrors.IsForbidden(err):
+			return nil, fmt.Errorf("read Tenant %s: %w", tenant, err)
+		}
+	}
 	view := &guideView{Tenant: tenant, Spaces: []guideSpace{}}
 	for i := range spaces.Items {
 		s := &spaces.Items[i]
