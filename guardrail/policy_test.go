@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bulkhead-dev/bulkhead/api/v1alpha1"
+	"github.com/bulkhead-dev/bulkhead/snapshot"
 )
 
 func fullPlatform() *v1alpha1.Platform {
@@ -167,5 +169,29 @@ func TestPolicyMessagesAreBounded(t *testing.T) {
 	}
 	if got, want := leaveOut("registries", []string{"a"}), "leave it out, or use one of a"; got != want {
 		t.Errorf("message %q, want %q", got, want)
+	}
+}
+
+// Promise: the annotations and labels of every kind that an owner may create in a Space are judged.
+func TestMarksOfEveryKindAreJudged(t *testing.T) {
+	spec := &v1alpha1.PlatformSpec{}
+	judged := map[string]bool{}
+	for _, rule := range slices.Concat(metadata(spec).match.rules, metadataOwn(spec).match.rules) {
+		for _, resource := range rule.Resources {
+			judged[rule.APIGroups[0]+"/"+resource] = true
+		}
+	}
+	seen := 0
+	for _, kind := range snapshot.Kinds() {
+		if !kind.OwnersCreate || kind.Group == v1alpha1.GroupVersion.Group { // Spaces are at home
+			continue
+		}
+		seen++
+		if !judged[kind.Group+"/"+kind.Resource] {
+			t.Errorf("no policy judges the marks of %s/%s", kind.Group, kind.Resource)
+		}
+	}
+	if seen < 15 {
+		t.Errorf("only %d kinds: the test holds little", seen)
 	}
 }
